@@ -1,0 +1,1 @@
+"""Known wrong ways to do the gorb lab."""

@@ -1,0 +1,1 @@
+"""A Gorb-compatible daemon: a REST front end to the kernel's IPVS."""

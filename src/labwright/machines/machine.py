@@ -1,0 +1,163 @@
+"""A machine, and the little that is asked of one."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from labwright.errors import CommandTimedOut, MachineError, ProbeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import docker
+
+OUTPUT_LIMIT = 1 << 20
+"""Bytes kept of each of a command's two outputs; the target is hostile."""
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What a command did. Output is text, at most the limit, undecodable bytes escaped."""
+
+    command: str
+    exit_status: int
+    stdout: str
+    stderr: str
+    duration_s: float
+    truncated: bool = False
+    """Whether output beyond the limit was thrown away."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command exited 0."""
+        return self.exit_status == 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What became of one HTTP request made on the machine.
+
+    Either ``status`` is set, or ``error`` says why there was no answer: ``refused``,
+    ``timeout``, ``unreachable``, ``reset`` or ``protocol``, with ``detail`` in words.
+    """
+
+    status: int | None
+    headers: Mapping[str, str]
+    body: str
+    error: str
+    detail: str
+
+    def json(self) -> Any:
+        """Return the body as JSON, or None if it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+class Machine(ABC):
+    """Where a lab is done and inspected. All machines are reached alike."""
+
+    target: str
+    """How the user names it: ``local``, ``ssh://...`` or ``vm:NAME``."""
+
+    @abstractmethod
+    def execute(
+        self, command: str, *, timeout: float, stdin: bytes = b"", limit: int = OUTPUT_LIMIT
+    ) -> CommandResult:
+        """Run a shell command as the machine's user.
+
+        :param timeout: seconds.
+        :raises HostUnreachable: there is no way to the machine, or it was lost.
+        :raises CommandTimedOut: the command did not end in time.
+        """
+
+    @abstractmethod
+    def docker_socket(self) -> str:
+        """Return the path, on this computer, of a socket to the machine's Docker Engine."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the machine; the machine itself is left as it is."""
+
+    def run(
+        self,
+        command: str,
+        *arguments: str,
+        timeout: float = 30.0,
+        stdin: bytes = b"",
+        limit: int = OUTPUT_LIMIT,
+    ) -> CommandResult:
+        """Run a shell command, each ``%s`` replaced by one quoted argument.
+
+        Example: ``machine.run("cat %s", path)``. Errors as of :meth:`execute`.
+        """
+        if arguments:
+            command %= tuple(shlex.quote(argument) for argument in arguments)
+        return self.execute(command, timeout=timeout, stdin=stdin, limit=limit)
+
+    def read(self, path: str, limit: int = OUTPUT_LIMIT) -> str | None:
+        """Return a file's text, or None if there is none that we may read."""
+        result = self.run("cat %s", path, limit=limit)
+        return result.stdout if result.ok else None
+
+    def probe(self, task: Mapping[str, Any], timeout: float) -> Any:
+        """Send the probe to the machine, have it do one task, and return its answer.
+
+        The probe is one standard-library file piped to ``python3 -``; nothing is
+        installed. Its tasks are described in :mod:`labwright.workload.probe`.
+
+        :param timeout: seconds for the whole task.
+        :raises ProbeError: what came back is not a probe's answer.
+        """
+        source = resources.files("labwright.workload").joinpath("probe.py").read_bytes()
+        result = self.run(
+            "exec python3 -I - %s", json.dumps(task), timeout=timeout, stdin=source, limit=8 << 20
+        )
+        if result.exit_status == 127:
+            raise MachineError(
+                f"{self.target} has no python3, which the grader needs there: "
+                "install it with `sudo apt-get install python3-minimal`"
+            )
+        try:
+            answer = json.loads(result.stdout)
+            if answer["probe"] != "labwright/probe/v1":
+                raise ValueError("not a probe's answer")
+            return answer["result"]
+        except (ValueError, KeyError, TypeError) as problem:
+            last = (result.stderr.strip().splitlines() or ["nothing on stderr"])[-1]
+            raise ProbeError(
+                f"the probe on {self.target} did not answer as it should "
+                f"(exit status {result.exit_status}; {last[:200]})"
+            ) from problem
+
+    def http(self, requests: list[Mapping[str, Any]], timeout: float = 5.0) -> list[Reply]:
+        """Make HTTP requests from the machine itself, in order, each on its own connection.
+
+        A request is ``{"url": ...}`` with ``method``, ``headers`` and ``body`` where
+        they differ from a plain GET.
+
+        :param timeout: seconds for each request.
+        """
+        task = {"task": "http", "requests": list(requests), "timeout": timeout}
+        answers = self.probe(task, timeout=timeout * len(requests) + 20)
+        try:
+            return [Reply(**answer) for answer in answers]
+        except TypeError as problem:
+            raise ProbeError(f"the probe on {self.target} answered something else") from problem
+
+    @cached_property
+    def docker(self) -> docker.DockerClient:
+        """The machine's Docker Engine."""
+        import docker
+
+        return docker.DockerClient(base_url=f"unix://{self.docker_socket()}", timeout=30)
+
+
+__all__ = ["OUTPUT_LIMIT", "CommandResult", "CommandTimedOut", "Machine", "Reply"]

@@ -1,0 +1,34 @@
+"""What can become of a step, and what was run and seen on the way to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """What became of a step; whose doing it is can always be told from it."""
+
+    PASSED = "passed"
+    """The claim holds."""
+    FAILED = "failed"
+    """The claim does not hold: the student's doing."""
+    BLOCKED = "blocked"
+    """A step that this one needs did not pass; the reason names it."""
+    BROKEN = "broken"
+    """Our fault or the network's: never a zero, never a pass."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One thing that was run or read on the machine, and what was seen."""
+
+    claim: str
+    """What this is evidence for, as a short sentence."""
+    ran: str = ""
+    """The command, request or file, as a person would repeat it."""
+    saw: str = ""
+    """What came back: text from the target, bounded, never trusted."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """Machine-readable: what a report draws and what can be judged again."""

@@ -1,0 +1,245 @@
+"""Reads and validates a lab.
+
+``lab.toml`` says of every step of ``lab.md`` what it is worth, what it needs, how it is
+checked and how it is performed; docs/course-author.md describes each key. Whatever is
+wrong in either file is a :class:`DefinitionError` with file and line.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from labwright.course.document import Document
+from labwright.errors import DefinitionError
+from labwright.lab import Command, Lab, Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STEP_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+LAB_KEYS = {"name", "title", "document", "values", "states", "perform", "step"}
+STEP_KEYS = {"id", "title", "points", "needs", "check", "with", "hint", "perform"}
+COMMAND_KEYS = {"run", "terminal", "ready"}
+TOTAL_POINTS = 100
+
+
+def load_lab(folder: Path) -> Lab:
+    """Read and validate the lab in a folder.
+
+    :raises DefinitionError: whatever is wrong with it, with file and line.
+    """
+    definition = _Definition.read(folder / "lab.toml")
+    body = definition.body
+    name = definition.typed(body, "name", str, "the lab")
+    document_path = folder / definition.typed(body, "document", str, "the lab")
+    if not document_path.is_file():
+        raise definition.wrong(f"the document {document_path.name!r} does not exist", "document")
+    document = Document.read(document_path)
+    steps = tuple(
+        definition.step(number, raw, document) for number, raw in enumerate(body.get("step", []))
+    )
+    if not steps:
+        raise definition.wrong("the lab has no step: add a [[step]]")
+    definition.verify(steps, document)
+    order = {id: number for number, id in enumerate(document.steps)}
+    return Lab(
+        name=name,
+        title=definition.typed(body, "title", str, "the lab"),
+        folder=folder,
+        document=document_path,
+        values=definition.typed(body, "values", dict, "the lab", {}),
+        states=definition.states({step.id for step in steps}),
+        prelude=definition.prelude(),
+        steps=_in_order(steps, order),
+    )
+
+
+def _in_order(steps: tuple[Step, ...], order: dict[str, int]) -> tuple[Step, ...]:
+    """Sort steps as the document has them, but never before what they need."""
+    sorter = TopologicalSorter({step.id: step.needs for step in steps})
+    sorter.prepare()
+    by_id = {step.id: step for step in steps}
+    ready: list[str] = []
+    done: list[Step] = []
+    while sorter.is_active():
+        ready.extend(sorter.get_ready())
+        ready.sort(key=order.__getitem__)
+        first = ready.pop(0)
+        done.append(by_id[first])
+        sorter.done(first)
+    return tuple(done)
+
+
+@dataclass(frozen=True)
+class _Definition:
+    """A lab.toml and where its things stand in it; tomllib tells no lines."""
+
+    path: Path
+    lines: tuple[str, ...]
+    body: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> _Definition:
+        try:
+            text = path.read_text(encoding="utf-8")
+            body = tomllib.loads(text)
+        except FileNotFoundError:
+            raise DefinitionError(path, 1, "no such file: a lab needs a lab.toml") from None
+        except UnicodeDecodeError as problem:
+            raise DefinitionError(path, 1, f"not UTF-8 text: {problem.reason}") from None
+        except tomllib.TOMLDecodeError as problem:
+            at = re.search(r"line (\d+)", str(problem))
+            raise DefinitionError(path, int(at[1]) if at else 1, f"not TOML: {problem}") from None
+        definition = cls(path, tuple(text.splitlines()), body)
+        definition.only_known(body, LAB_KEYS, "the lab")
+        return definition
+
+    def wrong(self, message: str, key: str = "", step: int | None = None) -> DefinitionError:
+        return DefinitionError(self.path, self.line_of(key, step), message)
+
+    def line_of(self, key: str = "", step: int | None = None) -> int:
+        """Return the line of a key, in the n-th [[step]] or outside of all."""
+        heads = [n for n, line in enumerate(self.lines) if re.match(r"\s*\[\[step\]\]", line)]
+        if step is None:
+            start, end = 0, len(self.lines)
+        else:
+            start = heads[step] if step < len(heads) else 0
+            end = heads[step + 1] if step + 1 < len(heads) else len(self.lines)
+        if key:
+            pattern = re.compile(rf"""\s*(\[+(step\.)?)?["']?{re.escape(key)}["']?\s*[=.\]]""")
+            for number in range(start, end):
+                if pattern.match(self.lines[number]):
+                    return number + 1
+        return start + 1
+
+    def only_known(
+        self, table: dict[str, Any], known: set[str], what: str, step: int | None = None
+    ) -> None:
+        for key in table:
+            if key not in known:
+                raise self.wrong(
+                    f"{what} has an unknown key {key!r}; known are: {', '.join(sorted(known))}",
+                    key,
+                    step,
+                )
+
+    def typed(
+        self,
+        table: dict[str, Any],
+        key: str,
+        kind: type | tuple[type, ...],
+        what: str,
+        default: Any = None,
+        step: int | None = None,
+    ) -> Any:
+        value = table.get(key, default)
+        if value is None:
+            raise self.wrong(f"{what} has no {key!r}", "", step)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+            raise self.wrong(f"{key!r} of {what} must be {names}, not {value!r}", key, step)
+        return value
+
+    def step(self, number: int, raw: dict[str, Any], document: Document) -> Step:
+        id = self.typed(raw, "id", str, f"step {number + 1}", None, number)
+        what = f"step {id!r}"
+        if not STEP_ID.fullmatch(id):
+            raise self.wrong(f"{what}: an id is kebab-case, like 'gorb-running'", "id", number)
+        self.only_known(raw, STEP_KEYS, what, number)
+        if id not in document.steps:
+            raise self.wrong(
+                f"{what} is not in {document.path.name}: "
+                f"mark its place there with <!-- step: {id} -->",
+                "id",
+                number,
+            )
+        points = self.typed(raw, "points", (int, float), what, None, number)
+        if points <= 0:
+            raise self.wrong(f"'points' of {what} must be more than 0", "points", number)
+        check = self.typed(raw, "check", str, what, None, number)
+        if not re.fullmatch(r"[a-z_]+\.[a-z_0-9]+", check):
+            raise self.wrong(
+                f"'check' of {what} must be 'module.function' in checks/, not {check!r}",
+                "check",
+                number,
+            )
+        needs = self.typed(raw, "needs", list, what, [], number)
+        place = document.steps[id]
+        return Step(
+            id=id,
+            title=self.typed(raw, "title", str, what, None, number),
+            part=place.part,
+            points=points,
+            needs=tuple(needs),
+            check=check,
+            arguments=self.typed(raw, "with", dict, what, {}, number),
+            hint=self.typed(raw, "hint", str, what, "", number),
+            perform=self.commands(self.typed(raw, "perform", list, what, [], number), what, number),
+            line=place.line,
+        )
+
+    def commands(self, raw: list[Any], what: str, number: int) -> tuple[Command, ...]:
+        commands = []
+        for entry in raw:
+            if isinstance(entry, str):
+                commands.append(Command(entry.strip()))
+            elif isinstance(entry, dict) and isinstance(entry.get("run"), str):
+                self.only_known(entry, COMMAND_KEYS, f"a command of {what}", number)
+                commands.append(Command(**entry))
+            else:
+                raise self.wrong(
+                    f"'perform' of {what} must be commands, or tables with 'run'", "perform", number
+                )
+        return tuple(commands)
+
+    def verify(self, steps: tuple[Step, ...], document: Document) -> None:
+        """Hold the steps against each other and against the document."""
+        seen: dict[str, int] = {}
+        for number, step in enumerate(steps):
+            if step.id in seen:
+                first = self.line_of("id", seen[step.id])
+                raise self.wrong(
+                    f"the id {step.id!r} is taken by the step in line {first}", "id", number
+                )
+            seen[step.id] = number
+        for number, step in enumerate(steps):
+            for need in step.needs:
+                if need not in seen:
+                    raise self.wrong(
+                        f"step {step.id!r} needs {need!r}, which is no step", "needs", number
+                    )
+        try:
+            TopologicalSorter({step.id: step.needs for step in steps}).prepare()
+        except CycleError as cycle:
+            circle = list(reversed(cycle.args[1]))
+            raise self.wrong(
+                f"steps need each other in a circle: {' needs '.join(circle)}",
+                "needs",
+                seen[circle[0]],
+            ) from None
+        for id, place in document.steps.items():
+            if id not in seen:
+                raise DefinitionError(
+                    document.path,
+                    place.line,
+                    f"the step {id!r} has no definition in {self.path.name}: add a [[step]]",
+                )
+        total = sum(step.points for step in steps)
+        if total != TOTAL_POINTS:
+            raise self.wrong(f"the points add up to {total:g}, not {TOTAL_POINTS}", "points", 0)
+
+    def states(self, ids: set[str]) -> dict[str, tuple[str, ...]]:
+        states = self.typed(self.body, "states", dict, "the lab", {})
+        for name, steps in states.items():
+            if not isinstance(steps, list) or not all(step in ids for step in steps):
+                raise self.wrong(f"the state {name!r} must be a list of ids of steps", name)
+        return {name: tuple(steps) for name, steps in states.items()}
+
+    def prelude(self) -> str:
+        perform = self.typed(self.body, "perform", dict, "the lab", {})
+        self.only_known(perform, {"prelude"}, "[perform]")
+        return str(perform.get("prelude", ""))

@@ -1,0 +1,107 @@
+"""A lab: its steps in the order of its document, and what they need of each other."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from labwright.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A shell script that performs (a part of) a step."""
+
+    run: str
+    terminal: str = ""
+    """Name of a terminal of its own, when the program stays in the foreground."""
+    ready: str = ""
+    """A command that succeeds once the foreground program is ready."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that the document asks for."""
+
+    id: str
+    title: str
+    part: str
+    """The heading of the document under which it stands."""
+    points: float
+    needs: tuple[str, ...]
+    check: str
+    """``module.function`` in :mod:`labwright.checks`."""
+    arguments: dict[str, Any]
+    """Values for the check's parameters: ``with`` in the definition."""
+    hint: str
+    perform: tuple[Command, ...]
+    line: int
+    """Where the document asks for it."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab's steps, in the order of its document."""
+
+    name: str
+    title: str
+    folder: Path
+    document: Path
+    values: dict[str, Any]
+    states: dict[str, tuple[str, ...]]
+    """Named states of a machine: the steps that have been performed in it."""
+    prelude: str
+    """Shell code before every command that performs: what a student keeps in variables."""
+    steps: tuple[Step, ...]
+
+    def step(self, id: str) -> Step:
+        """Return the step of this id.
+
+        :raises UsageError: the lab has none.
+        """
+        for step in self.steps:
+            if step.id == id:
+                return step
+        known = ", ".join(step.id for step in self.steps)
+        raise UsageError(f"the lab {self.name} has no step {id!r}; its steps are: {known}")
+
+    def with_needs(self, ids: list[str]) -> tuple[Step, ...]:
+        """Return these steps and all that they need, in an order that can be performed."""
+        wanted: set[str] = set()
+        left = list(ids)
+        while left:
+            step = self.step(left.pop())
+            if step.id not in wanted:
+                wanted.add(step.id)
+                left.extend(step.needs)
+        return tuple(step for step in self.steps if step.id in wanted)
+
+    def part(self, number: int) -> tuple[Step, ...]:
+        """Return the steps of a part, as the document numbers them: ``Part (2/3)`` is 2.
+
+        :raises UsageError: there is no such part.
+        """
+        mark = re.compile(rf"Part \({number}/\d+\)")
+        found = tuple(step for step in self.steps if mark.match(step.part))
+        if not found:
+            raise UsageError(f"the lab {self.name} has no part {number}")
+        return found
+
+
+def find_lab(name: str) -> Path:
+    """Return the folder of a lab: a path to one, or the name of one that comes with labwright.
+
+    :raises UsageError: there is none.
+    """
+    if (Path(name) / "lab.toml").is_file():
+        return Path(name).resolve()
+    home = Path(str(resources.files("labwright.labs")))
+    known = sorted(found.parent.name for found in home.glob("*/lab.toml"))
+    if name not in known:
+        raise UsageError(
+            f"no lab {name!r}: give a folder that holds a lab.toml, or one of: {', '.join(known)}"
+        )
+    return home / name

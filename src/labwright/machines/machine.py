@@ -10,12 +10,14 @@ from functools import cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from labwright.errors import CommandTimedOut, MachineError, ProbeError
+from labwright.errors import MachineError, ProbeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import docker
+
+    from labwright.machines.process import Output
 
 OUTPUT_LIMIT = 1 << 20
 """Bytes kept of each of a command's two outputs; the target is hostile."""
@@ -37,6 +39,18 @@ class CommandResult:
     def ok(self) -> bool:
         """Whether the command exited 0."""
         return self.exit_status == 0
+
+    @classmethod
+    def of(cls, command: str, output: Output) -> CommandResult:
+        """Make text of a program's output, so that no byte of it can raise."""
+        return cls(
+            command,
+            output.exit_status,
+            output.stdout.decode(errors="backslashreplace"),
+            output.stderr.decode(errors="backslashreplace"),
+            output.duration_s,
+            output.truncated,
+        )
 
 
 @dataclass(frozen=True)
@@ -158,6 +172,3 @@ class Machine(ABC):
         import docker
 
         return docker.DockerClient(base_url=f"unix://{self.docker_socket()}", timeout=30)
-
-
-__all__ = ["OUTPUT_LIMIT", "CommandResult", "CommandTimedOut", "Machine", "Reply"]

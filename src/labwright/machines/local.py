@@ -1,0 +1,36 @@
+"""This computer as a machine."""
+
+from __future__ import annotations
+
+import os
+
+from labwright.errors import MachineError
+from labwright.machines.machine import OUTPUT_LIMIT, CommandResult, Machine
+from labwright.machines.process import run_bounded
+
+
+class LocalMachine(Machine):
+    """The machine that labwright runs on: a student checks their own."""
+
+    target = "local"
+
+    def execute(
+        self, command: str, *, timeout: float, stdin: bytes = b"", limit: int = OUTPUT_LIMIT
+    ) -> CommandResult:
+        """Run a shell command; see :meth:`Machine.execute`."""
+        output = run_bounded(
+            ["sh", "-c", command], timeout=timeout, limit=limit, stdin=stdin, what=f"`{command}`"
+        )
+        return CommandResult.of(command, output)
+
+    def docker_socket(self) -> str:
+        """Return the path of the Docker Engine's socket."""
+        host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+        if not host.startswith("unix://"):
+            raise MachineError(
+                f"DOCKER_HOST is {host}, not a socket of this machine: unset it to check this one"
+            )
+        return host.removeprefix("unix://")
+
+    def close(self) -> None:
+        """Nothing is held open."""

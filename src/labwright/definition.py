@@ -110,7 +110,9 @@ class _Definition:
             start = heads[step] if step < len(heads) else 0
             end = heads[step + 1] if step + 1 < len(heads) else len(self.lines)
         if key:
-            pattern = re.compile(rf"""\s*(\[+(step\.)?)?["']?{re.escape(key)}["']?\s*[=.\]]""")
+            pattern = re.compile(
+                rf"""(\s*|\s*\[+(step\.)?|.*[{{,]\s*)["']?{re.escape(key)}["']?\s*[=.\]]"""
+            )
             for number in range(start, end):
                 if pattern.match(self.lines[number]):
                     return number + 1

@@ -79,6 +79,45 @@ class Lab:
                 left.extend(step.needs)
         return tuple(step for step in self.steps if step.id in wanted)
 
+    def upto(self, step_id: str) -> tuple[Step, ...]:
+        """Return the steps from the first to this one.
+
+        :raises UsageError: the lab has no such step.
+        """
+        return self.steps[: self.steps.index(self.step(step_id)) + 1]
+
+    def selected(self, part: int | None, ids: list[str]) -> tuple[Step, ...]:
+        """Return the steps of a part and of these ids, with all that they need; else all.
+
+        :raises UsageError: there is no such part or step.
+        """
+        wanted = list(ids)
+        if part is not None:
+            wanted += [step.id for step in self.part(part)]
+        return self.with_needs(wanted) if wanted else self.steps
+
+    def values_with(self, settings: list[str]) -> dict[str, Any]:
+        """Return the lab's values, changed by ``KEY=VALUE`` settings.
+
+        A value keeps the type that it has in the definition.
+
+        :raises UsageError: there is no such value, or it has another type.
+        """
+        values = dict(self.values)
+        for setting in settings:
+            key, equals, text = setting.partition("=")
+            if not equals or key not in values:
+                raise UsageError(
+                    f"not a setting: {setting!r}: write KEY=VALUE, with a key of [values] in the "
+                    f"lab's definition: {', '.join(values)}"
+                )
+            kind = type(values[key])
+            try:
+                values[key] = text.split(",") if kind is list else kind(text)
+            except ValueError:
+                raise UsageError(f"{key} must be {kind.__name__}, not {text!r}") from None
+        return values
+
     def part(self, number: int) -> tuple[Step, ...]:
         """Return the steps of a part, as the document numbers them: ``Part (2/3)`` is 2.
 

@@ -67,6 +67,12 @@ class Reply:
     error: str
     detail: str
 
+    def summary(self) -> str:
+        """Say in a line what came back."""
+        if self.error:
+            return f"{self.error} ({self.detail})" if self.detail else self.error
+        return f"{self.status} {self.body.strip()[:500]}".rstrip()
+
     def json(self) -> Any:
         """Return the body as JSON, or None if it is not JSON."""
         try:

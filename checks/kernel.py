@@ -1,0 +1,160 @@
+"""What the kernel holds: the witness that neither Gorb nor the student can talk into anything.
+
+The formats of ``/proc/net/ip_vs`` and ``/proc/net/ip_vs_conn`` are those of the kernel's
+net/netfilter/ipvs/ip_vs_ctl.c and ip_vs_conn.c.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labwright.errors import CheckFailed, MachineError
+from labwright.outcome import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labwright.machines.machine import Machine
+
+TABLE = "/proc/net/ip_vs"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One real server of a service, as the kernel has it."""
+
+    address: str
+    port: int
+    forward: str
+    """``Masq`` (nat), ``Route`` (dr), ``Tunnel`` or ``Local``."""
+    weight: int
+
+
+@dataclass(frozen=True)
+class Service:
+    """One virtual service, as the kernel has it."""
+
+    protocol: str
+    address: str
+    port: int
+    scheduler: str
+    options: str
+    """What stands behind the scheduler: ``persistent 300 ...``, flags, ``ops``."""
+    destinations: tuple[Destination, ...]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One entry of the connection table: who came from where and was handed to whom."""
+
+    protocol: str
+    client: tuple[str, int]
+    virtual: tuple[str, int]
+    destination: tuple[str, int]
+    state: str
+
+
+def parse_table(text: str) -> list[Service]:
+    """Read the text of ``/proc/net/ip_vs``; lines that are no entries are its heading."""
+    found: list[tuple[Service, list[Destination]]] = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 3 and words[0] in ("TCP", "UDP", "SCTP"):
+            address, port = _endpoint(words[1])
+            service = Service(words[0].lower(), address, port, words[2], " ".join(words[3:]), ())
+            found.append((service, []))
+        elif len(words) == 6 and words[0] == "->" and found and words[3].isdigit():
+            address, port = _endpoint(words[1])
+            found[-1][1].append(Destination(address, port, words[2], int(words[3])))
+    return [
+        Service(**{**vars(service), "destinations": tuple(destinations)})
+        for service, destinations in found
+    ]
+
+
+def parse_connections(text: str) -> list[Connection]:
+    """Read the text of ``/proc/net/ip_vs_conn``."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 8 and words[0] in ("TCP", "UDP", "SCTP"):
+            client, virtual, destination = (
+                (_address(words[at]), int(words[at + 1], 16)) for at in (1, 3, 5)
+            )
+            found.append(Connection(words[0].lower(), client, virtual, destination, words[7]))
+    return found
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    """Read ``0A00020F:115C`` or ``[2001:0db8:...]:115C``."""
+    address, _, port = text.rpartition(":")
+    return _address(address.strip("[]")), int(port, 16)
+
+
+def _address(text: str) -> str:
+    """Read an address in the table's notation: IPv4 is eight hexadecimal digits."""
+    if re.fullmatch(r"[0-9A-Fa-f]{8}", text):
+        return str(ipaddress.IPv4Address(int(text, 16)))
+    return str(ipaddress.IPv6Address(text))
+
+
+class Kernel:
+    """The machine's kernel: its IPVS table and its interfaces."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def table_text(self) -> str | None:
+        """Return the IPVS table as the kernel writes it, or None if there is no IPVS."""
+        result = self._machine.run("cat %s", TABLE)
+        if result.ok:
+            return result.stdout
+        if "No such file" in result.stderr:
+            return None
+        raise MachineError(f"{TABLE} could not be read on {self._machine.target}: {result.stderr}")
+
+    def service(self, address: str, port: int) -> tuple[Service | None, Evidence]:
+        """Return the TCP service on an address and port, if the kernel has one."""
+        text = self.table_text() or ""
+        try:
+            services = parse_table(text)
+        except ValueError as problem:
+            raise MachineError(f"{TABLE} of {self._machine.target} is odd: {problem}") from None
+        evidence = Evidence("the kernel's table of services", f"cat {TABLE}", text)
+        for service in services:
+            if (service.protocol, service.address, service.port) == ("tcp", address, port):
+                return service, evidence
+        return None, evidence
+
+    def address_of(self, interface: str) -> str:
+        """Return an interface's first IPv4 address.
+
+        :raises CheckFailed: there is no such interface, or it has no address.
+        """
+        result = self._machine.run("ip -4 -oneline address show dev %s", interface)
+        found = re.search(r"\binet ([0-9.]+)", result.stdout)
+        if not found:
+            raise CheckFailed(
+                f"an IPv4 address on the interface {interface}",
+                f"`ip address` says: {(result.stderr or 'it has none').strip()[:200]}",
+                "If the interface has another name here, grade with `--set interface=NAME`.",
+            )
+        return found[1]
+
+
+def ip_vs_available(kernel: Kernel, machine: Machine) -> Iterator[Evidence]:
+    """The kernel offers IPVS: its table can be read, whether module or built in."""
+    text = kernel.table_text()
+    yield Evidence("the kernel offers IPVS", f"cat {TABLE}", text or "No such file or directory")
+    if text is None:
+        release = machine.run("uname -r").stdout.strip()
+        raise CheckFailed(
+            "IPVS in the kernel",
+            f"{TABLE} does not exist: the module ip_vs is not loaded",
+            f"Load it with `sudo modprobe ip_vs` (kernel {release[:60]}).",
+        )
+    if not text.startswith("IP Virtual Server version"):
+        raise MachineError(f"{TABLE} does not begin as the kernel writes it: {text[:80]!r}")

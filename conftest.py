@@ -1,0 +1,3 @@
+"""Loads the plugin, which brings the fixtures; nothing else."""
+
+pytest_plugins = ["labwright.plugin"]

@@ -1,0 +1,120 @@
+"""The command line: thin."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import labwright
+from labwright import commands, vm_commands
+from labwright.errors import LabwrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
+EXAMPLES = """\
+examples:
+  labwright demo                          do the gorb lab on a real machine and grade it
+  labwright check                         check this machine
+  labwright check --part 2                only part 2, and what it needs
+  labwright check --target ssh://ann@10.1.2.3 --out ann
+  labwright perform --target vm:a --upto service-created
+  labwright vm up a --state deployed
+
+exit status of check and demo: 0 all passed, 1 something failed or blocked,
+2 wrong usage, 3 something broken (ours or the network's: not a grade)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit status. Bad input is one sentence and exit status 2."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except LabwrightError as problem:
+        print(f"labwright: {problem}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        print("\nlabwright: interrupted", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="labwright",
+        description="Performs, verifies and grades hands-on labs on real machines.",
+        epilog=EXAMPLES,
+        formatter_class=raw,
+    )
+    parser.add_argument("--version", action="version", version=f"labwright {labwright.__version__}")
+    commands_ = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    demo = commands_.add_parser("demo", help="perform the lab on a real machine, grade it, report")
+    _lab(demo)
+    _output(demo)
+    demo.set_defaults(run=commands.demo)
+
+    perform = commands_.add_parser("perform", help="play the student: do what the lab says")
+    _lab(perform)
+    _target(perform)
+    perform.add_argument("--upto", metavar="STEP", help="stop after this step")
+    perform.set_defaults(run=commands.perform_lab)
+
+    check = commands_.add_parser(
+        "check",
+        help="check and grade a machine",
+        epilog="Nothing is changed on the machine; requests are sent through its load balancer.",
+    )
+    _lab(check)
+    _target(check)
+    check.add_argument("--part", type=int, metavar="N", help="only this part of the document")
+    check.add_argument(
+        "--step", action="append", default=[], metavar="ID", help="only this step, and its needs"
+    )
+    check.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
+    )
+    check.add_argument("--deploy", action="store_true", help="bring the lab up first, down after")
+    _output(check)
+    check.set_defaults(run=commands.check)
+
+    vm_commands.add_parser(commands_)
+
+    test = commands_.add_parser("test", help="run labwright's own tests (in a checkout)")
+    test.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...")
+    test.set_defaults(run=commands.run_tests)
+    return parser
+
+
+def _lab(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--lab", default="gorb", metavar="LAB", help="a lab's name or folder (default: gorb)"
+    )
+
+
+def _target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--target",
+        metavar="T",
+        help="local, ssh://[user@]host[:port] or vm:NAME "
+        "(default: this machine if it can run the lab, else a guest)",
+    )
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write score.json, report.html and junit.xml there"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the score there; - is the output")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the load's random profile")
+    parser.add_argument("--alluredir", type=Path, metavar="DIR", help="write Allure results there")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

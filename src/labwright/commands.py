@@ -1,0 +1,142 @@
+"""What the commands of the command line do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+import labwright
+from labwright import judge
+from labwright.choice import DEFAULT_GUEST, choose
+from labwright.definition import load_lab
+from labwright.errors import UsageError
+from labwright.lab import find_lab
+from labwright.machines.guest import ephemeral, running, up
+from labwright.machines.target import guest_machine, open_machine
+from labwright.outcome import Outcome
+from labwright.perform import perform
+from labwright.plugin import grade
+from labwright.reports.terminal import Checklist
+from labwright.reports.write import write, write_json
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from labwright.lab import Lab, Step
+    from labwright.machines.machine import Machine
+    from labwright.score import Score
+
+REPORT = Path("labwright-report")
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Grade a target; see ``labwright check --help``."""
+    lab = load_lab(find_lab(arguments.lab))
+    _validate(lab, arguments)
+    return _grade(lab, _target(arguments), arguments)
+
+
+def perform_lab(arguments: argparse.Namespace) -> int:
+    """Do on a target what a lab says."""
+    lab = load_lab(find_lab(arguments.lab))
+    steps = lab.upto(arguments.upto) if arguments.upto else lab.steps
+    with closing(open_machine(_target(arguments))) as machine:
+        _perform(lab, machine, steps)
+    return 0
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Perform a lab on a machine of its own, grade it, and write the report."""
+    lab = load_lab(find_lab(arguments.lab))
+    arguments.out = arguments.out or REPORT
+    with ephemeral("servers") as guest:
+        with closing(guest_machine(guest)) as machine:
+            _perform(lab, machine, lab.steps)
+        return _grade(lab, f"vm:{guest.name}", arguments)
+
+
+def run_tests(arguments: argparse.Namespace) -> int:
+    """Run this checkout's tests: the quick ones first."""
+    root = Path(labwright.__file__).parents[2]
+    if not (root / "tests").is_dir():
+        raise UsageError("labwright test needs a checkout: its tests are not installed")
+    chosen = arguments.pytest_arguments or ["tests/unit", "tests/plugin", "tests/system"]
+    # Its own process: the tests' pytest must not inherit what this one has loaded.
+    command = [sys.executable, "-m", "pytest", *chosen]
+    return subprocess.run(command, cwd=root, check=False).returncode
+
+
+def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
+    """Find what is wrong with the words of the command line before a machine is touched."""
+    values = lab.values_with(arguments.set)
+    for step in lab.selected(arguments.part, arguments.step):
+        judge.bind(lab, step, values)
+
+
+def _target(arguments: argparse.Namespace) -> str:
+    """Return the target that was named, else the one that fits, saying which and why."""
+    if arguments.target:
+        open_machine(arguments.target).close()
+        return str(arguments.target)
+    choice = choose()
+    _say(f"target: {choice.target}, since {choice.reason}")
+    if choice.target == f"vm:{DEFAULT_GUEST}" and DEFAULT_GUEST not in {g.name for g in running()}:
+        up(DEFAULT_GUEST, state="servers")
+    return choice.target
+
+
+def _perform(lab: Lab, machine: Machine, steps: Sequence[Step]) -> None:
+    _say(f"performing {lab.title} on {machine.target}")
+    start = time.monotonic()
+    for number, (step, _) in enumerate(perform(lab, steps, machine), 1):
+        now = time.monotonic()
+        _say(f"  {number:2}/{len(steps)} {step.title} ({now - start:.1f} s)")
+        start = now
+
+
+def _grade(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
+    # With the score on standard output, what is for people goes to the other one.
+    console = Console(stderr=arguments.json == "-")
+    score = grade(lab.folder, _pytest_options(target, arguments), Checklist(console, target))
+    Checklist(console, target).end(score)
+    if arguments.out:
+        for path in write(score, arguments.out):
+            console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+    if arguments.json == "-":
+        sys.stdout.write(score.to_json())
+    elif arguments.json:
+        write_json(score, Path(arguments.json))
+    return exit_status(score)
+
+
+def _pytest_options(target: str, arguments: argparse.Namespace) -> list[str]:
+    options = [f"--target={target}"]
+    if getattr(arguments, "part", None) is not None:
+        options.append(f"--part={arguments.part}")
+    options += [f"--step={step}" for step in getattr(arguments, "step", [])]
+    options += [f"--set={setting}" for setting in getattr(arguments, "set", [])]
+    if getattr(arguments, "deploy", False):
+        options.append("--deploy")
+    if arguments.seed is not None:
+        options.append(f"--seed={arguments.seed}")
+    if arguments.alluredir:
+        options.append(f"--alluredir={arguments.alluredir.resolve()}")
+    return options
+
+
+def exit_status(score: Score) -> int:
+    """Return what a shell is told: 3 something broken, 1 failed or blocked, 0 all passed."""
+    if score.count(Outcome.BROKEN):
+        return 3
+    return 0 if score.count(Outcome.PASSED) == len(score.steps) else 1
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

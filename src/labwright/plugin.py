@@ -1,0 +1,276 @@
+"""The only pytest hooks: a lab's steps become tests, and what comes of them a score.
+
+pytest's own results are kept in step with ours: failed is failed, blocked is skipped
+with its reason, broken is an error. A result travels as a property of the test's report,
+so that it also arrives from a worker of pytest-xdist.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from rich.console import Console
+
+from labwright import judge
+from labwright.definition import load_lab
+from labwright.errors import CheckFailed, LabwrightError
+from labwright.machines.target import open_machine
+from labwright.outcome import Evidence, Outcome
+from labwright.recorder import PROPERTY, Recorder
+from labwright.reports.terminal import render
+from labwright.reports.write import write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from labwright.lab import Lab, Step
+    from labwright.score import Score, StepResult
+
+pytest_plugins = [
+    "labwright.fixtures.witnesses",
+    "labwright.fixtures.load",
+    "labwright.fixtures.containers",
+]
+
+OUTCOMES = pytest.StashKey[dict[tuple[Path, str], Outcome]]()
+RESULT = pytest.StashKey["StepResult"]()
+SEEN = pytest.StashKey[list[Evidence]]()
+RECORDER = pytest.StashKey[Recorder]()
+
+
+class Blocked(pytest.skip.Exception):  # type: ignore[name-defined,misc]  # made by a decorator
+    """A step was not examined, since one that it needs did not pass."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of a lab's run."""
+    group = parser.getgroup("labwright", "labs on real machines")
+    group.addoption("--target", help="the machine: local, ssh://[user@]host[:port] or vm:NAME")
+    group.addoption("--deploy", action="store_true", help="bring the lab up first, and down after")
+    group.addoption("--seed", type=int, help="of the load's random profile (default: a new one)")
+    group.addoption("--part", type=int, metavar="N", help="only this part of the document")
+    group.addoption("--step", action="append", default=[], metavar="ID", help="only this step")
+    group.addoption(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
+    )
+    group.addoption("--report", metavar="DIR", help="write score.json, report.html and junit.xml")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle the seed, so that every worker has the same, and keep steps together."""
+    config.addinivalue_line("markers", "system: needs the lab machine")
+    worker = getattr(config, "workerinput", None)
+    if worker:
+        config.option.seed = worker["labwright-seed"]
+    elif config.option.seed is None:
+        config.option.seed = random.SystemRandom().randrange(1 << 31)
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "loadgroup"
+    config.stash[OUTCOMES] = {}
+    if worker is None:
+        recorder = Recorder(config.option.target or "local", config.option.seed)
+        config.stash[RECORDER] = recorder
+        config.pluginmanager.register(recorder, "labwright-recorder")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse a target that cannot be one before anything is collected."""
+    if session.config.option.target:
+        try:
+            open_machine(session.config.option.target).close()
+        except LabwrightError as problem:
+            raise pytest.UsageError(str(problem)) from None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the reports, whatever became of the steps."""
+    recorder = session.config.stash.get(RECORDER, None)
+    if recorder and recorder.steps and session.config.option.report:
+        write(recorder.score(), Path(session.config.option.report))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End pytest's own output with the checklist."""
+    recorder = terminalreporter.config.stash.get(RECORDER, None)
+    if recorder and recorder.steps:
+        terminalreporter.ensure_newline()
+        render(recorder.score(), Console(file=terminalreporter._tw._file))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the seed to a worker of pytest-xdist."""
+    node.workerinput["labwright-seed"] = node.config.option.seed
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each step of the lab beside the module."""
+    if "examine_step" not in metafunc.fixturenames:
+        return
+    try:
+        lab = load_lab(metafunc.definition.path.parent)
+        steps = lab.selected(metafunc.config.option.part, metafunc.config.option.step)
+        values = lab.values_with(metafunc.config.option.set)
+        for step in steps:
+            judge.bind(lab, step, values)
+    except LabwrightError as problem:
+        raise pytest.Collector.CollectError(str(problem)) from None
+    group = pytest.mark.xdist_group(lab.name)
+    if RECORDER in metafunc.config.stash:
+        metafunc.config.stash[RECORDER].lab = lab
+    metafunc.parametrize(
+        "step", [pytest.param(step, id=step.id, marks=group) for step in steps], scope="function"
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(request: pytest.FixtureRequest) -> Lab:
+    """The lab in the folder of the test module."""
+    return load_lab(request.path.parent)
+
+
+@pytest.fixture(scope="module")
+def lab_values(lab: Lab, request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The lab's values, with those that ``--set`` changes."""
+    return lab.values_with(request.config.option.set)
+
+
+@pytest.fixture(scope="session")
+def lab_seed(request: pytest.FixtureRequest) -> int:
+    """The seed of everything random."""
+    return int(request.config.option.seed)
+
+
+@pytest.fixture
+def examine_step(
+    step: Step,
+    lab: Lab,
+    lab_values: dict[str, Any],
+    deployment: None,  # noqa: ARG001  what is examined must stand before
+    request: pytest.FixtureRequest,
+) -> Callable[[], None]:
+    """The step's check, with the witnesses that it asks for."""
+    seen = request.node.stash[SEEN]
+    bound = judge.bind(lab, step, lab_values)
+
+    def examine() -> None:
+        __tracebackhide__ = True
+        witnesses = {name: request.getfixturevalue(name) for name in bound.witnesses}
+        judge.examine(bound, witnesses, seen)
+
+    return examine
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a step of which a need did not pass, before anything is brought up for it."""
+    step = _step(item)
+    if step is None:
+        return
+    item.stash[SEEN] = []
+    item.stash[RESULT] = judge.pending(step, "lab.md")
+    outcomes = item.config.stash[OUTCOMES]
+    # A need that was deselected by the user is not in the way.
+    missing = [
+        need
+        for need in step.needs
+        if outcomes.get((item.path, need), Outcome.PASSED) is not Outcome.PASSED
+    ]
+    if missing:
+        item.stash[RESULT] = judge.blocked(item.stash[RESULT], missing)
+        raise Blocked(item.stash[RESULT].reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the end of a phase into a step's result, and keep pytest's in step."""
+    report = yield
+    step = _step(item)
+    if step is None or RESULT not in item.stash:
+        return report
+    result = replace(
+        item.stash[RESULT], duration_s=item.stash[RESULT].duration_s + round(call.duration, 3)
+    )
+    problem = call.excinfo.value if call.excinfo else None
+    seen = item.stash[SEEN]
+    if isinstance(problem, CheckFailed) and call.when == "call":
+        result = judge.failed(result, problem, seen, step.hint)
+        report.longrepr = result.reason
+    elif problem is not None and call.when != "teardown" and not isinstance(problem, Blocked):
+        result = judge.broken(result, problem, seen)
+        report.outcome = "failed"
+        if isinstance(problem, LabwrightError):
+            report.longrepr = result.reason
+        if call.when == "call":
+            report.when = "setup"  # what pytest counts as an error, not as a failure
+    elif call.when == "call":
+        result = judge.passed(result, seen)
+    item.stash[RESULT] = result
+    if call.when == "teardown":
+        item.config.stash[OUTCOMES][item.path, step.id] = result.outcome
+        report.user_properties.append((PROPERTY, asdict(result)))
+    return report
+
+
+def _step(item: pytest.Item) -> Step | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("step") if callspec else None
+
+
+def grade(folder: Path, options: list[str], listener: Listener) -> Score:
+    """Run a lab's steps in this process, without pytest's own output.
+
+    :param options: of pytest, those of this plugin included.
+    :raises LabwrightError: pytest could not run the steps at all.
+    """
+    run = _Run(listener)
+    fixed = [
+        *(f"--rootdir={folder}", f"--confcutdir={folder}", f"-c{os.devnull}"),
+        *("--import-mode=importlib", "-pno:terminal", "-pno:cacheprovider"),
+    ]
+    modules = [str(module) for module in sorted(folder.glob("test_*.py"))]
+    status = pytest.main([*modules, *fixed, *options], plugins=[run])
+    if status == pytest.ExitCode.INTERRUPTED and not run.problem:
+        raise KeyboardInterrupt
+    if run.recorder is None or not run.recorder.steps:
+        raise LabwrightError(f"{folder}: no step was examined: {run.problem or status}")
+    return run.recorder.score()
+
+
+class Listener(Protocol):
+    """Who wants to know how a run goes while it goes."""
+
+    def begin(self, lab: Lab, steps: int) -> None:
+        """The run begins."""
+
+    def step(self, result: StepResult) -> None:
+        """A step has been examined."""
+
+
+class _Run:
+    """Ties one run of pytest to its listener."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.recorder: Recorder | None = None
+        self.problem = ""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self.recorder = config.stash[RECORDER]
+        self.recorder.on_step = self._listener.step
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.problem = str(report.longrepr)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if self.recorder and self.recorder.lab:
+            self._listener.begin(self.recorder.lab, len(session.items))

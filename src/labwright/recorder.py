@@ -1,0 +1,54 @@
+"""Collects the results of a run's steps into its score."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import labwright
+from labwright.score import Score, StepResult, step_from_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labwright.lab import Lab
+
+PROPERTY = "labwright-step"
+"""Name of the property by which a test's report carries its step's result."""
+
+
+class Recorder:
+    """A pytest plugin that hears of each finished step, in this process or in a worker."""
+
+    def __init__(self, target: str, seed: int) -> None:
+        self.steps: list[StepResult] = []
+        self.lab: Lab | None = None
+        self.on_step: Callable[[StepResult], None] = lambda _: None
+        self._target = target
+        self._seed = seed
+        self._started = _now()
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Take the result out of a report that carries one."""
+        for name, value in report.user_properties if report.when == "teardown" else ():
+            if name == PROPERTY:
+                result = step_from_dict(value)
+                self.steps.append(result)
+                self.on_step(result)
+
+    def score(self) -> Score:
+        """Return the score of what has been examined so far."""
+        return Score(
+            lab=self.lab.name if self.lab else "",
+            title=self.lab.title if self.lab else "",
+            target=self._target,
+            started=self._started,
+            finished=_now(),
+            steps=tuple(self.steps),
+            labwright=labwright.__version__,
+            seed=self._seed,
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

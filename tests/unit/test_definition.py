@@ -1,0 +1,169 @@
+"""A lab's definition is refused with one sentence that says where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labwright import judge
+from labwright.definition import load_lab
+from labwright.errors import DefinitionError, UsageError
+from labwright.lab import find_lab
+
+DOCUMENT = """\
+# A toy lab
+
+## Part (1/2): Begin
+
+<!-- step: first -->
+1. Do the first.
+
+## Part (2/2): End
+
+<!-- step: second -->
+1. Do the second.
+"""
+DEFINITION = """\
+name = "toy"
+title = "A toy lab"
+document = "lab.md"
+
+[values]
+gorb_image = "toy"
+count = 3
+
+[[step]]
+id = "first"
+title = "The first"
+points = 40
+check = "kernel.ip_vs_available"
+
+[[step]]
+id = "second"
+title = "The second"
+points = 60
+needs = ["first"]
+check = "docker.image_present"
+perform = ["true"]
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(definition: str = DEFINITION, document: str = DOCUMENT) -> Path:
+        (tmp_path / "lab.toml").write_text(definition, encoding="utf-8")
+        (tmp_path / "lab.md").write_text(document, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_a_lab_is_read_with_the_parts_of_its_document(write):
+    lab = load_lab(write())
+    assert [(s.id, s.part, s.line) for s in lab.steps] == [
+        ("first", "Part (1/2): Begin", 5),
+        ("second", "Part (2/2): End", 10),
+    ]
+    assert lab.steps[1].needs == ("first",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('title = "The first"', 'titel = "The first"', 11, "unknown key 'titel'"),
+        ('document = "lab.md"', 'document = "lab.md"\ncolour = "red"', 4, "unknown key 'colour'"),
+        ('document = "lab.md"', 'document = "none.md"', 3, "'none.md' does not exist"),
+        ('id = "second"', 'id = "first"', 16, "taken by the step in line 10"),
+        ('id = "second"', 'id = "Second Step"', 16, "kebab-case"),
+        ('id = "second"', 'id = "third"', 16, "'third' is not in lab.md"),
+        ('needs = ["first"]', 'needs = ["nothing"]', 19, "'nothing', which is no step"),
+        ("points = 40", 'points = 40\nneeds = ["second"]', 13, "in a circle"),
+        ("points = 40", "points = 0", 12, "more than 0"),
+        ("points = 40", 'points = "many"', 12, "must be int or float"),
+        ("points = 40", "points = 39", 12, "add up to 99, not 100"),
+        ("points = 40\n", "", 9, "has no 'points'"),
+        ('check = "docker.image_present"', 'check = "docker"', 20, "module.function"),
+        ('perform = ["true"]', "perform = [3]", 21, "must be commands"),
+        ('perform = ["true"]', 'perform = [{ run = "x", til = "y" }]', 21, "unknown key 'til'"),
+        ("count = 3", "count = = 3", 7, "not TOML"),
+    ],
+)
+def test_what_is_wrong_with_a_definition_is_named_with_its_line(write, old, new, line, says):
+    folder = write(DEFINITION.replace(old, new, 1))
+    with pytest.raises(DefinitionError) as caught:
+        load_lab(folder)
+    message = str(caught.value)
+    assert says in message
+    assert message.startswith(f"{folder / 'lab.toml'}:{line}: ")
+    assert "\n" not in message
+
+
+def test_a_step_of_the_document_without_definition_is_named_with_its_line(write):
+    folder = write(document=DOCUMENT + "\n<!-- step: third -->\n")
+    with pytest.raises(DefinitionError, match=r"lab\.md:13: the step 'third' has no definition"):
+        load_lab(folder)
+
+
+def test_a_step_marked_twice_in_the_document_is_refused(write):
+    folder = write(document=DOCUMENT + "\n<!-- step: first -->\n")
+    with pytest.raises(DefinitionError, match=r"lab\.md:13: .* stands already in line 5"):
+        load_lab(folder)
+
+
+def test_steps_are_never_before_what_they_need(write):
+    swapped = DOCUMENT.replace("first", "x").replace("second", "first").replace("x", "second")
+    assert [s.id for s in load_lab(write(document=swapped)).steps] == ["first", "second"]
+
+
+def test_a_selection_brings_what_it_needs(write):
+    lab = load_lab(write())
+    assert [s.id for s in lab.selected(2, [])] == ["first", "second"]
+    assert [s.id for s in lab.selected(None, ["first"])] == ["first"]
+    with pytest.raises(UsageError, match="no part 3"):
+        lab.selected(3, [])
+    with pytest.raises(UsageError, match="no step 'none'; its steps are: first, second"):
+        lab.selected(None, ["none"])
+
+
+def test_a_setting_changes_a_value_and_keeps_its_type(write):
+    lab = load_lab(write())
+    assert lab.values_with(["count=5"])["count"] == 5
+    for wrong in ("count", "colour=red", "count=many"):
+        with pytest.raises(UsageError, match="count"):
+            lab.values_with([wrong])
+
+
+@pytest.mark.parametrize(
+    ("check", "says"),
+    [
+        ("docker.no_such", "no check 'docker.no_such'"),
+        ("nothing.here", "no check 'nothing.here'"),
+        ("docker.server_running", "wants a value for 'container'"),
+    ],
+)
+def test_a_check_that_cannot_run_is_refused_with_its_line(write, check, says):
+    lab = load_lab(write(DEFINITION.replace("docker.image_present", check)))
+    with pytest.raises(DefinitionError, match=says) as caught:
+        judge.bind(lab, lab.steps[1], lab.values)
+    assert caught.value.line == 20
+
+
+def test_a_check_is_not_given_values_that_it_does_not_take(write):
+    lab = load_lab(write(DEFINITION + "with = { colour = 'red' }\n"))
+    with pytest.raises(DefinitionError, match="takes no 'colour'"):
+        judge.bind(lab, lab.steps[1], lab.values)
+
+
+def test_the_labs_that_come_along_are_valid():
+    lab = load_lab(find_lab("gorb"))
+    assert sum(step.points for step in lab.steps) == 100
+    for step in lab.steps:
+        judge.bind(lab, step, lab.values)
+    for steps in lab.states.values():
+        assert lab.with_needs(list(steps))
+
+
+def test_an_unknown_lab_is_refused_with_the_known_ones():
+    with pytest.raises(UsageError, match=r"no lab 'grob': .* one of: gorb"):
+        find_lab("grob")

@@ -1,0 +1,120 @@
+"""Renders a score as one HTML file that needs nothing else: no network, no script.
+
+What a target wrote is escaped by Jinja2 and made visible first; a
+Content-Security-Policy that knows our own style and script by their hashes is the
+second line of defence. The script only adds comfort.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from labwright.reports import summary, text
+from labwright.reports.pictures import picture
+
+if TYPE_CHECKING:
+    from labwright.outcome import Evidence
+    from labwright.reports.svg import Picture
+    from labwright.score import Score
+
+OUTPUT_LIMIT = 24_000
+"""Characters shown of one piece of output."""
+SENTENCE_LIMIT = 2_000
+"""Characters shown of a sentence that may quote the target."""
+SHORT_LINES = 12
+"""Output of no more lines is shown without a click."""
+SHORT_CHARACTERS = 1_200
+
+
+def render(score: Score) -> str:
+    """Return the report: failures first, each step with what was claimed, run and seen."""
+    style, script = _source("charts.css") + _source("report.css"), _source("report.js")
+    template = _environment().from_string(_source("report.html"))
+    return template.render(
+        score=score,
+        summary=summary,
+        anchors=_anchors(score),
+        outcomes={step.id: step.outcome for step in score.steps},
+        style=Markup(style),  # noqa: S704  our own file
+        script=Markup(script),  # noqa: S704  our own file
+        policy=_policy(style, script),
+    )
+
+
+def _source(name: str) -> str:
+    return resources.files("labwright.reports").joinpath(name).read_text("utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        number=text.number,
+        duration=text.duration,
+        when=text.when,
+        line=text.line,
+        prose=_prose,
+        output=lambda value: text.excerpt(value, OUTPUT_LIMIT),
+        short=_short,
+    )
+    environment.globals.update(between=text.between, figure=_figure, leftover=_leftover)
+    return environment
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the Content-Security-Policy: nothing but our own style and script."""
+    return (
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(source: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+
+
+def _anchors(score: Score) -> dict[str, str]:
+    """Return an HTML id for each step: safe, stable, and each only once."""
+    anchors: dict[str, str] = {}
+    for step in score.steps:
+        name = "step-" + (re.sub(r"[^a-z0-9]+", "-", step.id.lower()).strip("-") or "unnamed")
+        while name in anchors.values():
+            name += "-again"
+        anchors[step.id] = name
+    return anchors
+
+
+def _prose(sentence: str) -> Markup:
+    """Return a sentence as HTML; what stands between backticks becomes code."""
+    pieces = re.split(r"`([^`\n]+)`", text.excerpt(sentence, SENTENCE_LIMIT))
+    return Markup().join(
+        Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece)
+        for place, piece in enumerate(pieces)
+    )
+
+
+def _short(output: str) -> bool:
+    return output.count("\n") <= SHORT_LINES and len(output) <= SHORT_CHARACTERS
+
+
+def _figure(evidence: Evidence) -> dict[str, Any] | None:
+    """Return the picture of a piece of evidence as the template wants it."""
+    drawn: Picture | None = picture(evidence)
+    if drawn is None:
+        return None
+    svg = Markup(drawn.svg)  # noqa: S704  written by ElementTree, which escapes
+    return {"kind": drawn.kind, "words": drawn.words, "svg": svg}
+
+
+def _leftover(evidence: Evidence) -> str:
+    """Return the data that no picture shows, as JSON."""
+    return json.dumps(evidence.data, indent=2, ensure_ascii=False, default=str)

@@ -1,0 +1,75 @@
+"""What every report says of a score as a whole."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from labwright.outcome import Outcome
+from labwright.reports.text import listed, number, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labwright.score import Score, StepResult
+
+MOST_URGENT_FIRST = (Outcome.FAILED, Outcome.BROKEN, Outcome.BLOCKED, Outcome.PASSED)
+
+SYMBOLS = {
+    Outcome.PASSED: "\u2713",
+    Outcome.FAILED: "\u2717",
+    Outcome.BROKEN: "!",
+    Outcome.BLOCKED: "\u2013",
+}
+
+MEANINGS = {
+    Outcome.PASSED: "what the lab asks for is there",
+    Outcome.FAILED: "what the lab asks for is not there",
+    Outcome.BROKEN: "it could not be checked, which is not the student's doing",
+    Outcome.BLOCKED: "not checked, because a step that it needs did not pass",
+}
+
+
+def total(score: Score) -> str:
+    """Return the points of a score in words: 85 of 100 points."""
+    return f"{number(score.points)} of {plural_points(score.max_points)}"
+
+
+def plural_points(value: float) -> str:
+    """Return points with their noun: 1 point, 2.5 points."""
+    return f"{number(value)} point" if value == 1 else f"{number(value)} points"
+
+
+def counts(score: Score) -> str:
+    """Return how many steps ended how: 9 passed, 1 failed and 2 blocked."""
+    found = [
+        f"{score.count(outcome)} {outcome}"
+        for outcome in (Outcome.PASSED, Outcome.FAILED, Outcome.BLOCKED, Outcome.BROKEN)
+        if score.count(outcome)
+    ]
+    return listed(found) or "no step was checked"
+
+
+def not_a_grade(score: Score) -> str:
+    """Return why the points cannot stand as a grade, or nothing when they can."""
+    if score.graded:
+        return ""
+    broken = plural(score.count(Outcome.BROKEN), "step")
+    return (
+        f"Not a grade: {broken} could not be checked. That is not the student's doing; "
+        "see what broke, then check again."
+    )
+
+
+def by_part(score: Score) -> Iterator[tuple[str, list[StepResult]]]:
+    """Yield the parts of the lab with their steps, in the order of the lab."""
+    for part, steps in groupby(score.steps, key=lambda step: step.part):
+        yield part, list(steps)
+
+
+def by_urgency(score: Score) -> Iterator[tuple[Outcome, list[StepResult]]]:
+    """Yield the outcomes that occur with their steps, what needs attention first."""
+    for outcome in MOST_URGENT_FIRST:
+        steps = [step for step in score.steps if step.outcome is outcome]
+        if steps:
+            yield outcome, steps

@@ -1,0 +1,110 @@
+"""The little of SVG that the pictures are made of.
+
+ElementTree does the escaping. Colours are classes of charts.css, never ``style``
+attributes: the report's Content-Security-Policy forbids those.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from importlib import resources
+
+from labwright.reports.text import line
+
+CHARACTER = 6.4
+"""Mean width of a character of charts.css's text, in units of the drawing."""
+SERVER_COLOURS = 6
+"""How many classes s0, s1, ... charts.css knows."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing and the same said in words."""
+
+    kind: str
+    words: str
+    """One or two sentences: what is seen, for those who do not see it too."""
+    svg: str
+    """One ``<svg>`` element, safe to stand in HTML."""
+
+    def file(self) -> str:
+        """Return the drawing as an SVG file of its own, with its colours."""
+        css = resources.files("labwright.reports").joinpath("charts.css").read_text("utf-8")
+        head, rest = self.svg.split(">", 1)
+        return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{css}</style>{rest}'
+
+
+class Canvas:
+    """A drawing that grows; all numbers are in its own units, about one pixel each."""
+
+    def __init__(self, width: float, height: float, words: str) -> None:
+        self.width = width
+        self._root = ET.Element(
+            "svg",
+            {
+                "class": "chart",
+                "viewBox": f"0 0 {width:g} {height:g}",
+                "width": f"{width:g}",
+                "height": f"{height:g}",
+                "role": "img",
+                "aria-label": words,
+            },
+        )
+
+    def __str__(self) -> str:
+        return ET.tostring(self._root, encoding="unicode", short_empty_elements=True)
+
+    def text(self, x: float, y: float, words: str, look: str = "", anchor: str = "start") -> None:
+        """Write one line; ``anchor`` is start, middle or end."""
+        node = self._add("text", look, x=x, y=y)
+        node.set("text-anchor", anchor)
+        node.text = words
+
+    def box(
+        self, x: float, y: float, width: float, height: float, look: str, tip: str = ""
+    ) -> None:
+        """Draw a rectangle; a pointer over it shows the tip."""
+        node = self._add("rect", look, x=x, y=y, width=max(width, 0), height=max(height, 0))
+        if tip:
+            ET.SubElement(node, "title").text = tip
+
+    def line(self, x1: float, y1: float, x2: float, y2: float, look: str) -> None:
+        """Draw a straight line."""
+        self._add("line", look, x1=x1, y1=y1, x2=x2, y2=y2)
+
+    def path(self, points: list[tuple[float, float]], look: str) -> None:
+        """Draw a line through points."""
+        node = self._add("polyline", look)
+        node.set("points", " ".join(f"{x:.1f},{y:.1f}" for x, y in points))
+
+    def cross(self, x: float, y: float, size: float, look: str) -> None:
+        """Draw a cross around a point."""
+        self.line(x - size, y - size, x + size, y + size, look)
+        self.line(x - size, y + size, x + size, y - size, look)
+
+    def key(self, x: float, y: float, entries: list[tuple[str, str]]) -> None:
+        """Explain classes in words, in a row: (class, words)."""
+        for look, words in entries:
+            if "line" in look.split():
+                self.line(x, y - 4, x + 14, y - 4, look)
+            else:
+                self.box(x + 2, y - 9, 10, 10, look)
+            self.text(x + 18, y, words)
+            x += 18 + len(words) * CHARACTER + 14
+
+    def _add(self, name: str, look: str, **numbers: float) -> ET.Element:
+        given = {key: f"{value:.1f}".removesuffix(".0") for key, value in numbers.items()}
+        if look:
+            given["class"] = look
+        return ET.SubElement(self._root, name, given)
+
+
+def colour(index: int) -> str:
+    """Return the class of the n-th server."""
+    return f"s{index % SERVER_COLOURS}"
+
+
+def label(name: str) -> str:
+    """Return a server's name as it fits beside a drawing."""
+    return line(name, 14) or "(no name)"

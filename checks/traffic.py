@@ -116,14 +116,14 @@ def send(
     since = answer["started_at"]
     consoles = {s: docker_engine.console(s, since=since).count(HANDLED) for s in servers}
     try:
-        return _attributed(str(task["url"]), answer, addresses, consoles)
+        return attribute(str(task["url"]), answer, addresses, consoles)
     except (KeyError, TypeError, ValueError) as problem:
         raise ProbeError(
             f"the probe on {machine.target} answered something odd: {problem!r}"
         ) from problem
 
 
-def _attributed(
+def attribute(
     url: str,
     answer: Mapping[str, Any],
     addresses: Mapping[str, str],

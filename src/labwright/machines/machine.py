@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from labwright.machines.process import Output
 
+PROBE = "labwright/probe/v1"
 OUTPUT_LIMIT = 1 << 20
 """Bytes kept of each of a command's two outputs; the target is hostile."""
 
@@ -75,10 +76,32 @@ class Reply:
 
     def json(self) -> Any:
         """Return the body as JSON, or None if it is not JSON."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
+        return _json(self.body)
+
+
+def _json(text: str) -> Any:
+    """Return what a text that is not trusted says as JSON, or None if it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _reply(answer: Any) -> Reply:
+    """Make a reply of what a probe says it is.
+
+    :raises TypeError: it is something else.
+    """
+    reply = Reply(**answer)
+    texts = (reply.body, reply.error, reply.detail)
+    if (
+        not isinstance(reply.status, int | None)
+        or not isinstance(reply.headers, dict)
+        or not all(isinstance(text, str) for text in texts)
+        or (reply.status is None) == (not reply.error)
+    ):
+        raise TypeError("not the shape of a reply")
+    return reply
 
 
 class Machine(ABC):
@@ -145,17 +168,15 @@ class Machine(ABC):
                 f"{self.target} has no python3, which the grader needs there: "
                 "install it with `sudo apt-get install python3-minimal`"
             )
-        try:
-            answer = json.loads(result.stdout)
-            if answer["probe"] != "labwright/probe/v1":
-                raise ValueError("not a probe's answer")
+        answer = _json(result.stdout)
+        if isinstance(answer, dict) and answer.get("probe") == PROBE and "result" in answer:
             return answer["result"]
-        except (ValueError, KeyError, TypeError) as problem:
-            last = (result.stderr.strip().splitlines() or ["nothing on stderr"])[-1]
-            raise ProbeError(
-                f"the probe on {self.target} did not answer as it should "
-                f"(exit status {result.exit_status}; {last[:200]})"
-            ) from problem
+        reason = answer.get("error") if isinstance(answer, dict) else None
+        last = reason or (result.stderr.strip().splitlines() or ["nothing on stderr"])[-1]
+        raise ProbeError(
+            f"the probe on {self.target} did not answer as it should "
+            f"(exit status {result.exit_status}): {str(last)[:200]}"
+        )
 
     def http(self, requests: list[Mapping[str, Any]], timeout: float = 5.0) -> list[Reply]:
         """Make HTTP requests from the machine itself, in order, each on its own connection.
@@ -168,8 +189,8 @@ class Machine(ABC):
         task = {"task": "http", "requests": list(requests), "timeout": timeout}
         answers = self.probe(task, timeout=timeout * len(requests) + 20)
         try:
-            return [Reply(**answer) for answer in answers]
-        except TypeError as problem:
+            return [_reply(answer) for _, answer in zip(requests, answers, strict=True)]
+        except (TypeError, ValueError) as problem:
             raise ProbeError(f"the probe on {self.target} answered something else") from problem
 
     @cached_property

@@ -1,0 +1,190 @@
+"""What a check does decides a step's outcome, and pytest's own results keep in step."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+import pytest
+
+import labwright.checks
+
+pytest_plugins = ["pytester"]
+
+CHECKS = """
+from labwright.errors import CheckFailed, HostUnreachable
+from labwright.outcome import Evidence
+
+def holds(machine):
+    yield Evidence("it holds", "true", "yes")
+
+def holds_not(machine, *, colour="red"):
+    yield Evidence("seen before the failure", "cat colour", "blue")
+    raise CheckFailed("the colour red", "it is blue", "Paint it.")
+
+def unreachable(machine):
+    yield Evidence("seen before the loss", "true", "yes")
+    raise HostUnreachable("ssh://x cannot be reached: no route to host")
+
+def buggy(machine):
+    yield Evidence("before", "true", "yes")
+    assert False, "a plain assertion is a bug of the check"
+
+def sees_nothing(machine):
+    return iter(())
+
+def skips(machine):
+    import pytest
+    yield Evidence("before", "true", "yes")
+    pytest.skip("a check must not")
+
+def exits(machine):
+    yield Evidence("before", "true", "yes")
+    raise SystemExit(0)
+"""
+
+
+@pytest.fixture
+def toy(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+    """Make a lab of steps ``(id, points, needs, check)`` and run it; return its score."""
+
+    def make(*steps: tuple[str, int, list[str], str]) -> None:
+        document = ["# Toy", "", "## Part (1/1): All", ""]
+        definition = ['name = "toy"', 'title = "Toy"', 'document = "lab.md"', ""]
+        for step, points, needs, check in steps:
+            document += [f"<!-- step: {step} -->", f"1. Do {step}.", ""]
+            definition += [
+                "[[step]]",
+                f'id = "{step}"',
+                f'title = "The {step}"',
+                f"points = {points}",
+                f"needs = {json.dumps(needs)}",
+                f'check = "toy.{check}"',
+                'hint = "The hint of the step."',
+                "",
+            ]
+        folder = pytester.mkdir("toy")
+        (folder / "lab.md").write_text("\n".join(document))
+        (folder / "lab.toml").write_text("\n".join(definition))
+        (folder / "test_toy.py").write_text("def test_step(examine_step):\n    examine_step()\n")
+        checks = pytester.mkdir("more_checks")
+        (checks / "toy.py").write_text(textwrap.dedent(CHECKS))
+        monkeypatch.setattr(labwright.checks, "__path__", [*labwright.checks.__path__, str(checks)])
+        monkeypatch.delitem(__import__("sys").modules, "labwright.checks.toy", raising=False)
+
+    def run(*arguments: str):
+        result = pytester.runpytest_inprocess(
+            "toy", "--target=local", "--report=out", "-pno:cacheprovider", *arguments
+        )
+        path = pytester.path / "out" / "score.json"
+        return result, json.loads(path.read_text()) if path.exists() else None
+
+    make.run = run
+    return make
+
+
+def outcomes(score) -> dict[str, str]:
+    return {step["id"]: step["outcome"] for step in score["steps"]}
+
+
+def test_all_passed_is_all_points(toy):
+    toy(("a", 60, [], "holds"), ("b", 40, ["a"], "holds"))
+    result, score = toy.run()
+    result.assert_outcomes(passed=2)
+    assert (score["points"], score["max_points"], score["graded"]) == (100, 100, True)
+    assert score["steps"][0]["evidence"][0]["saw"] == "yes"
+
+
+def test_a_claim_that_does_not_hold_fails_with_what_was_expected_and_seen(toy):
+    toy(("a", 100, [], "holds_not"))
+    result, score = toy.run()
+    result.assert_outcomes(failed=1)
+    step = score["steps"][0]
+    assert (step["outcome"], step["points"]) == ("failed", 0)
+    assert (step["expected"], step["actual"], step["hint"]) == (
+        "the colour red",
+        "it is blue",
+        "Paint it.",
+    )
+    assert step["evidence"][0]["claim"] == "seen before the failure"
+
+
+def test_what_needs_a_step_that_failed_is_blocked_by_name_and_skipped(toy):
+    toy(
+        ("a", 20, [], "holds_not"),
+        ("b", 30, ["a"], "holds"),
+        ("c", 30, ["b"], "holds"),
+        ("d", 20, [], "holds"),
+    )
+    result, score = toy.run()
+    result.assert_outcomes(failed=1, skipped=2, passed=1)
+    assert outcomes(score) == {"a": "failed", "b": "blocked", "c": "blocked", "d": "passed"}
+    assert "needs a" in score["steps"][1]["reason"]
+    assert score["points"] == 20
+
+
+def test_a_machine_that_is_lost_breaks_the_step_and_is_no_grade(toy):
+    toy(("a", 100, [], "unreachable"))
+    result, score = toy.run()
+    result.assert_outcomes(errors=1)
+    step = score["steps"][0]
+    assert (step["outcome"], score["graded"]) == ("broken", False)
+    assert step["reason"] == "ssh://x cannot be reached: no route to host"
+    assert step["evidence"][0]["claim"] == "seen before the loss"
+
+
+@pytest.mark.parametrize("check", ["buggy", "sees_nothing", "skips"])
+def test_whatever_else_a_check_does_is_broken_never_passed_or_failed(toy, check):
+    toy(("a", 100, [], check))
+    result, score = toy.run()
+    result.assert_outcomes(errors=1)
+    assert outcomes(score) == {"a": "broken"}
+
+
+def test_what_needs_a_broken_step_is_blocked(toy):
+    toy(("a", 50, [], "unreachable"), ("b", 50, ["a"], "holds"))
+    _, score = toy.run()
+    assert outcomes(score) == {"a": "broken", "b": "blocked"}
+
+
+def test_a_part_or_a_step_is_examined_with_its_needs_only(toy):
+    toy(("a", 40, [], "holds"), ("b", 30, ["a"], "holds"), ("c", 30, [], "holds"))
+    _, score = toy.run("--step=b")
+    assert list(outcomes(score)) == ["a", "b"]
+
+
+def test_steps_of_a_lab_stay_together_and_in_order_on_xdist(toy):
+    toy(("a", 50, [], "holds_not"), ("b", 50, ["a"], "holds"))
+    # The workers are processes of their own, without the checks made up here.
+    _, score = toy.run("-n2")
+    assert outcomes(score)["b"] == "blocked"
+    assert [step["id"] for step in score["steps"]] == ["a", "b"]
+
+
+def test_the_seed_is_settled_once_and_kept_in_the_score(toy):
+    toy(("a", 100, [], "holds"))
+    assert toy.run("--seed=42")[1]["seed"] == 42
+
+
+def test_a_wrong_definition_is_one_sentence_with_its_place(toy, pytester: pytest.Pytester):
+    toy(("a", 99, [], "holds"))
+    result, score = toy.run()
+    assert score is None
+    assert result.ret == pytest.ExitCode.INTERRUPTED  # 2
+    result.stdout.fnmatch_lines(["*lab.toml:*: the points add up to 99, not 100*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_target_that_cannot_be_one_is_refused_before_anything_runs(toy):
+    toy(("a", 100, [], "holds"))
+    result, score = toy.run("--target=telnet://x")
+    assert score is None
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*not a target: 'telnet://x'*"])
+
+
+def test_a_projects_own_tests_are_left_alone(pytester: pytest.Pytester):
+    pytester.makepyfile("def test_something(): pass")
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*labwright*checklist*")

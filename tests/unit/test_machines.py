@@ -96,7 +96,7 @@ def test_what_is_no_probes_answer_is_our_trouble_not_the_students(answer):
 
 @pytest.mark.parametrize("result", ["1", "[1]", '[{"status": 200}]', "null", '[{"a": 1}]', "[]"])
 def test_http_answers_of_another_shape_are_our_trouble_too(result):
-    machine = Scripted('{"probe": "labwright/probe/v1", "result": %s}' % result)
+    machine = Scripted('{"probe": "labwright/probe/v1", "result": ' + result + "}")
     with pytest.raises(ProbeError):
         machine.http([{"url": "http://127.0.0.1/"}])
 

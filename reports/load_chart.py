@@ -174,12 +174,14 @@ def _words(load: _Load) -> str:
     shares = [f"{label(s)} answered {len(load.answered(s))}" for s in load.servers]
     failed = load.failed()
     said = [
-        f"{plural(len(load.requests), 'request')} offered in {number(end)} s,"
-        f" at most {number(max(offered))}/s against a capacity of {number(load.capacity)}/s."
+        (
+            f"{plural(len(load.requests), 'request')} offered in {end:.1f} s, "
+            f"at most {number(max(offered))}/s against a capacity of {number(load.capacity)}/s."
+        )
     ]
     if shares:
         said.append("; ".join(shares) + ".")
-    said.append(f"At most {most} were in flight, after {number(at)} s.")
+    said.append(f"At most {most} were in flight, after {at:.1f} s.")
     pending = sum(one.pending for one in load.requests)
     if pending:
         said.append(f"{pending} had not been answered when the check ended.")

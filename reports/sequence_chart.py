@@ -101,17 +101,19 @@ def _words(requests: list[Request], servers: list[str], repeats: set[int]) -> st
     failed = [str(one.n) for one in requests if not one.ok]
     if repeats:
         many = [str(n) for n in sorted(repeats)]
-        said.append(
-            f"Went to the same server as the one before: {_few(many)}, with a frame around it."
-        )
+        said.append(f"{_few(many)} went to the same server as the one before.")
     elif len(requests) > 1 and len(servers) > 1 and all(one.server for one in requests):
         said.append("None went to the same server as the one before.")
     if failed:
-        said.append(f"Not answered as it should be, with a cross: {_few(failed)}.")
+        said.append(f"{_few(failed)} failed: {line(_first_problem(requests), 80)}.")
     return " ".join(said)
 
 
 def _few(numbers: list[str]) -> str:
     shown = numbers[:8] + ([f"{len(numbers) - 8} more"] if len(numbers) > 8 else [])
-    noun = "request" if len(numbers) == 1 else "requests"
+    noun = "Request" if len(numbers) == 1 else "Requests"
     return f"{noun} {listed(shown)}"
+
+
+def _first_problem(requests: list[Request]) -> str:
+    return next(one.problem for one in requests if not one.ok)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BAR, LANE, TOP, BOTTOM = 260, 26, 18, 20
+ROUNDING = 1e-9
 BESIDE = 130
 """Room for the numbers beside a bar."""
 
@@ -20,9 +21,9 @@ def draw(data: Mapping[str, Any]) -> Picture:
     """Draw evidence of kind ``split``."""
     counts = {str(name): int(count) for name, count in data["counts"].items()}
     judged = [str(name) for name in data.get("share") or {}]
-    low, high = seconds(data["low"]), seconds(data["high"])
+    low, high = max(seconds(data["low"]), 0.0), min(seconds(data["high"]), 1.0)
     total = sum(counts.values())
-    if not counts or len(counts) > 12 or min(counts.values()) < 0 or not 0 <= low <= high <= 1:
+    if not counts or len(counts) > 12 or min(counts.values()) < 0 or low > high:
         raise ValueError("no shares that can be drawn")
     words = _words(counts, total, judged, low, high)
     margin = max(len(label(name)) for name in counts) * CHARACTER + 12
@@ -69,7 +70,7 @@ def _words(counts: dict[str, int], total: int, judged: list[str], low: float, hi
     said = [f"Of {plural(total, 'request')}: {listed(shares)}."]
     for name in judged:
         share = counts.get(name, 0) / total if total else 0.0
-        within = "within" if low <= share <= high else "outside"
+        within = "within" if low - ROUNDING <= share <= high + ROUNDING else "outside"
         asked = _allowed(low, high).removeprefix("asked for: ")
         said.append(f"{label(name)} has {_percent(share)}, {within} the {asked} asked for.")
     return " ".join(said)

@@ -73,3 +73,19 @@ def by_urgency(score: Score) -> Iterator[tuple[Outcome, list[StepResult]]]:
         steps = [step for step in score.steps if step.outcome is outcome]
         if steps:
             yield outcome, steps
+
+
+def verdict(step: StepResult) -> list[tuple[str, str]]:
+    """Return why a step is not passed, as pairs of a word and a sentence."""
+    if step.outcome is Outcome.PASSED:
+        return []
+    pairs = [("expected", step.expected), ("seen", step.actual), ("hint", step.hint)]
+    # What was expected and seen says more than the reason, which repeats it.
+    if step.outcome is not Outcome.FAILED or not step.actual:
+        pairs.insert(0, ("why", step.reason))
+    return [(word, sentence) for word, sentence in pairs if sentence]
+
+
+def explanation(step: StepResult) -> str:
+    """Return the verdict on a step as lines of text."""
+    return "\n".join(f"{word}: {sentence}" for word, sentence in verdict(step))

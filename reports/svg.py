@@ -53,6 +53,7 @@ class Canvas:
         )
 
     def __str__(self) -> str:
+        """Return the ``<svg>`` element."""
         return ET.tostring(self._root, encoding="unicode", short_empty_elements=True)
 
     def text(self, x: float, y: float, words: str, look: str = "", anchor: str = "start") -> None:

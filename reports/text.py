@@ -16,7 +16,7 @@ def visible(text: str) -> str:
     """Return the text with everything invisible spelled out.
 
     Terminal escapes, nulls, marks that reverse the direction of text and halves of
-    surrogate pairs become characters that can be seen: a report must neither obey
+    surrogate pairs are written as in a Python string, ``\\x1b``: a report must neither obey
     them nor hide them. Line ends become ``\\n``. The result is legal in XML 1.0.
     """
     return _NOT_PLAIN.sub(_spelled, text.replace("\r\n", "\n"))
@@ -25,14 +25,12 @@ def visible(text: str) -> str:
 def _spelled(match: re.Match[str]) -> str:
     character = match[0]
     code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)  # the Control Pictures block, in the order of ASCII
-    if code == 0x7F:
-        return "\u2421"
     # XML 1.0 has no U+FFFE and U+FFFF, though Unicode lets them be interchanged.
     odd = unicodedata.category(character) in _ESCAPED or code & 0xFFFE == 0xFFFE
     if not odd or character in _JOINERS:
         return character
+    if code <= 0xFF:
+        return "\\r" if character == "\r" else f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 

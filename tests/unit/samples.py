@@ -372,7 +372,7 @@ def server2_stopped() -> Score:
 
 def not_round_robin() -> Score:
     """Return the score of a service that is scheduled by weight, one of them higher."""
-    score = changed(
+    return changed(
         all_passed(),
         "split-round-robin",
         outcome=Outcome.FAILED,
@@ -396,7 +396,6 @@ def not_round_robin() -> Score:
             ),
         ),
     )
-    return score
 
 
 def ssh_broken() -> Score:

@@ -1,0 +1,126 @@
+"""Prints a score as a checklist, at once or step by step while it comes about.
+
+What the target wrote goes through :func:`labwright.reports.text.visible` and is never
+markup. Where the output is no terminal it is plain text, and lines are not folded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from labwright.outcome import Outcome
+from labwright.reports import summary
+from labwright.reports.pictures import picture
+from labwright.reports.text import between, excerpt, line, number, plural
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from labwright.lab import Lab
+    from labwright.score import Score, StepResult
+
+SENTENCE_LIMIT = 800
+"""Characters shown of a sentence that may quote the target."""
+WIDEST = 100
+"""Columns that are comfortable to read."""
+STYLES = {
+    Outcome.PASSED: "green",
+    Outcome.FAILED: "bold red",
+    Outcome.BROKEN: "bold yellow",
+    Outcome.BLOCKED: "dim",
+}
+
+
+class Checklist:
+    """A checklist that is printed while the steps are examined, grouped by part."""
+
+    def __init__(self, console: Console, target: str) -> None:
+        self._console = console
+        self._target = target
+        self._part: str | None = None
+
+    def begin(self, lab: Lab, steps: int) -> None:
+        """Print what is going to be checked."""
+        self._head(lab.title, steps)
+
+    def step(self, result: StepResult) -> None:
+        """Print what became of a step, under the heading of its part."""
+        if result.part != self._part:
+            self._part = result.part
+            self._console.print()
+            _print(self._console, Text(line(result.part), "bold"))
+        _print(self._console, step_line(result), indent=21)
+        for word, sentence in summary.verdict(result):
+            _verdict(self._console, word, sentence)
+        if result.outcome is Outcome.FAILED:
+            for piece in result.evidence:
+                drawn = picture(piece)
+                if drawn:
+                    _verdict(self._console, drawn.kind, drawn.words)
+
+    def end(self, score: Score) -> None:
+        """Print the total, and whether it is a grade."""
+        self._console.print()
+        took = between(score.started, score.finished)
+        closing = Text(summary.total(score), "bold")
+        closing.append(f": {summary.counts(score)}" + (f", in {took}" if took else ""), "not bold")
+        _print(self._console, closing)
+        if summary.not_a_grade(score):
+            _print(self._console, Text(summary.not_a_grade(score), "bold yellow"))
+
+    def _head(self, title: str, steps: int) -> None:
+        _print(self._console, Text(line(title), "bold"))
+        _print(self._console, Text(f"{line(self._target)}, {plural(steps, 'step')}", "dim"))
+
+
+def render(score: Score, console: Console) -> None:
+    """Print the whole checklist."""
+    checklist = Checklist(console, score.target)
+    checklist._head(score.title, len(score.steps))
+    for step in score.steps:
+        checklist.step(step)
+    checklist.end(score)
+
+
+def step_line(step: StepResult) -> Text:
+    """Return one line: symbol, outcome, points and title."""
+    style = STYLES[step.outcome]
+    points = f"{number(step.points):>3}/{number(step.max_points)}"
+    text = Text("  ").append(f"{summary.SYMBOLS[step.outcome]} {step.outcome:<8}", style)
+    return text.append(f"{points:<8}").append("  ").append(line(step.title))
+
+
+def _verdict(console: Console, word: str, sentence: str) -> None:
+    text = Text(" " * 12).append(f"{word:<9}", "dim")
+    text.append_text(_code(excerpt(sentence, SENTENCE_LIMIT).replace("\n", " ")))
+    _print(console, text, indent=21)
+
+
+def _code(sentence: str) -> Text:
+    """Return a sentence in which what stands between backticks can be told apart."""
+    text = Text()
+    for place, piece in enumerate(re.split(r"(`[^`\n]+`)", sentence)):
+        text.append(piece, "bold" if place % 2 else "")
+    return text
+
+
+def _print(console: Console, text: Text, indent: int = 0) -> None:
+    """Print a line; on a terminal, fold it with the rest indented."""
+    text = _encodable(text, console)
+    if not console.is_terminal:
+        console.print(text, soft_wrap=True, highlight=False)
+        return
+    width = max(min(console.width, WIDEST) - indent, 20)
+    first, rest = text.divide([indent]) if indent else (Text(), text)
+    for number_, folded in enumerate(rest.wrap(console, width)):
+        begin = first if number_ == 0 else Text(" " * indent)
+        console.print(Text.assemble(begin, folded), soft_wrap=True, highlight=False)
+
+
+def _encodable(text: Text, console: Console) -> Text:
+    """Return the text with what the console cannot print written as escapes."""
+    plain = text.plain.encode(console.encoding, "backslashreplace").decode(console.encoding)
+    return text if plain == text.plain else Text(plain)

@@ -1,0 +1,64 @@
+"""Writes what becomes of a score into a folder."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from labwright.errors import SetupError
+from labwright.reports import html, junit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labwright.score import Score
+
+
+def write(score: Score, directory: Path) -> list[Path]:
+    """Write ``score.json``, ``report.html`` and ``junit.xml``, and return where they are.
+
+    Each file is either the old one or the whole new one, whatever happens meanwhile. The
+    score comes first: whatever may be wrong with the others, it can be rendered again.
+
+    :raises SetupError: the folder or a file cannot be written.
+    """
+    return [
+        write_json(score, directory / "score.json"),
+        write_text(directory / "report.html", html.render(score)),
+        write_text(directory / "junit.xml", junit.render(score)),
+    ]
+
+
+def write_json(score: Score, path: Path) -> Path:
+    """Write the score itself, and return where.
+
+    :raises SetupError: it cannot be written.
+    """
+    return write_text(path, score.to_json())
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write one file, all of it or nothing, and make its folder where there is none.
+
+    Halves of surrogate pairs, which a target can put into JSON and UTF-8 cannot hold, are
+    written as ``\\ud800``; in JSON that means the same.
+
+    :raises SetupError: it cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # "x": another's file or link of that name is not followed.
+            beside.unlink(missing_ok=True)
+            with beside.open("xb") as file:
+                file.write(text.encode("utf-8", "backslashreplace"))
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as problem:
+        raise SetupError(
+            f"cannot write {path}: {problem.strerror or problem}; "
+            "free some space or choose another folder"
+        ) from problem
+    return path

@@ -1,0 +1,644 @@
+"""What runs on the target: one file, piped to ``python3 -I - TASK``, nothing installed.
+
+TASK is a JSON object. One line of JSON is printed::
+
+    {"probe": "labwright/probe/v1", "result": ...}
+
+and, for a task that is not one of these, ``{"probe": ..., "error": "..."}``, exit status 2.
+All times are seconds; a task is bounded in time and in memory and writes no file.
+
+``{"task": "http", "requests": [{"url", "method", "headers", "body"}], "timeout": 5}``
+    Requests in order, each on its own connection and within ``timeout``. The result is
+    a list of ``{"status", "headers", "body", "error", "detail"}``; either ``status`` is
+    set or ``error`` is one of refused, timeout, unreachable, reset, protocol.
+
+``{"task": "traffic", "url": ..., "count": 12, "pipeline": true, "timeout": 20}``
+    Fresh connections, strictly one after another: their order is the order in which the
+    kernel scheduled them. With ``pipeline`` the next one is opened when this one is
+    connected, else when it is answered; after ``gap_s``. ``timeout`` is for one request;
+    ``limit_s`` for all of them, and what it leaves unsent is a timeout with no port.
+
+``{"task": "load", "url": ..., "gaps_ms": [[100, 5.0], ...], "drain_s": 20}``
+    Open loop: each request is sent at its intended time, whatever has come back: every
+    ``gap`` milliseconds for so many seconds, then the next pair. Ends when all have been
+    answered, or ``drain_s`` after the last was due.
+
+    The result of both is ``{"started_at": epoch, "requests": [{"n", "local_address",
+    "local_port", "start_s", "connected_s", "end_s", "status", "bytes", "body", "error",
+    "detail"[, "intended_s"]}], "before": {path: text}, "after": {...}}``, counted from
+    the first connection; before and after hold the kernel's IPVS tables (null: absent).
+
+``{"task": "clock"}``
+    ``{"epoch", "monotonic", "boot_id", "machine"}``; the latter a hash of its id.
+
+Python 3.8 and Debian's python3-minimal suffice, which has neither json nor http. Both,
+and socket's own import, cost more than all the rest on an emulated processor.
+"""
+
+from __future__ import annotations
+
+import _socket as socket  # the public module spends its time on enumerations
+import errno
+import os
+import select
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+PROBE = "labwright/probe/v1"
+BODY_LIMIT = 4096
+"""Bytes of a body that are read; the rest is left unread."""
+HEAD_LIMIT = 16384
+"""Bytes of a status line and headers."""
+RAW_LIMIT = 1 << 16
+"""Bytes of an answer with all that frames it."""
+FILE_LIMIT = 1 << 20
+"""Characters kept of one file."""
+BODIES_LIMIT = 1 << 18
+"""Bytes kept of all bodies of a traffic or load task, in equal shares."""
+MOST_REQUESTS = 5000
+MOST_HTTP_REQUESTS = 64
+LONGEST_S = 600.0
+
+CONNECTIONS = "/proc/net/ip_vs_conn"
+WITNESSES = (
+    "/proc/net/ip_vs",
+    CONNECTIONS,
+    "/proc/net/ip_vs_stats",
+    "/proc/sys/net/ipv4/vs/conn_reuse_mode",
+    "/proc/sys/net/ipv4/vs/expire_nodest_conn",
+    "/proc/sys/net/ipv4/vs/conntrack",
+)
+
+ERRORS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ETIMEDOUT: "timeout",
+    errno.ECONNRESET: "reset",
+    errno.ECONNABORTED: "reset",
+    errno.EPIPE: "reset",
+}
+"""What an errno of a connection is called; any other is ``unreachable``."""
+BROKEN_PIPE = (errno.EPIPE, errno.ECONNRESET)
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRINUSE)
+"""What this machine ran out of: says nothing about the server, so it is no result."""
+
+
+class ProbeFailed(Exception):  # noqa: N818  a result, not a mistake in this program
+    """There is no result: the task is none of ours, or this machine ran out of something."""
+
+
+class NotHttp(Exception):  # noqa: N818
+    """What came back is not HTTP."""
+
+
+class Answer:
+    """A server's answer, read out of the bytes that have come so far."""
+
+    def __init__(self, raw: bytes, ended: bool, method: str) -> None:
+        """Read it; ``complete`` tells whether it is all there, or all that is kept.
+
+        :param ended: whether the server has closed the connection.
+        :raises NotHttp: it is no answer, and cannot become one.
+        """
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.detail = ""
+        if not (raw.startswith(b"HTTP/") or b"HTTP/".startswith(raw)):
+            raise NotHttp(f"not HTTP: {raw[:60]!r}")
+        while self.status < 200:  # 1xx: an interim answer; the real one follows
+            head, blank, raw = raw.partition(b"\r\n\r\n" if b"\r\n" in raw else b"\n\n")
+            if len(head) > HEAD_LIMIT:
+                raise NotHttp(f"headers of more than {HEAD_LIMIT} bytes")
+            if not blank:
+                self.complete = False
+                if ended:
+                    raise NotHttp(f"closed in mid-answer: {head[:60]!r}" if head else "no answer")
+                return
+            self._read_head(head.decode("utf-8", "backslashreplace").split("\n"))
+        bodiless = method == "HEAD" or self.status in (204, 304)
+        self.complete = bodiless or self._read_body(raw, ended)
+        if len(self.body) > BODY_LIMIT:
+            self.complete, self.body = True, self.body[:BODY_LIMIT]
+            self.detail = f"only the first {BODY_LIMIT} bytes of the body were read"
+        if ended and not self.complete:
+            raise NotHttp(f"the body ended early, after {len(self.body)} bytes")
+
+    def _read_head(self, lines: list[str]) -> None:
+        status = [*lines[0].split(None, 2), "", ""][1]
+        if len(status) != 3 or not status.isdigit() or not status.isascii() or status < "100":
+            raise NotHttp(f"not a status line: {lines[0][:60]!r}")
+        self.status = int(status)
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            self.headers[name.strip().lower()] = value.strip()
+
+    def _read_body(self, raw: bytes, ended: bool) -> bool:
+        if self.headers.get("transfer-encoding", "").lower().endswith("chunked"):
+            return self._read_chunks(raw)
+        length = self.headers.get("content-length")
+        if length is None:
+            self.body = raw
+            return ended
+        if not (length.isdigit() and length.isascii()) or len(length) > 18:
+            raise NotHttp(f"Content-Length is {length[:60]!r}")
+        self.body = raw[: int(length)]
+        return len(self.body) == int(length)
+
+    def _read_chunks(self, raw: bytes) -> bool:
+        while len(self.body) <= BODY_LIMIT:
+            line, end, rest = raw.partition(b"\n")
+            try:
+                size = int(line.split(b";")[0], 16) if end or len(line) > 100 else -1
+            except ValueError:
+                raise NotHttp(f"the size of a chunk is {line[:60]!r}") from None
+            if not end or size <= 0:
+                return size == 0
+            self.body += rest[:size]
+            if len(rest) < size + 2:
+                return False
+            raw = rest[size:].lstrip(b"\r\n")
+        return True
+
+
+class Exchange:
+    """One request and its answer, on a connection of its own, without ever blocking."""
+
+    def __init__(self, peer: Peer, message: bytes, method: str = "GET") -> None:
+        self.peer = peer
+        self.method = method
+        self.answer: Answer | None = None
+        self.error = ""
+        self.detail = ""
+        self.local: tuple[str, int] = ("", 0)
+        self.intended: float | None = None
+        self.started: float | None = None
+        self.connected: float | None = None
+        self.ended: float | None = None
+        self.deadline = 0.0
+        self.socket: socket.socket | None = None
+        self._message = message
+        self._raw = b""
+        self._addresses = list(peer.addresses)
+
+    def open(self) -> None:
+        """Begin to connect to the first address that lets us."""
+        if self.started is None:
+            self.started = time.monotonic()
+        while self._addresses:
+            family, address = self._addresses.pop(0)
+            try:
+                self.socket = self.peer.fresh_socket(family)
+                code = self.socket.connect_ex(address)
+            except OSError as problem:
+                code = problem.errno or errno.EIO
+            if code in (0, errno.EINPROGRESS):
+                return
+            self._fail(code)
+        if not self.error:
+            self.fail("unreachable", self.peer.unresolved)
+
+    def ready(self, hung_up: bool = False) -> None:
+        """Go on: the socket can be written to, or read from."""
+        assert self.socket is not None  # noqa: S101  whoever polls it knows
+        try:
+            if self.connected is None:
+                self._finish_connect(self.socket)
+            elif self._message and not hung_up:
+                self._message = self._message[self.socket.send(self._message) :]
+            else:
+                self._receive(self.socket)
+        except (BlockingIOError, InterruptedError):
+            pass
+        except NotHttp as problem:
+            self.fail("protocol", str(problem))
+        except OSError as problem:
+            if self._message and self.connected and problem.errno in BROKEN_PIPE:
+                self._message = b""  # it may have answered before it hung up
+            else:
+                self._fail(problem.errno or errno.EIO)
+
+    @property
+    def waits_to_write(self) -> bool:
+        """Whether it waits for the socket to take bytes, not to give some."""
+        return self.connected is None or bool(self._message)
+
+    def fail(self, error: str, detail: str) -> None:
+        """End with an error; whatever came of an answer does not count."""
+        self.error, self.detail, self.answer = error, detail, None
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+
+    def _finish_connect(self, sock: socket.socket) -> None:
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not code:
+            self.connected = time.monotonic()
+            self.local = sock.getsockname()[:2]
+            self.error = self.detail = ""
+            return
+        self._fail(code)
+        if self._addresses:
+            self.open()
+
+    def _receive(self, sock: socket.socket) -> None:
+        data = sock.recv(8192)
+        self._raw += data
+        answer = Answer(self._raw, not data, self.method)
+        if answer.complete:
+            self.ended = time.monotonic()
+            self.answer, self.detail = answer, answer.detail
+            self.close()
+        elif len(self._raw) > RAW_LIMIT:
+            raise NotHttp(f"more than {RAW_LIMIT} bytes, and still no answer")
+
+    def _fail(self, code: int) -> None:
+        ours = code == errno.EADDRNOTAVAIL and not self._addresses and not self.peer.ipv6
+        if code in EXHAUSTED or ours:
+            raise ProbeFailed(f"this machine cannot open one more connection: {os.strerror(code)}")
+        self.fail(ERRORS.get(code, "unreachable"), os.strerror(code))
+
+
+class Peer:
+    """Where a URL points to."""
+
+    def __init__(self, url: str) -> None:
+        scheme, _, rest = url.partition("#")[0].partition("://")
+        self.authority, slash, path = rest.partition("/")
+        self.path = slash + path or "/"
+        host, port = self.authority, "80"
+        if ":" in host.rpartition("]")[2]:
+            host, _, port = host.rpartition(":")
+        usable = url.isascii() and url.isprintable() and not set(url) & set(" @")
+        if scheme != "http" or not usable or not host or not port.isdigit() or int(port) > 65535:
+            raise ProbeFailed(f"not an http:// address that can be asked: {url[:200]}")
+        self.port = int(port)
+        self.unresolved = ""
+        self.addresses = self._resolve(host.strip("[]"))
+        self.ipv6 = any(family == socket.AF_INET6 for family, _ in self.addresses)
+        self.taken: set[int] | None = None
+        """Local ports that must not be used (again); None: the kernel may choose any."""
+
+    def _resolve(self, host: str) -> list[tuple[int, Any]]:
+        try:
+            # Bytes: text would be taken through the idna codec, which is slow to load.
+            found = socket.getaddrinfo(host.encode(), self.port, 0, socket.SOCK_STREAM)
+        except OSError as problem:
+            self.unresolved = f"cannot resolve {host}: {problem.strerror}"
+            return []
+        return [(family, address) for family, _, _, _, address in found]
+
+    def fresh_socket(self, family: int) -> socket.socket:
+        """Return a socket, on a port that is not taken: an entry left in the kernel's
+        connection table would decide, instead of the scheduler, where it goes."""
+        for _ in range(100):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.setblocking(False)
+            if self.taken is None:
+                return sock
+            sock.bind(("", 0))
+            port = sock.getsockname()[1]
+            if port not in self.taken:
+                self.taken.add(port)
+                return sock
+            sock.close()
+        raise ProbeFailed("this machine has no local port left that is free")
+
+
+class Flight:
+    """The exchanges that are under way, in the order of their deadlines."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._flying: dict[Exchange, None] = {}
+        self._by_number: dict[int, Exchange] = {}
+
+    def launch(self, exchange: Exchange, deadline: float) -> None:
+        """Begin an exchange that must be over by then, which is no sooner than the others."""
+        exchange.deadline = deadline
+        exchange.open()
+        self._watch(exchange)
+        if exchange.socket is not None:
+            self._flying[exchange] = None
+
+    def turn(self, until: float = float("inf")) -> None:
+        """Let what is ready go on; wait for it, but not longer than until then."""
+        first = next(iter(self._flying), None)
+        until = min(until, first.deadline if first else until)
+        # Rounded up: a poll that ends just before its time would be repeated in a frenzy.
+        wait_ms = max(0, int((until - time.monotonic()) * 1000 + 0.999))
+        for number, event in self._poll.poll(wait_ms):
+            exchange = self._by_number.pop(number)
+            self._poll.unregister(number)
+            exchange.ready(hung_up=bool(event & (select.POLLHUP | select.POLLERR)))
+            self._watch(exchange)
+            if exchange.socket is None:
+                del self._flying[exchange]
+        self._expire(time.monotonic())
+
+    def finish(self) -> None:
+        """Go on until all are over."""
+        while self._flying:
+            self.turn()
+
+    def _watch(self, exchange: Exchange) -> None:
+        if exchange.socket is not None:
+            number = exchange.socket.fileno()
+            self._by_number[number] = exchange
+            event = select.POLLOUT if exchange.waits_to_write else select.POLLIN
+            self._poll.register(number, event)
+
+    def _expire(self, now: float) -> None:
+        for exchange in list(self._flying):
+            if exchange.deadline > now:
+                break
+            assert exchange.socket is not None  # noqa: S101  what flies has a socket
+            number = exchange.socket.fileno()
+            del self._flying[exchange], self._by_number[number]
+            self._poll.unregister(number)
+            awaited = "answer" if exchange.connected else "connection"
+            exchange.fail("timeout", f"no {awaited} came in time")
+
+
+def http(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Make requests in order, each on its own connection."""
+    timeout = number(task, "timeout", 5.0, 0.01, LONGEST_S)
+    requests = items(task, "requests", MOST_HTTP_REQUESTS)
+    flight = Flight()
+    answers = []
+    for request in requests:
+        only_keys(request, {"url", "method", "headers", "body"})
+        peer = Peer(str(request.get("url")))
+        method = str(request.get("method", "GET"))
+        sent = message(peer, method, request.get("headers") or {}, request.get("body") or "")
+        exchange = Exchange(peer, sent, method)
+        flight.launch(exchange, time.monotonic() + timeout)
+        flight.finish()
+        answers.append(
+            {
+                "status": exchange.answer.status if exchange.answer else None,
+                "headers": exchange.answer.headers if exchange.answer else {},
+                "body": text(exchange.answer.body) if exchange.answer else "",
+                "error": exchange.error,
+                "detail": exchange.detail,
+            }
+        )
+    return answers
+
+
+def traffic(task: dict[str, Any]) -> dict[str, Any]:
+    """Open fresh connections strictly one after another."""
+    count = int(number(task, "count", 0, 1, MOST_REQUESTS))
+    timeout = number(task, "timeout", 20.0, 0.01, LONGEST_S)
+    gap = number(task, "gap_s", 0.0, 0, 60)
+    limit = number(task, "limit_s", LONGEST_S, 0.01, LONGEST_S)
+    pipeline = bool(task.get("pipeline", True))
+    campaign = Campaign(task, count)
+    flight = Flight()
+    start = campaign.begin()
+    for exchange in campaign.exchanges:
+        now = time.monotonic()
+        if now >= start + limit:
+            exchange.started = now
+            exchange.fail("timeout", f"not sent: the {limit:g} s for all requests were over")
+            continue
+        flight.launch(exchange, min(now + timeout, start + limit))
+        while exchange.socket and not (pipeline and exchange.connected):
+            flight.turn()
+        pause = time.monotonic() + gap
+        while gap and time.monotonic() < pause:
+            flight.turn(pause)
+    flight.finish()
+    return campaign.result()
+
+
+def load(task: dict[str, Any]) -> dict[str, Any]:
+    """Send each request at its intended time, whatever has come back."""
+    drain = number(task, "drain_s", 20.0, 0, LONGEST_S)
+    due = list(intended(items(task, "gaps_ms", MOST_REQUESTS)))
+    campaign = Campaign(task, len(due))
+    flight = Flight()
+    start = campaign.begin()
+    for exchange, after in zip(campaign.exchanges, due):  # noqa: B905  Python 3.8
+        exchange.intended = start + after
+        while time.monotonic() < exchange.intended:
+            flight.turn(exchange.intended)
+        flight.launch(exchange, start + due[-1] + drain)
+    flight.finish()
+    return campaign.result()
+
+
+def intended(windows: list[Any]) -> Iterator[float]:
+    """Yield when each request is due: the same as ``profile.intended``, which says why."""
+    due = begin = 0.0
+    for window in windows:
+        try:
+            gap_s, window_s = float(window[0]) / 1000, float(window[1])
+        except (TypeError, ValueError, IndexError, KeyError):
+            raise ProbeFailed(f"gaps_ms: not a gap and a duration: {window!r}") from None
+        begin += window_s
+        if gap_s < 0.0005 or window_s <= 0 or begin > LONGEST_S:
+            raise ProbeFailed(f"gaps_ms: a gap below 0.5 ms, or more than {LONGEST_S:g} s")
+        for _ in range(MOST_REQUESTS + 1):
+            if due >= begin:
+                break
+            yield due
+            due += gap_s
+
+
+def clock(_task: dict[str, Any]) -> dict[str, Any]:
+    """Say what time it is here, and which machine and boot this is."""
+    import hashlib  # slow to load, and only this task needs it
+
+    machine = (read("/etc/machine-id") or "").strip()
+    return {
+        "epoch": time.time(),
+        "monotonic": time.monotonic(),
+        "boot_id": (read("/proc/sys/kernel/random/boot_id") or "").strip(),
+        # machine-id(5): it is confidential, and must be hashed with something of one's own.
+        "machine": hashlib.sha256(f"{PROBE} {machine}".encode()).hexdigest() if machine else "",
+    }
+
+
+class Campaign:
+    """Requests to one service, and what the kernel held before and after."""
+
+    def __init__(self, task: dict[str, Any], count: int) -> None:
+        if not 1 <= count <= MOST_REQUESTS:
+            raise ProbeFailed(f"{count} requests; from 1 to {MOST_REQUESTS} can be sent")
+        room = os.sysconf("SC_OPEN_MAX") - 16
+        if count > room:
+            raise ProbeFailed(f"{count} requests, but only {room} files may be open (ulimit -n)")
+        self.peer = Peer(str(task.get("url")))
+        sent = message(self.peer, "GET", {}, "")
+        self.exchanges = [Exchange(self.peer, sent) for _ in range(count)]
+        self.before: dict[str, str | None] = {}
+        self.started_at = self.start = 0.0
+
+    def begin(self) -> float:
+        """Look at the kernel's tables, and start the clock."""
+        self.before = witnesses(self.peer.port, set())
+        table = (self.before[CONNECTIONS] or "").splitlines()[1:]
+        self.peer.taken = {int(row.split()[2], 16) for row in table if len(row.split()) > 2}
+        self.started_at, self.start = time.time(), time.monotonic()
+        return self.start
+
+    def result(self) -> dict[str, Any]:
+        """Return what became of it, with the kernel's tables as they are now."""
+        ports = {exchange.local[1] for exchange in self.exchanges}
+        share = min(BODY_LIMIT, BODIES_LIMIT // len(self.exchanges))
+        rows = [self._row(n, e, share) for n, e in enumerate(self.exchanges, 1)]
+        after = witnesses(self.peer.port, ports)
+        result = {"started_at": self.started_at, "requests": rows}
+        return {**result, "before": self.before, "after": after}
+
+    def _row(self, n: int, exchange: Exchange, share: int) -> dict[str, Any]:
+        def since(moment: float | None) -> float | None:
+            return None if moment is None else round(moment - self.start, 6)
+
+        row = {
+            "n": n,
+            "local_address": exchange.local[0],
+            "local_port": exchange.local[1],
+            "start_s": since(exchange.started),
+            "connected_s": since(exchange.connected),
+            "end_s": since(exchange.ended),
+            "status": exchange.answer.status if exchange.answer else None,
+            "bytes": len(exchange.answer.body) if exchange.answer else 0,
+            "body": text(exchange.answer.body[:share]) if exchange.answer else "",
+            "error": exchange.error,
+            "detail": exchange.detail,
+        }
+        if exchange.intended is not None:
+            row["intended_s"] = since(exchange.intended)
+        return row
+
+
+def witnesses(port: int, ours: set[int]) -> dict[str, str | None]:
+    """Read what the kernel holds; of too many connections, those to the port, ours first."""
+    files = {path: read(path) for path in WITNESSES}
+    table = files[CONNECTIONS]
+    if table is not None and len(table) >= FILE_LIMIT:
+        head, *rows = (read(CONNECTIONS, 32 * FILE_LIMIT) or "").splitlines(keepends=True)
+        rows = [row for row in rows if row.split()[4:5] == [f"{port:04X}"]]
+        rows.sort(key=lambda row: int(row.split()[2], 16) not in ours)
+        files[CONNECTIONS] = "".join([head, *rows[: FILE_LIMIT // len(head)]])
+    return files
+
+
+def read(path: str, limit: int = FILE_LIMIT) -> str | None:
+    """Return a file's text, or None if there is none that we may read."""
+    try:
+        with open(path, encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
+            return file.read(limit)
+    except OSError:
+        return None
+
+
+def message(peer: Peer, method: str, headers: dict[str, str], body: str) -> bytes:
+    """Return a request as it is sent."""
+    # Characters beyond the basic plane came as two halves; see task_of.
+    content = body.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    lines = [f"{method} {peer.path} HTTP/1.1", f"Host: {peer.authority}", "Accept: */*"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if content or method in ("PUT", "POST", "PATCH"):
+        lines.append(f"Content-Length: {len(content)}")
+    lines.append("Connection: close")
+    if not all(line.isascii() and line.isprintable() for line in lines):
+        raise ProbeFailed("a method or header that cannot be sent")
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def text(data: bytes) -> str:
+    """Decode what the target sent; no byte of it can raise."""
+    return data.decode("utf-8", "backslashreplace")
+
+
+def number(task: dict[str, Any], key: str, default: float, low: float, high: float) -> float:
+    """Return a number of the task that must lie within bounds."""
+    value = task.get(key, default)
+    if not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ProbeFailed(f"{key} is {value!r}, not a number from {low:g} to {high:g}")
+    return value
+
+
+def items(task: dict[str, Any], key: str, most: int) -> list[Any]:
+    """Return a list of the task."""
+    value = task.get(key)
+    if not isinstance(value, list) or not 1 <= len(value) <= most:
+        raise ProbeFailed(f"{key} is not a list of 1 to {most} items")
+    return value
+
+
+def only_keys(task: Any, known: set[str]) -> None:
+    """Refuse what is misspelt, rather than do something else than what was meant."""
+    unknown = sorted(set(task) - known) if isinstance(task, dict) else ["no object"]
+    if unknown:
+        raise ProbeFailed(f"not understood: {', '.join(map(str, unknown))}")
+
+
+TASKS = {
+    "http": (http, {"requests", "timeout"}),
+    "traffic": (traffic, {"url", "count", "pipeline", "timeout", "gap_s", "limit_s"}),
+    "load": (load, {"url", "gaps_ms", "drain_s"}),
+    "clock": (clock, set()),
+}
+
+
+def task_of(source: str) -> dict[str, Any]:
+    """Read the task. JSON is also Python, but for three names and pairs of surrogates."""
+    names = {"__builtins__": {}, "true": True, "false": False, "null": None}
+    try:
+        # Whoever sends the task also sends this program, so there is nothing to guard.
+        task = eval(source, names)  # noqa: S307
+    except Exception as problem:  # noqa: BLE001  anything may be in it
+        raise ProbeFailed(f"the task is not JSON: {problem}") from None
+    if not isinstance(task, dict) or task.get("task") not in TASKS:
+        raise ProbeFailed(f"the task is none of {', '.join(TASKS)}")
+    only_keys(task, {"task"} | TASKS[task["task"]][1])
+    return task
+
+
+ESCAPES = {**{n: f"\\u{n:04x}" for n in range(32)}, 0x22: '\\"', 0x5C: "\\\\"}
+
+
+def to_json(value: Any) -> str:
+    """Write a value of plain types as JSON, on one line."""
+    if isinstance(value, str):
+        return f'"{value.translate(ESCAPES)}"'
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{to_json(k)}:{to_json(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(to_json, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value)
+
+
+def main(arguments: list[str]) -> int:
+    """Do one task and print its result."""
+    # Whatever happens, this ends; a lost connection leaves nothing running for long.
+    signal.alarm(int(2 * LONGEST_S))
+    try:
+        task = task_of(" ".join(arguments))
+        answer = {"probe": PROBE, "result": TASKS[task["task"]][0](task)}
+    except ProbeFailed as problem:
+        answer = {"probe": PROBE, "error": str(problem)}
+        sys.stderr.write(f"{problem}\n")
+    line = to_json(answer) + "\n"
+    sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.flush()
+    return 0 if "result" in answer else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -45,20 +45,30 @@ def write_text(path: Path, text: str) -> Path:
 
     :raises SetupError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    whole = text.encode("utf-8", "backslashreplace")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            # "x": another's file or link of that name is not followed.
-            beside.unlink(missing_ok=True)
-            with beside.open("xb") as file:
-                file.write(text.encode("utf-8", "backslashreplace"))
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as problem:
+        # A link is kept, and what it leads to replaced.
+        place = path.resolve()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists() and not place.is_file():
+            place.write_bytes(whole)  # a pipe, a terminal, /dev/null: there is no half of it
+        else:
+            _replace(place, whole)
+    except (OSError, RuntimeError) as problem:
+        why = getattr(problem, "strerror", None) or problem
         raise SetupError(
-            f"cannot write {path}: {problem.strerror or problem}; "
-            "free some space or choose another folder"
+            f"cannot write {path}: {why}; free some space there or choose another folder"
         ) from problem
     return path
+
+
+def _replace(path: Path, whole: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        # "x": another's file or link of that name is not followed.
+        beside.unlink(missing_ok=True)
+        with beside.open("xb") as file:
+            file.write(whole)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

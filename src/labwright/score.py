@@ -7,6 +7,7 @@ docs/score.schema.json validates it.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,7 +90,7 @@ class Score:
             "finished": self.finished,
             "steps": [asdict(step) for step in self.steps],
         }
-        return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(_finite(body), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Score:
@@ -113,6 +114,15 @@ class Score:
             )
         except (ValueError, KeyError, TypeError) as problem:
             raise LabwrightError(f"not a {SCHEMA} document: {problem!r}") from problem
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with null for every number that JSON cannot hold: NaN, infinity."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def step_from_dict(body: dict[str, Any]) -> StepResult:

@@ -213,10 +213,20 @@ def pytest_runtest_makereport(
     elif call.when == "call":
         result = judge.passed(result, seen)
     item.stash[RESULT] = result
+    if call.when == "call" or (call.when == "setup" and problem is not None):
+        _tell_allure(item, result)
     if call.when == "teardown":
         item.config.stash[OUTCOMES][item.path, step.id] = result.outcome
         report.user_properties.append((PROPERTY, asdict(result)))
     return report
+
+
+def _tell_allure(item: pytest.Item, result: StepResult) -> None:
+    if getattr(item.config.option, "allure_report_dir", None):
+        from labwright.reports import allure
+
+        title = load_lab(item.path.parent).title
+        allure.record(result, title)
 
 
 def _step(item: pytest.Item) -> Step | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 
 import pytest
@@ -18,7 +19,7 @@ from labwright.outcome import Evidence
 def holds(machine):
     yield Evidence("it holds", "true", "yes")
 
-def holds_not(machine, *, colour="red"):
+def holds_not(machine):
     yield Evidence("seen before the failure", "cat colour", "blue")
     raise CheckFailed("the colour red", "it is blue", "Paint it.")
 
@@ -70,7 +71,11 @@ def toy(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
         checks = pytester.mkdir("more_checks")
         (checks / "toy.py").write_text(textwrap.dedent(CHECKS))
         monkeypatch.setattr(labwright.checks, "__path__", [*labwright.checks.__path__, str(checks)])
-        monkeypatch.delitem(__import__("sys").modules, "labwright.checks.toy", raising=False)
+        monkeypatch.delitem(sys.modules, "labwright.checks.toy", raising=False)
+        # For the workers of pytest-xdist, which are processes of their own.
+        pytester.makeconftest(
+            f"import labwright.checks\nlabwright.checks.__path__.append({str(checks)!r})"
+        )
 
     def run(*arguments: str):
         result = pytester.runpytest_inprocess(
@@ -155,7 +160,6 @@ def test_a_part_or_a_step_is_examined_with_its_needs_only(toy):
 
 def test_steps_of_a_lab_stay_together_and_in_order_on_xdist(toy):
     toy(("a", 50, [], "holds_not"), ("b", 50, ["a"], "holds"))
-    # The workers are processes of their own, without the checks made up here.
     _, score = toy.run("-n2")
     assert outcomes(score)["b"] == "blocked"
     assert [step["id"] for step in score["steps"]] == ["a", "b"]

@@ -64,9 +64,12 @@ def _row(
         place = lanes.index(NOWHERE if one.server is None else one.server)
         path.append((margin + COLUMN * (column + 0.5), top + TOP + LANE * (place + 0.5)))
     canvas.path(path, "line thread")
-    for (x, y), one in zip(path, requests, strict=True):
-        look = "odd" if one.n in repeats else "quiet"
-        canvas.text(x, top + 12, str(one.n), look, "middle")
+    wide = len(str(requests[-1].n)) * CHARACTER > COLUMN - 6
+    for column, ((x, y), one) in enumerate(zip(path, requests, strict=True)):
+        # Where numbers would run into each other, each fourth is enough.
+        if not wide or column % 4 == 0:
+            look = "odd" if one.n in repeats else "quiet"
+            canvas.text(x, top + 12, line(str(one.n), 6), look, "middle")
         _mark(canvas, one, lanes, x, y, one.n in repeats)
 
 

@@ -26,6 +26,8 @@ SENTENCE_LIMIT = 800
 """Characters shown of a sentence that may quote the target."""
 WIDEST = 100
 """Columns that are comfortable to read."""
+TITLE_COLUMN = 22
+"""Where titles and sentences begin."""
 STYLES = {
     Outcome.PASSED: "green",
     Outcome.FAILED: "bold red",
@@ -52,7 +54,7 @@ class Checklist:
             self._part = result.part
             self._console.print()
             _print(self._console, Text(line(result.part), "bold"))
-        _print(self._console, step_line(result), indent=21)
+        _print(self._console, step_line(result), indent=TITLE_COLUMN)
         for word, sentence in summary.verdict(result):
             _verdict(self._console, word, sentence)
         if result.outcome is Outcome.FAILED:
@@ -94,9 +96,9 @@ def step_line(step: StepResult) -> Text:
 
 
 def _verdict(console: Console, word: str, sentence: str) -> None:
-    text = Text(" " * 12).append(f"{word:<9}", "dim")
+    text = Text(" " * 12).append(f"{word:<10}", "dim")
     text.append_text(_code(excerpt(sentence, SENTENCE_LIMIT).replace("\n", " ")))
-    _print(console, text, indent=21)
+    _print(console, text, indent=TITLE_COLUMN)
 
 
 def _code(sentence: str) -> Text:
@@ -115,8 +117,9 @@ def _print(console: Console, text: Text, indent: int = 0) -> None:
         return
     width = max(min(console.width, WIDEST) - indent, 20)
     first, rest = text.divide([indent]) if indent else (Text(), text)
-    for number_, folded in enumerate(rest.wrap(console, width)):
-        begin = first if number_ == 0 else Text(" " * indent)
+    for row, folded in enumerate(rest.wrap(console, width)):
+        folded.rstrip()
+        begin = first if row == 0 else Text(" " * indent)
         console.print(Text.assemble(begin, folded), soft_wrap=True, highlight=False)
 
 

@@ -40,8 +40,7 @@ def write_json(score: Score, path: Path) -> Path:
 def write_text(path: Path, text: str) -> Path:
     """Write one file, all of it or nothing, and make its folder where there is none.
 
-    Halves of surrogate pairs, which a target can put into JSON and UTF-8 cannot hold, are
-    written as ``\\ud800``; in JSON that means the same.
+    Halves of surrogate pairs, which UTF-8 cannot hold, are spelled out: ``\\ud800``.
 
     :raises SetupError: it cannot be written.
     """

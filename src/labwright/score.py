@@ -90,7 +90,7 @@ class Score:
             "finished": self.finished,
             "steps": [asdict(step) for step in self.steps],
         }
-        return json.dumps(_finite(body), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(_storable(body), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Score:
@@ -116,12 +116,18 @@ class Score:
             raise LabwrightError(f"not a {SCHEMA} document: {problem!r}") from problem
 
 
-def _finite(value: Any) -> Any:
-    """Return the value with null for every number that JSON cannot hold: NaN, infinity."""
+def _storable(value: Any) -> Any:
+    """Return the value without what JSON in UTF-8 cannot hold, or some readers refuse.
+
+    NaN and infinity become null. Half a surrogate pair, which a target can put into JSON
+    of its own, is spelled out: jq refuses a whole document for one of them.
+    """
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {_storable(key): _storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_storable(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

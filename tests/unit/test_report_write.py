@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from labwright.errors import SetupError
+from labwright.outcome import Evidence
 from labwright.reports.write import write, write_json
 from labwright.score import Score
 
@@ -47,10 +48,15 @@ def test_every_score_is_written_as_json_that_any_reader_reads(kind: str, tmp_pat
     json.loads(text, parse_constant=refuse)
 
 
-def test_half_a_surrogate_pair_survives_the_trip_through_the_file(tmp_path: Path) -> None:
-    score = samples.changed(samples.all_passed(), "ip-vs-available", title="half \ud800 \\ud800")
+def test_half_a_surrogate_pair_is_spelled_out_since_some_readers_refuse_it(
+    tmp_path: Path,
+) -> None:
+    piece = Evidence("a claim", data={"half \ud800": ["\udc00"]})
+    score = samples.changed(samples.all_passed(), "server1-running", evidence=(piece,))
     path = write_json(score, tmp_path / "score.json")
-    assert Score.from_json(path.read_text(encoding="utf-8")) == score
+    found = Score.from_json(path.read_text(encoding="utf-8")).steps[0].evidence[0]
+    assert found.data == {"half \\ud800": ["\\udc00"]}
+    assert "\\ud800" not in path.read_text(encoding="utf-8").replace("\\\\", "")
 
 
 def test_a_file_in_the_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""An open-loop load: each request is sent at its intended time, whatever has come back.
+
+One thread and one poll do it all, on the probe's connections, so that thousands may be in
+flight and nobody waits for a scheduler.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from labwright.workload.probe import Exchange, Flight, Peer, ProbeFailed, message
+from labwright.workload.profile import intended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+LOOK_S = 0.1
+"""How often it is counted what has come back."""
+FOREVER = float("inf")
+
+
+class Load:
+    """Requests to one URL, each on a connection of its own, and how many of them.
+
+    The counts may be read from another thread at any time.
+    """
+
+    def __init__(self, peer: Peer) -> None:
+        self.requests = 0
+        """Requests that became due, and were sent if this computer could."""
+        self.responses = 0
+        """Answers, whatever their status."""
+        self.served = 0
+        """Answers with status 200."""
+        self.errors = 0
+        """Requests that came to nothing, or to another status."""
+        self.last_error = ""
+        self.request_rate = 0.0
+        """Requests a second that are being offered: 1000 / gap."""
+        self.latest_s = 0.0
+        """By how much the latest request missed its intended time."""
+        self._peer = peer
+        self._message = message(peer, "GET", {}, "")
+        self._flight = Flight()
+        self._in_flight: dict[Exchange, None] = {}
+        self._answered: deque[float] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have neither been answered nor failed."""
+        return len(self._in_flight)
+
+    def response_rate(self) -> int:
+        """Return how many answers came within the last second."""
+        since = time.monotonic() - 1
+        return sum(ended > since for ended in tuple(self._answered))
+
+    def run(
+        self, profile: Iterable[tuple[float, float]], each_second: Callable[[int], None]
+    ) -> None:
+        """Send what the profile says until it ends.
+
+        :param each_second: called once a second with the seconds since the beginning.
+        """
+        for_pace, for_requests = itertools.tee(profile)
+        start = time.monotonic()
+        pace = Pace(start, for_pace, each_second)
+        try:
+            for due in intended(for_requests):
+                self._wait(start + due, pace)
+                self._send(start + due)
+            self._wait(FOREVER, pace)
+        finally:  # also when it is interrupted
+            self._count()
+            self.request_rate = 0.0
+
+    def drain(self, limit_s: float) -> None:
+        """Wait for the answers that are still to come, but not longer than that."""
+        until = time.monotonic() + limit_s
+        while self._in_flight and time.monotonic() < until:
+            self._flight.turn(until)
+            self._count()
+
+    def _wait(self, until: float, pace: Pace) -> None:
+        """Gather answers until then, or until the profile ends; at least those that are there."""
+        while True:
+            self._flight.turn(min(until, pace.next_look))
+            now = time.monotonic()
+            if now >= pace.next_look:
+                self._count()
+                pace.look(now)
+                self.request_rate = pace.rate
+            if now >= until or pace.over:
+                return
+
+    def _send(self, due: float) -> None:
+        exchange = Exchange(self._peer, self._message)
+        self.requests += 1
+        self.latest_s = max(self.latest_s, time.monotonic() - due)
+        try:
+            # No time-out: the document's client has none, and what waits is what is to be seen.
+            self._flight.launch(exchange, FOREVER)
+        except ProbeFailed as problem:
+            exchange.fail("exhausted", f"{problem}; {self.in_flight} are open: see `ulimit -n`")
+        self._in_flight[exchange] = None
+
+    def _count(self) -> None:
+        """Count what is over."""
+        for exchange in [each for each in self._in_flight if each.socket is None]:
+            del self._in_flight[exchange]
+            answer = exchange.answer
+            if answer is not None and exchange.ended is not None:
+                self.responses += 1
+                self._answered.append(exchange.ended)
+            if answer is not None and answer.status == 200:
+                self.served += 1
+            else:
+                self.errors += 1
+                status = f"status {answer.status}" if answer else exchange.error
+                self.last_error = f"{status}: {exchange.detail}" if exchange.detail else status
+        while self._answered and self._answered[0] < time.monotonic() - 2:
+            self._answered.popleft()
+
+
+class Pace:
+    """How far a profile has got, and when it is time to look up."""
+
+    def __init__(
+        self,
+        start: float,
+        profile: Iterable[tuple[float, float]],
+        each_second: Callable[[int], None],
+    ) -> None:
+        self.rate = 0.0
+        self.over = False
+        self.next_look = start
+        self._start = start
+        self._profile: Iterator[tuple[float, float]] = iter(profile)
+        self._window_end = start
+        self._each_second = each_second
+        self._seconds = 0
+
+    def look(self, now: float) -> None:
+        """Take note of the time: of the window that it is in, and of a second that is full."""
+        while now >= self._window_end and not self.over:
+            gap, window = next(self._profile, (FOREVER, 0.0))
+            self.rate = 1000 / gap
+            self.over = gap == FOREVER
+            self._window_end += window
+        if now - self._start >= self._seconds + 1:
+            self._seconds = int(now - self._start)
+            self._each_second(self._seconds)
+        self.next_look = now + LOOK_S
+        # Not a whole look late: what is counted in a second is also shown in it.
+        for moment in (self._window_end, self._start + self._seconds + 1):
+            if now < moment:
+                self.next_look = min(self.next_look, moment)

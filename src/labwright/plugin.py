@@ -7,6 +7,7 @@ so that it also arrives from a worker of pytest-xdist.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from dataclasses import asdict, replace
@@ -19,6 +20,7 @@ from rich.console import Console
 from labwright import judge
 from labwright.definition import load_lab
 from labwright.errors import CheckFailed, LabwrightError
+from labwright.lab import Step
 from labwright.machines.target import open_machine
 from labwright.outcome import Evidence, Outcome
 from labwright.recorder import PROPERTY, Recorder
@@ -28,7 +30,7 @@ from labwright.reports.write import write
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from labwright.lab import Lab, Step
+    from labwright.lab import Lab
     from labwright.score import Score, StepResult
 
 pytest_plugins = [
@@ -217,7 +219,8 @@ def pytest_runtest_makereport(
         _tell_allure(item, result)
     if call.when == "teardown":
         item.config.stash[OUTCOMES][item.path, step.id] = result.outcome
-        report.user_properties.append((PROPERTY, asdict(result)))
+        # As JSON: pytest-xdist carries neither enumerations nor halves of surrogate pairs.
+        report.user_properties.append((PROPERTY, json.dumps(asdict(result))))
     return report
 
 
@@ -231,7 +234,8 @@ def _tell_allure(item: pytest.Item, result: StepResult) -> None:
 
 def _step(item: pytest.Item) -> Step | None:
     callspec = getattr(item, "callspec", None)
-    return callspec.params.get("step") if callspec else None
+    step = callspec.params.get("step") if callspec else None
+    return step if isinstance(step, Step) else None  # others may call a parameter so, too
 
 
 def grade(folder: Path, options: list[str], listener: Listener) -> Score:

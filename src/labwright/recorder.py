@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ class Recorder:
         """Take the result out of a report that carries one."""
         for name, value in report.user_properties if report.when == "teardown" else ():
             if name == PROPERTY:
-                result = step_from_dict(value)
+                result = step_from_dict(json.loads(value))
                 self.steps.append(result)
                 self.on_step(result)
 

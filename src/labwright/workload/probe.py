@@ -15,13 +15,15 @@ All times are seconds; a task is bounded in time and in memory and writes no fil
 ``{"task": "traffic", "url": ..., "count": 12, "pipeline": true, "timeout": 20}``
     Fresh connections, strictly one after another: their order is the order in which the
     kernel scheduled them. With ``pipeline`` the next one is opened when this one is
-    connected, else when it is answered; after ``gap_s``. ``timeout`` is for one request;
-    ``limit_s`` for all of them, and what it leaves unsent is a timeout with no port.
+    connected, else when it is answered; after ``gap_s``. ``timeout`` is for one request,
+    ``connect_s`` (4) for its connection, ``limit_s`` (else ``timeout``) for all of them;
+    what that leaves unsent is a timeout with no port.
 
 ``{"task": "load", "url": ..., "gaps_ms": [[100, 5.0], ...], "drain_s": 20}``
     Open loop: each request is sent at its intended time, whatever has come back: every
     ``gap`` milliseconds for so many seconds, then the next pair. Ends when all have been
-    answered, or ``drain_s`` after the last was due.
+    answered, or ``drain_s`` after the last was due. The kernel's table forgets a
+    connection two minutes after its end, so a longer load cannot be attributed.
 
     The result of both is ``{"started_at": epoch, "requests": [{"n", "local_address",
     "local_port", "start_s", "connected_s", "end_s", "status", "bytes", "body", "error",
@@ -37,11 +39,11 @@ and socket's own import, cost more than all the rest on an emulated processor.
 
 from __future__ import annotations
 
-import _socket as socket  # the public module spends its time on enumerations
+import _signal as signal  # type: ignore[import-not-found]  # typeshed lacks it
+import _socket as socket  # the public modules spend their time on enumerations
 import errno
 import os
 import select
-import signal
 import sys
 import time
 
@@ -83,7 +85,6 @@ ERRORS = {
     errno.EPIPE: "reset",
 }
 """What an errno of a connection is called; any other is ``unreachable``."""
-BROKEN_PIPE = (errno.EPIPE, errno.ECONNRESET)
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRINUSE)
 """What this machine ran out of: says nothing about the server, so it is no result."""
 
@@ -112,7 +113,8 @@ class Answer:
         if not (raw.startswith(b"HTTP/") or b"HTTP/".startswith(raw)):
             raise NotHttp(f"not HTTP: {raw[:60]!r}")
         while self.status < 200:  # 1xx: an interim answer; the real one follows
-            head, blank, raw = raw.partition(b"\r\n\r\n" if b"\r\n" in raw else b"\n\n")
+            line_end = b"\r\n" if raw.partition(b"\n")[0].endswith(b"\r") else b"\n"
+            head, blank, raw = raw.partition(2 * line_end)
             if len(head) > HEAD_LIMIT:
                 raise NotHttp(f"headers of more than {HEAD_LIMIT} bytes")
             if not blank:
@@ -184,6 +186,7 @@ class Exchange:
         self.socket: socket.socket | None = None
         self._message = message
         self._raw = b""
+        self._cut_off = False
         self._addresses = list(peer.addresses)
 
     def open(self) -> None:
@@ -210,18 +213,15 @@ class Exchange:
             if self.connected is None:
                 self._finish_connect(self.socket)
             elif self._message and not hung_up:
-                self._message = self._message[self.socket.send(self._message) :]
+                self._send(self.socket)
             else:
                 self._receive(self.socket)
         except (BlockingIOError, InterruptedError):
             pass
         except NotHttp as problem:
-            self.fail("protocol", str(problem))
+            self.fail("reset" if self._cut_off else "protocol", str(problem))
         except OSError as problem:
-            if self._message and self.connected and problem.errno in BROKEN_PIPE:
-                self._message = b""  # it may have answered before it hung up
-            else:
-                self._fail(problem.errno or errno.EIO)
+            self._fail(problem.errno or errno.EIO)
 
     @property
     def waits_to_write(self) -> bool:
@@ -249,6 +249,13 @@ class Exchange:
         self._fail(code)
         if self._addresses:
             self.open()
+
+    def _send(self, sock: socket.socket) -> None:
+        try:
+            self._message = self._message[sock.send(self._message) :]
+        except (BrokenPipeError, ConnectionResetError):
+            self._message = b""  # it may have answered before it hung up
+            self._cut_off = True
 
     def _receive(self, sock: socket.socket) -> None:
         data = sock.recv(8192)
@@ -279,7 +286,7 @@ class Peer:
         if ":" in host.rpartition("]")[2]:
             host, _, port = host.rpartition(":")
         usable = url.isascii() and url.isprintable() and not set(url) & set(" @")
-        if scheme != "http" or not usable or not host or not port.isdigit() or int(port) > 65535:
+        if scheme != "http" or not usable or not host or not port.isdigit() or len(port) > 5:
             raise ProbeFailed(f"not an http:// address that can be asked: {url[:200]}")
         self.port = int(port)
         self.unresolved = ""
@@ -350,6 +357,15 @@ class Flight:
         while self._flying:
             self.turn()
 
+    def give_up(self, exchange: Exchange) -> None:
+        """End an exchange that takes too long."""
+        assert exchange.socket is not None  # noqa: S101  what flies has a socket
+        number = exchange.socket.fileno()
+        del self._flying[exchange], self._by_number[number]
+        self._poll.unregister(number)
+        awaited = "answer" if exchange.connected else "connection"
+        exchange.fail("timeout", f"no {awaited} came in time")
+
     def _watch(self, exchange: Exchange) -> None:
         if exchange.socket is not None:
             number = exchange.socket.fileno()
@@ -361,12 +377,7 @@ class Flight:
         for exchange in list(self._flying):
             if exchange.deadline > now:
                 break
-            assert exchange.socket is not None  # noqa: S101  what flies has a socket
-            number = exchange.socket.fileno()
-            del self._flying[exchange], self._by_number[number]
-            self._poll.unregister(number)
-            awaited = "answer" if exchange.connected else "connection"
-            exchange.fail("timeout", f"no {awaited} came in time")
+            self.give_up(exchange)
 
 
 def http(task: dict[str, Any]) -> list[dict[str, Any]]:
@@ -399,8 +410,9 @@ def traffic(task: dict[str, Any]) -> dict[str, Any]:
     """Open fresh connections strictly one after another."""
     count = int(number(task, "count", 0, 1, MOST_REQUESTS))
     timeout = number(task, "timeout", 20.0, 0.01, LONGEST_S)
+    connect = number(task, "connect_s", 4.0, 0.01, LONGEST_S)
+    limit = number(task, "limit_s", timeout, 0.01, LONGEST_S)
     gap = number(task, "gap_s", 0.0, 0, 60)
-    limit = number(task, "limit_s", LONGEST_S, 0.01, LONGEST_S)
     pipeline = bool(task.get("pipeline", True))
     campaign = Campaign(task, count)
     flight = Flight()
@@ -412,7 +424,11 @@ def traffic(task: dict[str, Any]) -> dict[str, Any]:
             exchange.fail("timeout", f"not sent: the {limit:g} s for all requests were over")
             continue
         flight.launch(exchange, min(now + timeout, start + limit))
-        while exchange.socket and not (pipeline and exchange.connected):
+        while exchange.socket and not exchange.connected:
+            flight.turn(now + connect)
+            if exchange.socket and not exchange.connected and time.monotonic() >= now + connect:
+                flight.give_up(exchange)
+        while exchange.socket and not pipeline:
             flight.turn()
         pause = time.monotonic() + gap
         while gap and time.monotonic() < pause:
@@ -527,7 +543,7 @@ def witnesses(port: int, ours: set[int]) -> dict[str, str | None]:
     """Read what the kernel holds; of too many connections, those to the port, ours first."""
     files = {path: read(path) for path in WITNESSES}
     table = files[CONNECTIONS]
-    if table is not None and len(table) >= FILE_LIMIT:
+    if table is not None and len(table) > FILE_LIMIT - 200:  # cut
         head, *rows = (read(CONNECTIONS, 32 * FILE_LIMIT) or "").splitlines(keepends=True)
         rows = [row for row in rows if row.split()[4:5] == [f"{port:04X}"]]
         rows.sort(key=lambda row: int(row.split()[2], 16) not in ours)
@@ -539,7 +555,9 @@ def read(path: str, limit: int = FILE_LIMIT) -> str | None:
     """Return a file's text, or None if there is none that we may read."""
     try:
         with open(path, encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
-            return file.read(limit)
+            content = file.read(limit)
+            # Half a line could be read as another line than it was.
+            return content if len(content) < limit else content[: content.rfind("\n") + 1]
     except OSError:
         return None
 
@@ -553,7 +571,7 @@ def message(peer: Peer, method: str, headers: dict[str, str], body: str) -> byte
     if content or method in ("PUT", "POST", "PATCH"):
         lines.append(f"Content-Length: {len(content)}")
     lines.append("Connection: close")
-    if not all(line.isascii() and line.isprintable() for line in lines):
+    if not all(line.isascii() and line.isprintable() for line in lines) or not method.isalpha():
         raise ProbeFailed("a method or header that cannot be sent")
     return "\r\n".join([*lines, "", ""]).encode() + content
 
@@ -588,7 +606,7 @@ def only_keys(task: Any, known: set[str]) -> None:
 
 TASKS = {
     "http": (http, {"requests", "timeout"}),
-    "traffic": (traffic, {"url", "count", "pipeline", "timeout", "gap_s", "limit_s"}),
+    "traffic": (traffic, {"url", "count", "pipeline", "timeout", "connect_s", "limit_s", "gap_s"}),
     "load": (load, {"url", "gaps_ms", "drain_s"}),
     "clock": (clock, set()),
 }

@@ -104,8 +104,11 @@ def _perform(lab: Lab, machine: Machine, steps: Sequence[Step]) -> None:
 def _grade(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
     # With the score on standard output, what is for people goes to the other one.
     console = Console(stderr=arguments.json == "-")
-    score = grade(lab.folder, _pytest_options(target, arguments), Checklist(console, target))
-    Checklist(console, target).end(score)
+    checklist = Checklist(console, target)
+    steps = lab.selected(getattr(arguments, "part", None), getattr(arguments, "step", []))
+    checklist.begin(lab, len(steps))
+    score = grade(lab.folder, _pytest_options(target, arguments), checklist)
+    checklist.end(score)
     if arguments.out:
         for path in write(score, arguments.out):
             console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)

@@ -40,6 +40,7 @@ pytest_plugins = [
 ]
 
 OUTCOMES = pytest.StashKey[dict[tuple[Path, str], Outcome]]()
+LAB = pytest.StashKey["Lab"]()
 RESULT = pytest.StashKey["StepResult"]()
 SEEN = pytest.StashKey[list[Evidence]]()
 RECORDER = pytest.StashKey[Recorder]()
@@ -71,8 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.seed = worker["labwright-seed"]
     elif config.option.seed is None:
         config.option.seed = random.SystemRandom().randrange(1 << 31)
-    if getattr(config.option, "dist", "no") == "load":
-        config.option.dist = "loadgroup"
+    if getattr(config.option, "dist", "no") == "load" and _runs_a_lab(config.args):
+        # A worker takes whole modules, so that a lab's steps stay together and in order.
+        # Not loadgroup: with pytest 9 and pytest-xdist 3.8 it does not group (tried).
+        config.option.dist = "loadscope"
     config.stash[OUTCOMES] = {}
     if worker is None:
         recorder = Recorder(config.option.target or "local", config.option.seed)
@@ -104,6 +107,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         render(recorder.score(), Console(file=terminalreporter._tw._file))
 
 
+def _runs_a_lab(arguments: list[str]) -> bool:
+    places = [Path(argument.partition("::")[0]) for argument in arguments]
+    return any((p / "lab.toml").exists() or (p.parent / "lab.toml").exists() for p in places)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Hand the seed to a worker of pytest-xdist."""
@@ -122,12 +130,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             judge.bind(lab, step, values)
     except LabwrightError as problem:
         raise pytest.Collector.CollectError(str(problem)) from None
-    group = pytest.mark.xdist_group(lab.name)
-    if RECORDER in metafunc.config.stash:
-        metafunc.config.stash[RECORDER].lab = lab
-    metafunc.parametrize(
-        "step", [pytest.param(step, id=step.id, marks=group) for step in steps], scope="function"
-    )
+    metafunc.parametrize("step", [pytest.param(step, id=step.id) for step in steps])
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +177,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     step = _step(item)
     if step is None:
         return
+    lab = item.stash[LAB] = load_lab(item.path.parent)
     item.stash[SEEN] = []
-    item.stash[RESULT] = judge.pending(step, "lab.md")
+    item.stash[RESULT] = judge.pending(step, lab.document.name)
     outcomes = item.config.stash[OUTCOMES]
     # A need that was deselected by the user is not in the way.
     missing = [
@@ -195,8 +199,9 @@ def pytest_runtest_makereport(
     """Turn the end of a phase into a step's result, and keep pytest's in step."""
     report = yield
     step = _step(item)
-    if step is None or RESULT not in item.stash:
+    if step is None:
         return report
+    lab = item.stash[LAB]
     result = replace(
         item.stash[RESULT], duration_s=item.stash[RESULT].duration_s + round(call.duration, 3)
     )
@@ -215,21 +220,17 @@ def pytest_runtest_makereport(
     elif call.when == "call":
         result = judge.passed(result, seen)
     item.stash[RESULT] = result
-    if call.when == "call" or (call.when == "setup" and problem is not None):
-        _tell_allure(item, result)
+    settled = call.when == "call" or (call.when == "setup" and problem is not None)
+    if settled and getattr(item.config.option, "allure_report_dir", None):
+        from labwright.reports import allure
+
+        allure.record(result, lab.title)
     if call.when == "teardown":
         item.config.stash[OUTCOMES][item.path, step.id] = result.outcome
         # As JSON: pytest-xdist carries neither enumerations nor halves of surrogate pairs.
-        report.user_properties.append((PROPERTY, json.dumps(asdict(result))))
+        told = {"lab": lab.name, "title": lab.title, "step": asdict(result)}
+        report.user_properties.append((PROPERTY, json.dumps(told)))
     return report
-
-
-def _tell_allure(item: pytest.Item, result: StepResult) -> None:
-    if getattr(item.config.option, "allure_report_dir", None):
-        from labwright.reports import allure
-
-        title = load_lab(item.path.parent).title
-        allure.record(result, title)
 
 
 def _step(item: pytest.Item) -> Step | None:
@@ -261,9 +262,6 @@ def grade(folder: Path, options: list[str], listener: Listener) -> Score:
 class Listener(Protocol):
     """Who wants to know how a run goes while it goes."""
 
-    def begin(self, lab: Lab, steps: int) -> None:
-        """The run begins."""
-
     def step(self, result: StepResult) -> None:
         """A step has been examined."""
 
@@ -284,7 +282,3 @@ class _Run:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.problem = str(report.longrepr)
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if self.recorder and self.recorder.lab:
-            self._listener.begin(self.recorder.lab, len(session.items))

@@ -12,8 +12,6 @@ from labwright.score import Score, StepResult, step_from_dict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labwright.lab import Lab
-
 PROPERTY = "labwright-step"
 """Name of the property by which a test's report carries its step's result."""
 
@@ -23,7 +21,7 @@ class Recorder:
 
     def __init__(self, target: str, seed: int) -> None:
         self.steps: list[StepResult] = []
-        self.lab: Lab | None = None
+        self._lab = self._title = ""
         self.on_step: Callable[[StepResult], None] = lambda _: None
         self._target = target
         self._seed = seed
@@ -33,15 +31,17 @@ class Recorder:
         """Take the result out of a report that carries one."""
         for name, value in report.user_properties if report.when == "teardown" else ():
             if name == PROPERTY:
-                result = step_from_dict(json.loads(value))
+                told = json.loads(value)
+                self._lab, self._title = told["lab"], told["title"]
+                result = step_from_dict(told["step"])
                 self.steps.append(result)
                 self.on_step(result)
 
     def score(self) -> Score:
         """Return the score of what has been examined so far."""
         return Score(
-            lab=self.lab.name if self.lab else "",
-            title=self.lab.title if self.lab else "",
+            lab=self._lab,
+            title=self._title,
             target=self._target,
             started=self._started,
             finished=_now(),

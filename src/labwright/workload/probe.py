@@ -196,11 +196,13 @@ class Exchange:
         while self._addresses:
             family, address = self._addresses.pop(0)
             try:
-                self.socket = self.peer.fresh_socket(family)
-                code = self.socket.connect_ex(address)
+                self.socket = sock = self.peer.fresh_socket(family)
+                code = sock.connect_ex(address)
             except OSError as problem:
                 code = problem.errno or errno.EIO
             if code in (0, errno.EINPROGRESS):
+                # Now: the kernel has scheduled it even if it is never connected.
+                self.local = sock.getsockname()[:2]
                 return
             self._fail(code)
         if not self.error:
@@ -243,7 +245,6 @@ class Exchange:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if not code:
             self.connected = time.monotonic()
-            self.local = sock.getsockname()[:2]
             self.error = self.detail = ""
             return
         self._fail(code)
@@ -286,7 +287,13 @@ class Peer:
         if ":" in host.rpartition("]")[2]:
             host, _, port = host.rpartition(":")
         usable = url.isascii() and url.isprintable() and not set(url) & set(" @")
-        if scheme != "http" or not usable or not host or not port.isdigit() or len(port) > 5:
+        if (
+            scheme != "http"
+            or not usable
+            or not host
+            or not port.isdigit()
+            or not int(port[:6]) < 65536
+        ):
             raise ProbeFailed(f"not an http:// address that can be asked: {url[:200]}")
         self.port = int(port)
         self.unresolved = ""
@@ -342,7 +349,8 @@ class Flight:
         first = next(iter(self._flying), None)
         until = min(until, first.deadline if first else until)
         # Rounded up: a poll that ends just before its time would be repeated in a frenzy.
-        wait_ms = max(0, int((until - time.monotonic()) * 1000 + 0.999))
+        wait_s = min(until - time.monotonic(), LONGEST_S)
+        wait_ms = max(0, int(wait_s * 1000 + 0.999))
         for number, event in self._poll.poll(wait_ms):
             exchange = self._by_number.pop(number)
             self._poll.unregister(number)
@@ -564,6 +572,8 @@ def read(path: str, limit: int = FILE_LIMIT) -> str | None:
 
 def message(peer: Peer, method: str, headers: dict[str, str], body: str) -> bytes:
     """Return a request as it is sent."""
+    if not isinstance(headers, dict) or not isinstance(body, str):
+        raise ProbeFailed("headers or a body that cannot be sent")
     # Characters beyond the basic plane came as two halves; see task_of.
     content = body.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
     lines = [f"{method} {peer.path} HTTP/1.1", f"Host: {peer.authority}", "Accept: */*"]
@@ -620,7 +630,7 @@ def task_of(source: str) -> dict[str, Any]:
         task = eval(source, names)  # noqa: S307
     except Exception as problem:  # noqa: BLE001  anything may be in it
         raise ProbeFailed(f"the task is not JSON: {problem}") from None
-    if not isinstance(task, dict) or task.get("task") not in TASKS:
+    if not isinstance(task, dict) or str(task.get("task")) not in TASKS:
         raise ProbeFailed(f"the task is none of {', '.join(TASKS)}")
     only_keys(task, {"task"} | TASKS[task["task"]][1])
     return task
@@ -655,6 +665,7 @@ def main(arguments: list[str]) -> int:
     line = to_json(answer) + "\n"
     sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace"))
     sys.stdout.buffer.flush()
+    signal.alarm(0)
     return 0 if "result" in answer else 2
 
 

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 import pytest
 
 from labwright.workload import client
-from labwright.workload.load import Load
+from labwright.workload.load import Load, Pace
 from labwright.workload.probe import ProbeFailed
 
 TEN = [(10.0, 0.095)]
@@ -138,11 +138,30 @@ def test_no_request_is_offered_when_the_profile_is_over():
     assert load.request_rate == 0
 
 
-def test_seconds_are_told_one_after_another():
+def test_seconds_are_told_one_by_one_and_a_look_is_never_later_than_one():
     seconds = []
-    with server(answering(OK)) as served:
-        load_on(served).run([(500.0, 2.05)], seconds.append)
+    pace = Pace(100.0, iter([(500.0, 10.0)]), seconds.append)
+    for now in (100.0, 100.95, 101.0, 101.5, 102.01):
+        pace.look(now)
+        assert now < pace.next_look <= int(now) + 1
     assert seconds == [1, 2]
+
+
+def test_the_rate_offered_is_that_of_the_window_at_the_time():
+    pace = Pace(100.0, iter([(500.0, 5.0), (100.0, 5.0)]), nothing)
+    rates = []
+    for now in (100.0, 104.99, 105.0, 109.99, 110.0):
+        pace.look(now)
+        rates.append((pace.rate, pace.over))
+    assert rates == [(2, False), (2, False), (10, False), (10, False), (0, True)]
+
+
+def test_a_name_with_two_addresses_is_reached_at_the_one_that_answers():
+    with server(answering(OK)) as served:
+        load = Load(client.peer_of(f"localhost:{served.port}"))
+        load.run(TEN, nothing)
+        load.drain(LIMIT_S)
+    assert (load.served, load.errors, load.last_error) == (10, 0, "")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +218,8 @@ def test_the_end_says_what_was_sent_but_not_served():
     )
 
 
-def test_the_numbers_are_served_over_http_and_silent_clients_do_not_stop_them():
+def test_the_numbers_are_served_over_http_and_silent_clients_do_not_stop_them(monkeypatch):
+    monkeypatch.setattr(client, "READ_TIMEOUT_S", 0.1)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     thread = threading.Thread(target=client.serve_statistics, args=(listener, counted()))

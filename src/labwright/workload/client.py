@@ -106,6 +106,20 @@ def windows(options: argparse.Namespace) -> Iterator[tuple[float, float]]:
     return chosen if options.duration is None else profile.cut(chosen, options.duration)
 
 
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens for those who want the numbers.
+
+    :raises ProbeFailed: it cannot be had.
+    """
+    try:
+        return socket.create_server(("", port))
+    except OSError as problem:
+        raise ProbeFailed(
+            f"port {port} cannot be had ({os.strerror(problem.errno or 0)}): "
+            "stop what listens there, or choose another with --statistics-port"
+        ) from None
+
+
 def allow_many_files() -> None:
     """Raise the limit of open files as far as we may."""
     with contextlib.suppress(ImportError, OSError, ValueError):
@@ -189,23 +203,14 @@ def main(arguments: list[str] | None = None) -> int:
     allow_many_files()
     try:
         load = Load(peer_of(options.host))
-        listener = socket.create_server(("", options.statistics_port))
+        with listen(options.statistics_port) as listener:
+            threading.Thread(target=serve_statistics, args=(listener, load), daemon=True).start()
+            run(options, load)
     except ProbeFailed as problem:
         sys.stderr.write(f"client: {problem}\n")
         return 2
-    except OSError as problem:
-        sys.stderr.write(
-            f"client: port {options.statistics_port} cannot be had "
-            f"({os.strerror(problem.errno or 0)}): stop what listens there, "
-            "or choose another with --statistics-port\n"
-        )
-        return 2
-    with listener:
-        threading.Thread(target=serve_statistics, args=(listener, load), daemon=True).start()
-        try:
-            run(options, load)
-        except BrokenPipeError:  # nobody reads on; nor must Python's own last flush complain
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # nobody reads on; nor must Python's own last flush complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1 if load.requests and load.errors == load.requests else 0
 
 

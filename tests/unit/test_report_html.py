@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from labwright.outcome import Evidence
+from labwright.outcome import Evidence, Outcome
 from labwright.reports import html
 from labwright.score import Score
 
@@ -100,10 +100,12 @@ def test_the_policy_allows_our_own_style_and_script_and_nothing_else(kind: str) 
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
-def test_what_failed_comes_first_and_what_passed_last() -> None:
-    score = samples.server2_stopped()
+def test_what_failed_comes_first_then_broken_then_blocked_and_what_passed_last() -> None:
+    score = samples.changed(
+        samples.server2_stopped(), "ip-vs-available", outcome=Outcome.BROKEN, reason="no answer"
+    )
     groups = [group["data-outcome"] for group in page(score).all("section")]
-    assert groups == ["failed", "blocked", "passed"]
+    assert groups == ["failed", "broken", "blocked", "passed"]
 
 
 def test_what_failed_is_open_and_says_what_was_expected_seen_and_to_be_done() -> None:

@@ -14,7 +14,7 @@ import pytest
 TESTS = """
 import sys
 sys.path.insert(0, {here!r})
-import samples
+from tests.unit import samples
 from labwright.reports import allure
 
 
@@ -33,7 +33,7 @@ def test_what_a_hostile_target_wrote():
 def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Where the results are, and those of each test."""
     folder = tmp_path_factory.mktemp("allure")
-    (folder / "test_it.py").write_text(TESTS.format(here=str(Path(__file__).parent)))
+    (folder / "test_it.py").write_text(TESTS.format(here=str(Path(__file__).parents[2])))
     command = [
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
         *(f"--rootdir={folder}", "-c/dev/null", "--alluredir=results", "test_it.py"),

@@ -21,7 +21,7 @@ from labwright.workload import probe
 SOURCE = Path(probe.__file__).read_bytes()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-TEN_MS = [[10, 0.095]]
+TEN_MS = [[10, 0.1]]
 
 
 @contextlib.contextmanager

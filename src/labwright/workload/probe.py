@@ -272,7 +272,10 @@ class Exchange:
     def _fail(self, code: int) -> None:
         ours = code == errno.EADDRNOTAVAIL and not self._addresses and not self.peer.ipv6
         if code in EXHAUSTED or ours:
-            raise ProbeFailed(f"this machine cannot open one more connection: {os.strerror(code)}")
+            self.fail(
+                "exhausted", f"this machine cannot open one more connection: {os.strerror(code)}"
+            )
+            raise ProbeFailed(self.detail)
         self.fail(ERRORS.get(code, "unreachable"), os.strerror(code))
 
 
@@ -354,10 +357,12 @@ class Flight:
         for number, event in self._poll.poll(wait_ms):
             exchange = self._by_number.pop(number)
             self._poll.unregister(number)
-            exchange.ready(hung_up=bool(event & (select.POLLHUP | select.POLLERR)))
-            self._watch(exchange)
-            if exchange.socket is None:
-                del self._flying[exchange]
+            try:
+                exchange.ready(hung_up=bool(event & (select.POLLHUP | select.POLLERR)))
+            finally:  # whoever outlives an exhausted machine can go on
+                self._watch(exchange)
+                if exchange.socket is None:
+                    del self._flying[exchange]
         self._expire(time.monotonic())
 
     def finish(self) -> None:
@@ -382,10 +387,11 @@ class Flight:
             self._poll.register(number, event)
 
     def _expire(self, now: float) -> None:
-        for exchange in list(self._flying):
-            if exchange.deadline > now:
+        while self._flying:
+            first = next(iter(self._flying))
+            if first.deadline > now:
                 break
-            self.give_up(exchange)
+            self.give_up(first)
 
 
 def http(task: dict[str, Any]) -> list[dict[str, Any]]:
@@ -463,20 +469,18 @@ def load(task: dict[str, Any]) -> dict[str, Any]:
 
 def intended(windows: list[Any]) -> Iterator[float]:
     """Yield when each request is due: the same as ``profile.intended``, which says why."""
-    due = begin = 0.0
+    due_ms = end_ms = 0.0  # milliseconds: sums of whole ones are exact
     for window in windows:
         try:
-            gap_s, window_s = float(window[0]) / 1000, float(window[1])
+            gap_ms, window_s = float(window[0]), float(window[1])
         except (TypeError, ValueError, IndexError, KeyError):
             raise ProbeFailed(f"gaps_ms: not a gap and a duration: {window!r}") from None
-        begin += window_s
-        if gap_s < 0.0005 or window_s <= 0 or begin > LONGEST_S:
+        end_ms += window_s * 1000
+        if gap_ms < 0.5 or window_s <= 0 or end_ms > LONGEST_S * 1000:
             raise ProbeFailed(f"gaps_ms: a gap below 0.5 ms, or more than {LONGEST_S:g} s")
-        for _ in range(MOST_REQUESTS + 1):
-            if due >= begin:
-                break
-            yield due
-            due += gap_s
+        while due_ms < end_ms:
+            yield due_ms / 1000
+            due_ms += gap_ms
 
 
 def clock(_task: dict[str, Any]) -> dict[str, Any]:

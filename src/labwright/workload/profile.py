@@ -66,12 +66,12 @@ def intended(profile: Iterable[tuple[float, float]]) -> Iterator[float]:
     sends and sleeps, while someone else changes for how long. A window does not begin
     anew, or short windows of long gaps would offer far more than their gaps say.
     """
-    due = end = 0.0
+    due_ms = end_ms = 0.0  # milliseconds: sums of whole ones are exact
     for gap, window in profile:
-        end += window
-        while due < end:
-            yield due
-            due += gap / 1000
+        end_ms += window * 1000
+        while due_ms < end_ms:
+            yield due_ms / 1000
+            due_ms += gap
 
 
 def offered(profile: Iterable[tuple[float, float]]) -> int:

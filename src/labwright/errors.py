@@ -27,8 +27,20 @@ if TYPE_CHECKING:
     from labwright.outcome import Evidence
 
 
+def whole(text: str) -> str:
+    """Return the text with halves of surrogate pairs spelled out, as ``\\ud800``.
+
+    A target can put them into JSON. UTF-8 cannot hold them, and a file of Allure's or a
+    message of pytest-xdist that quotes one would end the whole run.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class LabwrightError(Exception):
     """Something that its reader can mend; the message is one sentence that says how."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(whole(message))
 
 
 class UsageError(LabwrightError):
@@ -83,8 +95,8 @@ class CheckFailed(AssertionError):  # noqa: N818  it is an assertion, not an err
         hint: str = "",
         evidence: tuple[Evidence, ...] = (),
     ) -> None:
-        super().__init__(f"expected {expected}, but {actual}")
-        self.expected = expected
-        self.actual = actual
-        self.hint = hint
+        self.expected = whole(expected)
+        self.actual = whole(actual)
+        self.hint = whole(hint)
+        super().__init__(f"expected {self.expected}, but {self.actual}")
         self.evidence = evidence

@@ -25,6 +25,7 @@ from labwright.machines.target import open_machine
 from labwright.outcome import Evidence, Outcome
 from labwright.recorder import PROPERTY, Recorder
 from labwright.reports.terminal import render
+from labwright.reports.text import visible
 from labwright.reports.write import write
 
 if TYPE_CHECKING:
@@ -209,12 +210,12 @@ def pytest_runtest_makereport(
     seen = item.stash[SEEN]
     if isinstance(problem, CheckFailed) and call.when == "call":
         result = judge.failed(result, problem, seen, step.hint)
-        report.longrepr = result.reason
+        report.longrepr = visible(result.reason)
     elif problem is not None and call.when != "teardown" and not isinstance(problem, Blocked):
         result = judge.broken(result, problem, seen)
         report.outcome = "failed"
-        if isinstance(problem, LabwrightError):
-            report.longrepr = result.reason
+        ours = isinstance(problem, LabwrightError)
+        report.longrepr = visible(result.reason if ours else report.longreprtext)
         if call.when == "call":
             report.when = "setup"  # what pytest counts as an error, not as a failure
     elif call.when == "call":

@@ -31,6 +31,15 @@ def buggy(machine):
     yield Evidence("before", "true", "yes")
     assert False, "a plain assertion is a bug of the check"
 
+def meets_the_enemy(machine):
+    written = "\\x1b[2J \\ud800"
+    yield Evidence(written, written, written)
+    raise CheckFailed(written, written, written)
+
+def is_cut_off_by_the_enemy(machine):
+    yield Evidence("before", "true", "yes")
+    raise HostUnreachable("gone: \\x1b[2J \\ud800")
+
 def sees_nothing(machine):
     return iter(())
 
@@ -163,6 +172,18 @@ def test_steps_of_a_lab_stay_together_and_in_order_on_xdist(toy):
     _, score = toy.run("-n2")
     assert outcomes(score)["b"] == "blocked"
     assert [step["id"] for step in score["steps"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("options", [(), ("--alluredir=allure",), ("-n1",)])
+def test_what_a_target_writes_neither_ends_the_run_nor_reaches_the_terminal(toy, options):
+    toy(
+        ("a", 40, [], "meets_the_enemy"),
+        ("b", 30, [], "is_cut_off_by_the_enemy"),
+        ("c", 30, [], "holds"),
+    )
+    result, score = toy.run(*options)
+    assert outcomes(score) == {"a": "failed", "b": "broken", "c": "passed"}
+    assert "\x1b[2J" not in result.stdout.str()
 
 
 def test_the_seed_is_settled_once_and_kept_in_the_score(toy):

@@ -7,6 +7,7 @@ milliseconds of imports are a second.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ def postpone_init(package: str) -> ModuleType:
         # Import machinery and debuggers ask any module for such names.
         if name.startswith("__") or "__getattr__" not in vars(module):
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name)
+        # `from package import module` asks for the name before it imports the module.
+        if importlib.util.find_spec(f"{package}.{name}") is not None:
+            return importlib.import_module(f"{package}.{name}")
         del vars(module)["__getattr__"]
         loader.exec_module(module)
         return getattr(module, name)

@@ -18,7 +18,7 @@ from labwright.workload import client
 from labwright.workload.load import Load, Pace
 from labwright.workload.probe import ProbeFailed
 
-TEN = [(10.0, 0.095)]
+TEN = [(10.0, 0.1)]
 """Ten requests."""
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LIMIT_S = 20.0
@@ -162,6 +162,22 @@ def test_a_name_with_two_addresses_is_reached_at_the_one_that_answers():
         load.run(TEN, nothing)
         load.drain(LIMIT_S)
     assert (load.served, load.errors, load.last_error) == (10, 0, "")
+
+
+def test_a_request_that_this_computer_cannot_carry_on_does_not_end_the_load(monkeypatch):
+    with server(answering(OK)) as served:
+        load = load_on(served)
+        turn, exhausted = load._flight.turn, iter([True])
+
+        def turn_with_one_failure(until):
+            if next(exhausted, False):
+                raise ProbeFailed("this machine cannot open one more connection")
+            turn(until)
+
+        monkeypatch.setattr(load._flight, "turn", turn_with_one_failure)
+        load.run(TEN, nothing)
+        load.drain(LIMIT_S)
+    assert load.served == 10
 
 
 @pytest.mark.parametrize(

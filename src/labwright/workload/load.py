@@ -6,6 +6,7 @@ flight and nobody waits for a scheduler.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections import deque
@@ -81,13 +82,13 @@ class Load:
         """Wait for the answers that are still to come, but not longer than that."""
         until = time.monotonic() + limit_s
         while self._in_flight and time.monotonic() < until:
-            self._flight.turn(until)
+            self._turn(until)
             self._count()
 
     def _wait(self, until: float, pace: Pace) -> None:
         """Gather answers until then, or until the profile ends; at least those that are there."""
         while True:
-            self._flight.turn(min(until, pace.next_look))
+            self._turn(min(until, pace.next_look))
             now = time.monotonic()
             if now >= pace.next_look:
                 self._count()
@@ -95,6 +96,11 @@ class Load:
                 self.request_rate = pace.rate
             if now >= until or pace.over:
                 return
+
+    def _turn(self, until: float) -> None:
+        # A request for which this computer has nothing left has failed, and is counted so.
+        with contextlib.suppress(ProbeFailed):
+            self._flight.turn(until)
 
     def _send(self, due: float) -> None:
         exchange = Exchange(self._peer, self._message)
@@ -104,7 +110,7 @@ class Load:
             # No time-out: the document's client has none, and what waits is what is to be seen.
             self._flight.launch(exchange, FOREVER)
         except ProbeFailed as problem:
-            exchange.fail("exhausted", f"{problem}; {self.in_flight} are open: see `ulimit -n`")
+            exchange.fail("exhausted", f"{problem}; {self.in_flight} are in flight: see ulimit -n")
         self._in_flight[exchange] = None
 
     def _count(self) -> None:

@@ -43,6 +43,12 @@ def test_a_long_output_keeps_its_beginning_and_its_end() -> None:
     assert "900 characters left out" in shown
 
 
+def test_what_is_left_of_a_long_output_is_harmless_too() -> None:
+    shown = text.excerpt("\x1b[2J" + "a" * 600 + "\x1b[2J", 300)
+    assert shown.startswith("\\x1b[2J")
+    assert shown.endswith("\\x1b[2J")
+
+
 def test_an_output_as_long_as_the_limit_is_shown_whole() -> None:
     assert text.excerpt("abc", 3) == "abc"
 

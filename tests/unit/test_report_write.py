@@ -81,6 +81,13 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     assert (tmp_path / "score.json").read_bytes() == before
 
 
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to("real.json")
+    written = write_json(samples.all_passed(), tmp_path / "link.json")
+    assert written.is_symlink()
+    assert Score.from_json((tmp_path / "real.json").read_text()) == samples.all_passed()
+
+
 def test_a_device_is_written_to_and_not_replaced() -> None:
     write_json(samples.all_passed(), Path("/dev/null"))
     assert Path("/dev/null").is_char_device()

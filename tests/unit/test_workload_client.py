@@ -284,7 +284,8 @@ def test_a_signal_ends_the_client_with_its_summary(number):
 
 
 def test_a_client_of_which_every_request_fails_exits_1():
-    with start("127.0.0.1:1", "--start-after", "0", "--duration", "0.1") as run:
+    options = ("--start-after", "0", "--duration", "0.1", "--seed", "7")
+    with start("127.0.0.1:1", *options) as run:
         output = run.communicate()[0]
     assert "served 0, errors 1" in output
     assert run.returncode == 1

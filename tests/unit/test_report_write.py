@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -88,6 +89,13 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
     assert Score.from_json((tmp_path / "real.json").read_text()) == samples.all_passed()
 
 
-def test_a_device_is_written_to_and_not_replaced() -> None:
-    write_json(samples.all_passed(), Path("/dev/null"))
-    assert Path("/dev/null").is_char_device()
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        write_json(samples.nothing(), pipe)
+        assert pipe.is_fifo()
+        assert Score.from_json(os.read(reader, 1 << 16).decode()) == samples.nothing()
+    finally:
+        os.close(reader)

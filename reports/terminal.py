@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from rich.control import Control
+from rich.segment import ControlType
 from rich.text import Text
 
 from labwright.outcome import Outcome
@@ -28,6 +30,7 @@ WIDEST = 100
 """Columns that are comfortable to read."""
 TITLE_COLUMN = 22
 """Where titles and sentences begin."""
+ERASE_LINE_ABOVE = Control((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2))
 STYLES = {
     Outcome.PASSED: "green",
     Outcome.FAILED: "bold red",
@@ -43,13 +46,18 @@ class Checklist:
         self._console = console
         self._target = target
         self._part: str | None = None
+        self._step, self._steps = 0, 0
+        self._waiting = False
 
     def begin(self, lab: Lab, steps: int) -> None:
         """Print what is going to be checked."""
         self._head(lab.title, steps)
+        self._steps = steps
+        self._wait()
 
     def step(self, result: StepResult) -> None:
         """Print what became of a step, under the heading of its part."""
+        self._wait_no_more()
         if result.part != self._part:
             self._part = result.part
             self._console.print()
@@ -62,9 +70,11 @@ class Checklist:
                 drawn = picture(piece)
                 if drawn:
                     _verdict(self._console, drawn.kind, drawn.words)
+        self._wait()
 
     def end(self, score: Score) -> None:
         """Print the total, and whether it is a grade."""
+        self._wait_no_more()
         self._console.print()
         took = between(score.started, score.finished)
         closing = Text(summary.total(score), "bold")
@@ -72,6 +82,19 @@ class Checklist:
         _print(self._console, closing)
         if summary.not_a_grade(score):
             _print(self._console, Text(summary.not_a_grade(score), "bold yellow"))
+
+    def _wait(self) -> None:
+        """On a terminal, say on a line that is erased again which step is examined."""
+        self._step += 1
+        if self._console.is_terminal and self._step <= self._steps:
+            waiting = Text(f"  \u2026 step {self._step} of {self._steps}", "dim")
+            _print(self._console, waiting)
+            self._waiting = True
+
+    def _wait_no_more(self) -> None:
+        if self._waiting:
+            self._console.control(ERASE_LINE_ABOVE)
+            self._waiting = False
 
     def _head(self, title: str, steps: int) -> None:
         _print(self._console, Text(line(title), "bold"))

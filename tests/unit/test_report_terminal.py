@@ -118,6 +118,18 @@ def test_every_score_can_be_printed(kind: str) -> None:
     assert len(printed(score, width=20, colours=True)) < 200_000
 
 
+def test_on_a_terminal_the_step_in_work_stands_below_until_it_is_done(lab: Lab) -> None:
+    file = io.StringIO()
+    checklist = terminal.Checklist(Console(file=file, force_terminal=True, _environ={}), "vm:a")
+    checklist.begin(lab, 2)
+    score = samples.all_passed()
+    for number in (1, 2):
+        assert file.getvalue().rstrip("\x1b[0m\n").endswith(f"\u2026 step {number} of 2")
+        checklist.step(score.steps[number - 1])
+    checklist.end(score)
+    assert file.getvalue().count("\x1b[1A\x1b[2K") == file.getvalue().count("\u2026") == 2
+
+
 def test_a_checklist_grows_step_by_step(lab: Lab) -> None:
     file = io.StringIO()
     checklist = terminal.Checklist(Console(file=file), "vm:a")

@@ -8,9 +8,9 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.unit import gorb_daemon
 
 from labwright.gorb.ipvs import RealServer, VirtualService
-from tests.unit import gorb_daemon
 
 UNKNOWN = "unable to locate specified object"
 EXISTS = "specified object already exists"

@@ -1,0 +1,129 @@
+"""Pulses ask a backend whether it is well, when and how its options say."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+
+import pytest
+
+from labwright.gorb.options import BackendOptions, PulseOptions
+from labwright.gorb.pulse import Pulses, check_of
+from labwright.gorb.registry import Backend, Service
+
+
+def backend(port, kind="tcp", args=None, interval_s=60, address="127.0.0.1"):
+    pulse = PulseOptions(kind, f"{interval_s}s", args, interval_s)
+    return BackendOptions(address, port, 100, "nat", pulse, "", address)
+
+
+def unused_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@asynccontextmanager
+async def answering(answer, requests=None):
+    async def serve(reader, writer):
+        request = await reader.readuntil(b"\r\n\r\n")
+        if requests is not None:
+            requests.append(request.decode())
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def is_well(options):
+    return asyncio.run(check_of(options)())
+
+
+def asked(answer, args, requests=None):
+    async def ask():
+        async with answering(answer, requests) as port:
+            return await check_of(backend(1, "http", {"port": port, **args}))()
+
+    return asyncio.run(ask())
+
+
+def test_a_tcp_pulse_is_well_when_it_can_connect():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert is_well(backend(server.getsockname()[1]))
+    assert not is_well(backend(unused_port()))
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_a_tcp_pulse_reaches_ipv6():
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        assert is_well(backend(server.getsockname()[1], address="::1"))
+
+
+def test_no_pulse_is_always_well():
+    assert is_well(backend(unused_port(), "none"))
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+
+
+def test_an_http_pulse_expects_200_of_the_root():
+    requests = []
+    assert asked(OK, {}, requests)
+    assert requests[0].startswith("GET / HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("expect", [204, "204", 204.0])
+def test_an_http_pulse_asks_what_its_arguments_say(expect):
+    requests = []
+    answer = b"HTTP/1.1 204 No Content\r\n\r\n"
+    args = {"method": "HEAD", "path": "beat now", "expect": expect}
+    assert asked(answer, args, requests)
+    assert requests[0].startswith("HEAD /beat%20now HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "args"),
+    [
+        (b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", {}),
+        (b"HTTP/1.1 302 Found\r\nlocation: /x\r\n\r\n", {"expect": 302}),
+        (b"", {}),
+        (b"SSH-2.0-OpenSSH\r\n", {}),
+    ],
+)
+def test_any_other_answer_is_a_failure(answer, args):
+    assert not asked(answer, args)
+
+
+def test_an_http_pulse_is_not_well_when_nothing_listens():
+    assert not is_well(backend(unused_port(), "http"))
+
+
+def test_the_first_pulse_comes_after_a_part_of_the_interval_then_every_interval():
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 4:
+            await asyncio.Event().wait()
+
+    async def watch():
+        reports = []
+        third = asyncio.Event()
+
+        def report(health):
+            reports.append(health)
+            if len(reports) == 3:
+                third.set()
+
+        watched = Backend("a", Service("0", None), backend(1, "none", interval_s=60), 100)
+        stop = Pulses(sleep, lambda: 0.25).watch(watched, report)
+        await third.wait()
+        stop()
+        return reports
+
+    reports = asyncio.run(watch())
+    assert slept[:3] == [15.0, 60, 60]
+    assert [report.health for report in reports] == [1.0, 1.0, 1.0]

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Turns a minimal Debian with Python into the lab machine. mmdebstrap runs this as a
+# customize hook, as root or as root of a user namespace; $1 is the file system's root.
+#
+# Environment: PACKAGES, KERNEL (a meta-package), LABWRIGHT_DISK_SIZE.
+# Descriptor 3 is the disk image to write: a path would not do, since in a user
+# namespace we are not the user who owns the folder.
+set -eu
+root=$1
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+
+say() { echo "labwright: $*" >&2; }
+
+say container base
+# Before anything else is installed: this is what the component images stand on. They
+# need Python and a shell; a package manager would only make the import slower.
+tar -C "$root" --numeric-owner \
+    --exclude=./dev --exclude=./proc --exclude=./sys --exclude='./tmp/*' --exclude=./boot \
+    --exclude='./var/cache/*' --exclude=./var/lib/apt --exclude=./var/lib/dpkg \
+    --exclude=./usr/lib/apt --exclude='./usr/lib/*/libapt-*' \
+    --exclude='./usr/lib/*/perl*' --exclude='./usr/share/perl*' --exclude='./usr/bin/perl*' \
+    --exclude='./usr/lib/*/gconv' --exclude=./usr/share/zoneinfo --exclude=./usr/share/doc \
+    --exclude='./usr/lib/python3*/test' --exclude='./usr/lib/python3*/lib2to3' \
+    --exclude='./usr/lib/python3*/pydoc_data' --exclude=./usr/share/bash-completion \
+    -cf "$root/tmp/base.tar" .
+mkdir -p "$root/var/lib/labwright"
+mv "$root/tmp/base.tar" "$root/var/lib/labwright/base.tar"
+
+say packages
+# shellcheck disable=SC2086  a list of words
+apt-get --yes --quiet install -oDPkg::Chroot-Directory="$root" $PACKAGES
+
+say kernel
+# Unpacked, not installed: installing it would bring initramfs-tools and run it.
+image=$(apt-cache depends "$KERNEL" | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
+mkdir "$root/tmp/kernel"
+(
+    cd "$root/tmp/kernel"
+    apt-get --quiet download "${image:-$KERNEL}"
+    dpkg-deb -x ./*.deb tree
+    mkdir -p "$root/usr/lib/modules"
+    mv tree/lib/modules/* "$root/usr/lib/modules/"
+    mv tree/boot/vmlinuz-* "$root/boot/vmlinuz"
+)
+rm -rf "$root/tmp/kernel"
+release=$(ls "$root/usr/lib/modules")
+chroot "$root" depmod "$release"
+
+say initramfs
+# The disk's driver is a module, so a few modules and a shell must come before the disk.
+early=$root/tmp/early
+mkdir -p "$early/bin" "$early/modules" "$early/dev" "$early/proc" "$early/mnt"
+cp "$root/bin/busybox" "$early/bin/busybox"
+cp "$root/usr/share/labwright/early-init" "$early/init"
+chmod 755 "$early/init"
+chroot "$root" modprobe --set-version "$release" --show-depends virtio_pci >"$root/tmp/modules"
+chroot "$root" modprobe --set-version "$release" --show-depends virtio_blk >>"$root/tmp/modules"
+sed -n 's/^insmod //p' "$root/tmp/modules" | awk '!seen[$1]++ { print $1 }' >"$early/modules/order"
+while read -r module; do
+    cp "$root$module" "$early/modules/"
+done <"$early/modules/order"
+(cd "$early" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$root/boot/initramfs"
+rm -rf "$early" "$root/tmp/modules"
+
+say accounts
+# No password can match "*"; "!" would be a locked account, which sshd turns away.
+chroot "$root" useradd --create-home --shell /bin/bash --groups docker,sudo --password '*' student
+chroot "$root" chown -R student:student /home/student
+chroot "$root" chmod 700 /home/student/.ssh
+chmod 440 "$root/etc/sudoers.d/student"
+chmod 600 "$root/etc/ssh/ssh_host_ed25519_key"
+rm -f "$root"/etc/ssh/ssh_host_rsa_key* "$root"/etc/ssh/ssh_host_ecdsa_key*
+chroot "$root" update-alternatives --quiet --set iptables /usr/sbin/iptables-legacy
+chroot "$root" update-alternatives --quiet --set ip6tables /usr/sbin/ip6tables-legacy
+for name in init reboot poweroff halt; do
+    ln -sf ../bin/busybox "$root/sbin/$name"
+done
+
+say disk
+rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log "$root"/tmp/*
+# No journal: a machine's disk is a throw-away overlay over this one.
+view=$root/mnt
+# A view without what is mounted in it: /proc and the like are no files of the machine.
+mount --bind "$root" "$view"
+mke2fs -q -F -t ext4 -O ^has_journal -E root_owner=0:0,lazy_itable_init=1 -L labwright \
+    -d "$view" /dev/fd/3 "$DISK_SIZE"
+umount "$view"

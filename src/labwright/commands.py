@@ -17,7 +17,7 @@ from labwright.choice import DEFAULT_GUEST, choose
 from labwright.definition import load_lab
 from labwright.errors import UsageError
 from labwright.lab import find_lab
-from labwright.machines.guest import ephemeral, running, up
+from labwright.lab_machine import ephemeral, up
 from labwright.machines.target import guest_machine, open_machine
 from labwright.outcome import Outcome
 from labwright.perform import perform
@@ -87,8 +87,8 @@ def _target(arguments: argparse.Namespace) -> str:
         return str(arguments.target)
     choice = choose()
     _say(f"target: {choice.target}, since {choice.reason}")
-    if choice.target == f"vm:{DEFAULT_GUEST}" and DEFAULT_GUEST not in {g.name for g in running()}:
-        up(DEFAULT_GUEST, state="servers")
+    if choice.target == f"vm:{DEFAULT_GUEST}":
+        up(DEFAULT_GUEST, "servers")
     return choice.target
 
 

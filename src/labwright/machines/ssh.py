@@ -37,6 +37,8 @@ class Destination:
     user: str | None = None
     key: Path | None = None
     known_hosts: Path | None = None
+    plain: bool = False
+    """Without the user's own configuration: for a guest of ours."""
 
     @classmethod
     def parse(cls, target: str) -> Destination:
@@ -59,7 +61,8 @@ class Destination:
 
     def options(self) -> list[str]:
         """Return ssh's arguments for this destination, without its name."""
-        options = [
+        options = ["-Fnone"] if self.plain else []
+        options += [
             "-oBatchMode=yes",
             "-oForwardAgent=no",
             "-oForwardX11=no",

@@ -33,5 +33,4 @@ def open_machine(target: str) -> Machine:
 
 def guest_machine(guest: Guest) -> SshMachine:
     """Return one of our guests as the SSH target that it is."""
-    destination = Destination("127.0.0.1", guest.port, guest.user, guest.key, guest.known_hosts)
-    return SshMachine(f"vm:{guest.name}", destination)
+    return SshMachine(f"vm:{guest.name}", guest.destination())

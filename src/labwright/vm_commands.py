@@ -1,0 +1,136 @@
+"""``labwright vm``: lab machines by name."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from labwright import lab_machine
+from labwright.machines import guest
+from labwright.machines.target import guest_machine
+from labwright.machines.vm import states
+from labwright.progress import say
+
+if TYPE_CHECKING:
+    from labwright.machines.guest import Guest
+
+EXAMPLES = """\
+examples:
+  labwright vm build                      make the machine's image and all its states
+  labwright vm up a --state deployed      a machine on which the lab is done
+  labwright vm ssh a                      a shell on it
+  labwright vm ssh a -- docker ps
+  labwright vm down a
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add ``vm`` and its commands."""
+    raw = argparse.RawDescriptionHelpFormatter
+    vm = commands.add_parser(
+        "vm", help="lab machines: QEMU guests", epilog=EXAMPLES, formatter_class=raw
+    )
+    actions = vm.add_subparsers(metavar="ACTION", required=True)
+
+    build = actions.add_parser("build", help="make the image and all states now")
+    build.set_defaults(run=_build)
+
+    up = actions.add_parser("up", help="start a machine")
+    up.add_argument("name", metavar="NAME")
+    up.add_argument("--state", default="servers", help="docker, servers (default) or deployed")
+    up.set_defaults(run=_up)
+
+    ssh = actions.add_parser("ssh", help="a shell on a machine, or a command")
+    ssh.add_argument("name", metavar="NAME")
+    ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    ssh.set_defaults(run=_ssh)
+
+    ls = actions.add_parser("ls", help="the machines that run")
+    ls.set_defaults(run=_ls)
+
+    down = actions.add_parser("down", help="stop a machine and forget it")
+    down.add_argument("name", metavar="NAME")
+    down.set_defaults(run=_down)
+
+    prune = actions.add_parser("prune", help="remove images and states that are not in use")
+    prune.set_defaults(run=_prune)
+
+
+def _build(_: argparse.Namespace) -> int:
+    start = time.monotonic()
+    known = lab_machine.states()
+    for name in (states.DOCKER, *known):
+        folder = states.saved(name, known).folder
+        say(f"{name}: {folder}")
+    say(f"the lab machine is ready ({time.monotonic() - start:.1f} s)")
+    return 0
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    runs = {found.name: found for found in guest.running()}
+    found = runs.get(arguments.name)
+    if found:
+        say(f"{found.name} runs already, begun in the state {found.state} ({_age(found)} ago)")
+        return 0
+    start = time.monotonic()
+    found = lab_machine.up(arguments.name, arguments.state)
+    say(f"{found.name} is up in the state {found.state} ({time.monotonic() - start:.1f} s)")
+    say(f"labwright vm ssh {found.name}; labwright check --target vm:{found.name}")
+    return 0
+
+
+def _ssh(arguments: argparse.Namespace) -> int:
+    command = arguments.command
+    if command[:1] == ["--"]:
+        command = command[1:]
+    # One word is a shell's command, as with ssh; several are a program and its arguments.
+    text = command[0] if len(command) == 1 else shlex.join(command)
+    machine = guest_machine(guest.find(arguments.name))
+    try:
+        return machine.interactive(text)
+    finally:
+        machine.close()
+
+
+def _ls(_: argparse.Namespace) -> int:
+    table = Table("name", "state", "accelerator", "port", "pid", "memory", "up", box=None)
+    for found in guest.running():
+        row = (found.name, found.state, found.accelerator, found.port, found.pid)
+        table.add_row(*map(str, row), _memory(found), _age(found))
+    Console().print(table if table.row_count else "no machine runs")
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    ran = guest.down(arguments.name)
+    say(f"{arguments.name} is down" if ran else f"{arguments.name} did not run")
+    return 0
+
+
+def _prune(_: argparse.Namespace) -> int:
+    say(f"{guest.prune() / (1 << 30):.1f} GiB freed")
+    return 0
+
+
+def _age(found: Guest) -> str:
+    minutes, seconds = divmod(int(time.time() - found.since), 60)
+    return (
+        f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {seconds} s"
+    )
+
+
+def _memory(found: Guest) -> str:
+    """Return what is resident of a machine, where the system tells."""
+    status = Path(f"/proc/{found.pid}/status")
+    if not status.exists():
+        return "?"
+    for line in status.read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return f"{int(line.split()[1]) / 1024:.0f} MiB"
+    return "?"

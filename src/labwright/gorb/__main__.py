@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from labwright import __version__
+import labwright
 from labwright.gorb import flags
 from labwright.gorb.problems import StartError
 
@@ -56,9 +56,9 @@ def run(options: flags.Flags) -> None:
     The order matters: the port is taken before IPVS is flushed, so that a second daemon
     started by mistake does not empty the table of the first.
     """
-    log.info("starting GORB Daemon v%s (labwright)", __version__)
+    log.info("starting GORB Daemon v%s (labwright)", labwright.__version__)
     if os.geteuid() != 0:
-        raise StartError("gorb must run as root to change IPVS: use sudo, or Docker")
+        raise StartError("changing IPVS takes root: run gorb with sudo, or in Docker")
     from labwright.gorb.addresses import first_address, listen
 
     address = first_address(options.i)

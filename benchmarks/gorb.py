@@ -1,0 +1,218 @@
+"""How fast the daemon answers, how fast it starts, and what it takes.
+
+    .venv/bin/python benchmarks/gorb.py                 # a daemon over a table in memory
+    sudo .venv/bin/python benchmarks/gorb.py kernel     # over the kernel's IPVS
+    docker exec -i gorb python3 - running < benchmarks/gorb.py   # in the lab machine
+
+One client on one connection asks one thing after another, so the rate is the daemon's and
+the client's together on one processor. Service addresses are of 192.0.2.0/24, which is for
+documentation; what the benchmark registers it removes. The `x` columns compare with the
+first size of the same run; only they can be compared between machines.
+
+Of the standard library only what a minimal Python has: it also runs where the daemon runs.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+SIZES = (1, 100, 1000)
+REPEATS = 300
+STARTS = 5
+PORT = 4672
+TRIAL_PORT = 14672
+SERVICE = b'{"host": "192.0.2.1", "port": 4444, "method": "rr"}'
+ID = "labwright-benchmark"
+
+NAIVE = "import asyncio, uvicorn, h11, pyroute2, prometheus_client"
+"""What the daemon would import if it did not mind."""
+
+IN_MEMORY = """
+import asyncio, sys
+import labwright.gorb.ipvs_kernel  # for its time: what is compared is the daemon's start
+from labwright.gorb.addresses import listen
+listener = listen(sys.argv[1])
+from labwright.gorb.api import Api
+from labwright.gorb.ipvs_memory import MemoryIpvs
+from labwright.gorb.pulse import Pulses
+from labwright.gorb.registry import Registry
+from labwright.gorb.server import serve_until_signalled
+registry = Registry(MemoryIpvs(), Pulses().watch)
+asyncio.run(serve_until_signalled(Api(registry, "192.0.2.1"), listener))
+"""
+
+
+class Client:
+    """One connection that is kept open."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.socket.sendall(head.encode() + body)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self._more()
+        head_of_answer, _, rest = answer.partition(b"\r\n\r\n")
+        lines = head_of_answer.lower().split(b"\r\n")
+        length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+        while len(rest) < length:
+            rest += self._more()
+        return int(lines[0].split()[1]), rest
+
+    def _more(self) -> bytes:
+        received = self.socket.recv(1 << 16)
+        if not received:
+            sys.exit("the daemon closed the connection")
+        return received
+
+    def must(self, method: str, path: str, body: bytes = b"") -> bytes:
+        status, answer = self.ask(method, path, body)
+        if status != 200:
+            sys.exit(f"{method} {path} answered {status}: {answer.decode()}")
+        return answer
+
+
+def backend(number: int) -> bytes:
+    # Without pulses: what is measured is the answering.
+    return (
+        b'{"host": "198.51.%d.%d", "port": 4444, "pulse": {"type": "none", "interval": "10h"}}'
+        % (100 + number // 250, number % 250 + 1)
+    )
+
+
+def latencies(client: Client, size: int) -> dict[str, list[float]]:
+    """Return each operation's seconds, beside `size` backends that are there."""
+    here = f"/service/{ID}"
+    taken: dict[str, list[float]] = {}
+    client.must("PUT", here, SERVICE)
+    try:
+        for number in range(size):
+            client.must("PUT", f"{here}/{ID}-{number}", backend(number))
+        extra = f"{here}/{ID}-extra"
+        operations = (
+            ("PUT backend", "PUT", extra, backend(size)),
+            ("GET backend", "GET", extra, b""),
+            ("PATCH backend", "PATCH", extra, b'{"weight": 7}'),
+            ("DELETE backend", "DELETE", extra, b""),
+            ("GET service *", "GET", here, b""),
+            ("GET /service", "GET", "/service", b""),
+        )
+        for _ in range(REPEATS):
+            for name, *request in operations:
+                start = time.perf_counter()
+                client.must(*request)
+                taken.setdefault(name, []).append(time.perf_counter() - start)
+        start = time.perf_counter()
+    finally:
+        client.must("DELETE", here)
+    taken["DELETE service *"] = [time.perf_counter() - start]
+    return taken
+
+
+def print_latencies(port: int) -> None:
+    client = Client(port)
+    first: dict[str, float] = {}
+    print(f"{'':18}{'backends':>8} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8} {'p50 x':>6}")
+    for size in SIZES:
+        for name, seconds in latencies(client, size).items():
+            seconds.sort()
+            middle = seconds[len(seconds) // 2]
+            tail = seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)]
+            first.setdefault(name, middle)
+            rate = len(seconds) / sum(seconds)
+            print(
+                f"{name:18}{size:8} {rate:11.0f} {middle * 1e3:8.2f} {tail * 1e3:8.2f} "
+                f"{middle / first[name]:6.2f}"
+            )
+    print("* lists or removes all the backends of the service\n")
+
+
+def start(ipvs: str) -> subprocess.Popen[bytes]:
+    where = f"127.0.0.1:{TRIAL_PORT}"
+    command = [sys.executable, "-c", IN_MEMORY, where]
+    if ipvs == "kernel":
+        # Without -f: what others have in the table stays.
+        command = [sys.executable, "-m", "labwright.gorb", "-i", "lo", "-l", where]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+
+def wait_for_answer(daemon: subprocess.Popen[bytes]) -> None:
+    while True:
+        if daemon.poll() is not None:
+            sys.exit(f"the daemon ended with {daemon.returncode}: run it alone to see why")
+        try:
+            Client(TRIAL_PORT).must("GET", "/service")
+        except ConnectionRefusedError:
+            time.sleep(0.001)
+        else:
+            return
+
+
+def seconds_of(*command: str) -> float:
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, *command], check=True)
+    return time.perf_counter() - begun
+
+
+def seconds_to_answer(ipvs: str) -> float:
+    begun = time.perf_counter()
+    daemon = start(ipvs)
+    try:
+        wait_for_answer(daemon)
+        return time.perf_counter() - begun
+    finally:
+        stop(daemon)
+
+
+def print_starts(ipvs: str) -> None:
+    """Print the best of a few, each run beside the others."""
+    rows = [
+        (seconds_of("-c", "pass"), seconds_of("-c", NAIVE), seconds_to_answer(ipvs))
+        for _ in range(STARTS)
+    ]
+    bare, naive, answer = (min(column) for column in zip(*rows, strict=True))
+    print(f"best of {STARTS}, in ms: an empty Python {bare * 1e3:.0f}; ", end="")
+    print(f"importing all that is used {naive * 1e3:.0f}; ", end="")
+    print(f"the daemon's first answer {answer * 1e3:.0f} ({answer / naive:.2f} x)")
+
+
+def stop(daemon: subprocess.Popen[bytes]) -> None:
+    daemon.terminate()
+    daemon.wait()
+
+
+def print_memory(process: int) -> None:
+    with open(f"/proc/{process}/status", encoding="ascii") as status:  # noqa: PTH123  minimal
+        resident = next(line for line in status if line.startswith("VmRSS"))
+    print(f"resident memory: {int(resident.split()[1]) / 1024:.0f} MiB")
+
+
+def main() -> None:
+    what = sys.argv[1] if len(sys.argv) > 1 else "memory"
+    if what == "running":
+        print_latencies(PORT)
+        return
+    if what not in ("memory", "kernel"):
+        sys.exit(__doc__)
+    if what == "kernel" and os.geteuid() != 0:
+        sys.exit("the kernel's IPVS is for root: use sudo")
+    print_starts(what)
+    daemon = start(what)
+    try:
+        wait_for_answer(daemon)
+        print_memory(daemon.pid)
+        print_latencies(TRIAL_PORT)
+        print_memory(daemon.pid)
+    finally:
+        stop(daemon)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ from labwright.gorb.ipvs import RealServer, VirtualService
 UNKNOWN = "unable to locate specified object"
 EXISTS = "specified object already exists"
 REFUSED = "error while calling into IPVS"
+PORT = "Go struct field ServiceOptions.port of type uint16"
 TCP = socket.IPPROTO_TCP
 LAB = VirtualService("10.0.2.15", 4444, TCP)
 
@@ -316,12 +317,11 @@ def test_a_service_takes_its_backends_with_it(backend):
         (b'{"port": 44', "unexpected EOF"),
         (
             b'{"port": "4444"}',
-            "json: cannot unmarshal string into Go struct field ServiceOptions.port of type uint16",
+            f"json: cannot unmarshal string into {PORT}",
         ),
         (
             b'{"port": 70000}',
-            "json: cannot unmarshal number 70000 into Go struct field "
-            "ServiceOptions.port of type uint16",
+            f"json: cannot unmarshal number 70000 into {PORT}",
         ),
         (b"[]", "json: cannot unmarshal array into Go value of type core.ServiceOptions"),
     ],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import labwright
 from labwright.gorb import flags
 from labwright.gorb.problems import StartError
+from labwright.gorb.signals import heed_while_starting
 
 if TYPE_CHECKING:
     import socket
@@ -83,9 +84,12 @@ def _serve(options: flags.Flags, address: str | None, listener: socket.socket, i
     registry = Registry(ipvs, Pulses().watch)
 
     async def serve() -> None:
-        log.info("setting up HTTP server on %s", options.l)
         try:
-            await serve_until_signalled(Api(registry, address), listener)
+            await serve_until_signalled(
+                Api(registry, address),
+                listener,
+                lambda: log.info("setting up HTTP server on %s", options.l),
+            )
         finally:
             log.info("shutting down IPVS context")
             registry.close()
@@ -103,4 +107,5 @@ def _log_to_stderr(level: int) -> None:
 
 
 if __name__ == "__main__":
+    heed_while_starting()
     sys.exit(main())

@@ -7,6 +7,11 @@ beside ours. Every attribute is set here explicitly.
 The kernel carries a request out before ``send`` returns, so a call takes some ten
 microseconds and may be made on the event loop's thread. The exception is the first use of a
 scheduler, for which the kernel loads a module.
+
+Seen on Linux 6.1: a second service on an address is EEXIST, an unknown scheduler ENOENT, one
+whose name is too long EINVAL; what acts on a service that is not there is ESRCH, on a
+destination that is not there ENOENT; a destination twice is EEXIST, with a weight below 0
+ERANGE, of another family than its service EINVAL (unless tunnelled).
 """
 
 from __future__ import annotations
@@ -35,8 +40,8 @@ NO_FLAGS_OF_OTHERS = 0xFFFFFFFF
 
 NOT_LOADED = "ip_vs is not loaded: run `sudo modprobe ip_vs` and start gorb again"
 NOT_ALLOWED = (
-    "the kernel does not let gorb change IPVS: "
-    "run it as root, and a container with `--privileged --net=host`"
+    "the kernel does not let this process change IPVS: "
+    "start the container with `--privileged --net=host`"
 )
 
 
@@ -155,7 +160,11 @@ class KernelIpvs:
         self._socket.close()
 
     def _find_type(self) -> int:
-        """Return the number under which generic netlink knows IPVS."""
+        """Return the number under which generic netlink knows IPVS.
+
+        A kernel that has the module but has not loaded it loads it now, where its modprobe
+        works; that does not take the rights of the process that asks.
+        """
         message = ctrlmsg()
         message["cmd"] = 3  # CTRL_CMD_GETFAMILY
         message["version"] = 1

@@ -241,7 +241,7 @@ class Registry:
             operation(*arguments)
         except IpvsError as problem:
             if problem.errno not in GONE:
-                log.error("IPVS: %s %s: %s", operation.__name__, arguments, problem)
+                _log_refusal(operation, problem)
                 raise IpvsFailed from problem
             log.warning("IPVS had lost it already: %s", problem)
 
@@ -249,5 +249,11 @@ class Registry:
         try:
             operation(*arguments)
         except IpvsError as problem:
-            log.error("IPVS: %s %s: %s", operation.__name__, arguments, problem)
+            _log_refusal(operation, problem)
             raise IpvsFailed from problem
+
+
+def _log_refusal(operation: Callable[..., None], problem: IpvsError) -> None:
+    """Say what the client is not told: why."""
+    what = operation.__name__.replace("_", " ")
+    log.error("IPVS refused to %s: %s", what, problem)

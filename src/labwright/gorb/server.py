@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from typing import TYPE_CHECKING, Any
 
 from labwright.gorb.lean import postpone_init
+from labwright.gorb.signals import STOPPING
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 uvicorn = postpone_init("uvicorn")
 from uvicorn.config import Config  # noqa: E402
@@ -21,9 +21,6 @@ vars(uvicorn)["Config"] = Config
 from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: E402
 from uvicorn.server import Server as UvicornServer  # noqa: E402
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""``docker stop``, Ctrl-C, and the terminal of ``docker run -it`` being closed. For process
-1 of a container the kernel's default is to ignore them."""
 KEEP_ALIVE_S = 75
 LAST_ANSWERS_S = 2
 
@@ -59,10 +56,16 @@ def make_server(application: Any) -> Server:
     return Server(config)
 
 
-async def serve_until_signalled(application: Any, listener: socket.socket) -> None:
-    """Serve on a listening socket until a signal asks to stop."""
+async def serve_until_signalled(
+    application: Any, listener: socket.socket, announce: Callable[[], object]
+) -> None:
+    """Serve on a listening socket until a signal asks to stop.
+
+    ``announce`` is called when signals are heeded and requests are answered.
+    """
     server = make_server(application)
     loop = asyncio.get_running_loop()
     for number in STOPPING:
         loop.add_signal_handler(number, server.stop)
+    announce()
     await server.serve(sockets=[listener])

@@ -197,6 +197,7 @@ def test_a_weight_that_is_not_positive_is_the_default(service, weight):
         ({"pulse": {"type": "icmp"}}, "specified pulse type is unknown"),
         ({"pulse": {"interval": "often"}}, "invalid interval format"),
         ({"pulse": {"interval": "1.5s"}}, "invalid interval format"),
+        ({"pulse": {"interval": "5\u017f"}}, "invalid interval format"),
         ({"pulse": {"interval": "0s"}}, "pulse interval must be positive"),
         ({"pulse": {"interval": "-1m"}}, "pulse interval must be positive"),
         (
@@ -301,6 +302,28 @@ def test_other_paths_are_gos_404_page(gorb, path):
     assert (reply.status, reply.body) == (404, b"404 page not found\n")
     assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("//service", "/service"),
+        ("/service//0", "/service/0"),
+        ("/x/../service/0?q=1", "/service/0?q=1"),
+        ("/service/./caf%C3%A9/", "/service/caf%C3%A9/"),
+    ],
+)
+def test_a_path_that_is_not_clean_is_redirected(gorb, path, location):
+    reply = gorb.get(path)
+    assert (reply.status, reply.headers["Location"]) == (301, location)
+
+
+def test_an_id_may_begin_with_a_dot(gorb):
+    assert gorb.put("/service/.x", port=4444).status == 200
+
+
+def test_headers_are_spelt_and_ordered_as_go_does(gorb):
+    assert list(gorb.get("/service").headers) == ["Content-Type", "Date", "Content-Length"]
 
 
 def test_a_service_takes_its_backends_with_it(backend):

@@ -124,6 +124,11 @@ def test_without_a_host_it_listens_on_every_address():
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
+def test_answers_do_not_wait_for_acknowledgements():
+    with listen("127.0.0.1:0") as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_devices_first_address_is_its_ipv4():
     assert first_address("lo") == "127.0.0.1"
 

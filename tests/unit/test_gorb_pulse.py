@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+import labwright.gorb.pulse
+from labwright.gorb.health import Status
 from labwright.gorb.options import BackendOptions, PulseOptions
 from labwright.gorb.pulse import Pulses, check_of
 from labwright.gorb.registry import Backend, Service
@@ -66,6 +68,23 @@ def test_no_pulse_is_always_well():
     assert is_well(backend(unused_port(), "none"))
 
 
+async def watched_until(count, sleep):
+    """Watch a backend until there are so many reports, and return them."""
+    reports = []
+    enough = asyncio.Event()
+
+    def report(health):
+        reports.append(health)
+        if len(reports) == count:
+            enough.set()
+
+    watched = Backend("a", Service("0", None), backend(1, "none"), 100)
+    stop = Pulses(sleep, lambda: 0.25).watch(watched, report)
+    await enough.wait()
+    stop()
+    return reports
+
+
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -101,6 +120,19 @@ def test_an_http_pulse_is_not_well_when_nothing_listens():
     assert not is_well(backend(unused_port(), "http"))
 
 
+def test_a_port_that_is_none_is_not_well():
+    assert not is_well(backend(1, "http", {"port": 70000}))
+
+
+def test_a_pulse_that_fails_in_an_unforeseen_way_is_a_failure_and_is_repeated(monkeypatch):
+    async def broken():
+        raise RuntimeError("nobody foresaw it")
+
+    monkeypatch.setattr(labwright.gorb.pulse, "check_of", lambda _: broken)
+    reports = asyncio.run(watched_until(2, lambda _: asyncio.sleep(0)))
+    assert [report.status for report in reports] == [Status.DOWN, Status.DOWN]
+
+
 def test_the_first_pulse_comes_after_a_part_of_the_interval_then_every_interval():
     slept = []
 
@@ -109,21 +141,6 @@ def test_the_first_pulse_comes_after_a_part_of_the_interval_then_every_interval(
         if len(slept) == 4:
             await asyncio.Event().wait()
 
-    async def watch():
-        reports = []
-        third = asyncio.Event()
-
-        def report(health):
-            reports.append(health)
-            if len(reports) == 3:
-                third.set()
-
-        watched = Backend("a", Service("0", None), backend(1, "none", interval_s=60), 100)
-        stop = Pulses(sleep, lambda: 0.25).watch(watched, report)
-        await third.wait()
-        stop()
-        return reports
-
-    reports = asyncio.run(watch())
+    reports = asyncio.run(watched_until(3, sleep))
     assert slept[:3] == [15.0, 60, 60]
     assert [report.health for report in reports] == [1.0, 1.0, 1.0]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from email.utils import formatdate
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from labwright.gorb.go_json import marshal, plain_number
 from labwright.gorb.options import read_backend, read_service, read_weight
@@ -57,13 +60,12 @@ class Api:
         body = await _body(receive)
         if body is None:
             answer = TOO_LARGE
+        elif (clean := _cleaned(scope["path"])) != scope["path"]:
+            answer = _moved(clean, scope["query_string"])
         else:
             answer = await self._answer(scope["method"], scope["path"], body)
         log.debug("%s %s: %d", scope["method"], scope["path"], answer.status)
-        # Spelt as Go spells them, for people who look at them with `curl -i`.
-        headers = [(b"Content-Length", b"%d" % len(answer.body)), *answer.more_headers]
-        if answer.content_type:
-            headers.append((b"Content-Type", answer.content_type.encode()))
+        headers = _headers(answer)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         # A HEAD request is not allowed anywhere, and that answer has no body.
         await send({"type": "http.response.body", "body": answer.body})
@@ -156,6 +158,29 @@ class Api:
         # Loaded when first asked for, and aside: it takes as long as all the rest.
         metrics = await asyncio.to_thread(_load_metrics)
         return Answer(200, metrics.exposition(self._registry), metrics.CONTENT_TYPE)
+
+
+def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """Return an answer's headers, spelt and ordered as Go does for those who `curl -i`."""
+    headers = [*answer.more_headers]
+    if answer.content_type:
+        headers.insert(0, (b"Content-Type", answer.content_type.encode()))
+    headers.append((b"Date", formatdate(usegmt=True).encode()))
+    headers.append((b"Content-Length", b"%d" % len(answer.body)))
+    return headers
+
+
+def _cleaned(path: str) -> str:
+    """Return a path without empty segments and dots, as Gorb's router wants it."""
+    if "//" not in path and "/." not in path:
+        return path
+    clean = normpath("/" + path.lstrip("/"))
+    return clean + "/" if path.endswith("/") and clean != "/" else clean
+
+
+def _moved(path: str, query: bytes) -> Answer:
+    location = quote(path).encode() + (b"?" + query if query else b"")
+    return Answer(301, more_headers=((b"Location", location),))
 
 
 def _load_metrics() -> Any:

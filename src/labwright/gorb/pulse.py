@@ -57,8 +57,17 @@ class Pulses:
         # Backends that were registered together are not all asked at the same time.
         await self._sleep(interval * self._fraction())
         while True:
-            report(record.add(await check(), time.monotonic()))
+            report(record.add(await _is_well(check), time.monotonic()))
             await self._sleep(interval)
+
+
+async def _is_well(check: Callable[[], Awaitable[bool]]) -> bool:
+    """Check; what nobody foresaw is a failed pulse, and does not end the watch."""
+    try:
+        return await check()
+    except Exception:
+        log.exception("a pulse failed in an unforeseen way")
+        return False
 
 
 def check_of(options: BackendOptions) -> Callable[[], Awaitable[bool]]:
@@ -106,7 +115,7 @@ def _http_check(options: BackendOptions) -> Callable[[], Awaitable[bool]]:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 status = await _http_status(host, port, method, target)
-        except (OSError, ValueError) as problem:
+        except (OSError, OverflowError, ValueError) as problem:  # 70000 is no port
             log.error("error while communicating with %s: %s", where, problem or "timed out")
             return False
         if status in REDIRECTS:

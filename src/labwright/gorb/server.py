@@ -49,6 +49,7 @@ def make_server(application: Any) -> Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=LAST_ANSWERS_S,
     )
@@ -57,7 +58,7 @@ def make_server(application: Any) -> Server:
 
 
 async def serve_until_signalled(
-    application: Any, listener: socket.socket, announce: Callable[[], object]
+    application: Any, listener: socket.socket, announce: Callable[[], object] = lambda: None
 ) -> None:
     """Serve on a listening socket until a signal asks to stop.
 

@@ -38,8 +38,6 @@ SCHEDULER_FLAGS = {
 """``IP_VS_SVC_F_SCHED1..3`` of linux/ip_vs.h; what they mean is up to the scheduler."""
 PULSES = ("tcp", "http", "none")
 INTERVAL = re.compile(r"(?ai)([+-]?[0-9]+)(s|sec|seconds|m|min|minutes|h|hours)")
-    r"([+-]?[0-9]+)(s|sec|seconds|m|min|minutes|h|hours)", re.IGNORECASE | re.ASCII
-)
 UNITS = {"s": 1, "m": 60, "h": 3600}
 LONGEST_S = 1 << 31
 

@@ -58,7 +58,8 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     down.add_argument("name", metavar="NAME")
     down.set_defaults(run=_down)
 
-    prune = actions.add_parser("prune", help="remove images and states that are not in use")
+    prune = actions.add_parser("prune", help="remove images and states that are out of date")
+    prune.add_argument("--all", action="store_true", help="also those that are up to date")
     prune.set_defaults(run=_prune)
 
 
@@ -113,8 +114,9 @@ def _down(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _prune(_: argparse.Namespace) -> int:
-    say(f"{guest.prune() / (1 << 30):.1f} GiB freed")
+def _prune(arguments: argparse.Namespace) -> int:
+    freed = guest.prune(lab_machine.states(), everything=arguments.all)
+    say(f"{freed / (1 << 30):.1f} GiB freed")
     return 0
 
 

@@ -7,22 +7,25 @@ ends: a machine whose lock is free does not run, whatever files it left behind.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import re
 import secrets
 import shutil
+import signal
 import time
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labwright.errors import SetupError, UsageError
+from labwright.errors import LabwrightError, SetupError, UsageError
 from labwright.machines.ssh import Destination
 from labwright.machines.vm import qemu, states, store
 from labwright.machines.vm.qemu import Launch, Qemu
+from labwright.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +53,8 @@ class Guest:
     accelerator: str
     since: float
     """Seconds since the epoch."""
+    stands_on: tuple[str, ...] = ()
+    """The folders of the cache that it needs as long as it runs."""
 
     def destination(self) -> Destination:
         """Return how to reach it by SSH."""
@@ -80,16 +85,50 @@ def up(name: str, state: str, known: dict[str, State], *, dies_with_us: bool = F
     if state != states.DOCKER and state not in known:
         raise UsageError(f"no state {state!r}: the states are {states.DOCKER}, {', '.join(known)}")
     saved = states.saved(state, known)
-    folder = machines() / name
-    folder.mkdir(exist_ok=True)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        return _claim_and_start(name, state, saved, dies_with_us)
+    except LabwrightError:
+        if not states.discard_damaged(saved.chain):
+            raise
+        say(f"the saved state {state} is damaged and is made again")
+    return _claim_and_start(name, state, states.saved(state, known), dies_with_us)
+
+
+def _claim_and_start(name: str, state: str, saved: states.Saved, dies_with_us: bool) -> Guest:
+    """Start a machine, or wait for the process that is just starting it."""
+    folder = machines() / name
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        lock = _claim(folder)
+        if lock is None:
+            with contextlib.suppress(UsageError):
+                return find(name)
+            time.sleep(0.05)
+            continue
+        try:
+            return _start(name, state, saved, folder, lock, dies_with_us)
+        finally:
+            os.close(lock)
+    raise SetupError(f"the machine {name} has a lock and does not answer: labwright vm down {name}")
+
+
+def _claim(folder: Path) -> int | None:
+    """Take the lock of a machine's folder, which is made; None if another process has it."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        try:
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:  # the folder of a dead machine was just removed
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(lock), (folder / "lock").stat()):
+                return lock
         except BlockingIOError:
-            return _await_other(name)
-        return _start(name, state, saved, folder, lock, dies_with_us)
-    finally:
+            os.close(lock)
+            return None
+        except FileNotFoundError:  # removed between the two
+            pass
         os.close(lock)
 
 
@@ -97,15 +136,22 @@ def _start(
     name: str, state: str, saved: states.Saved, folder: Path, lock: int, dies_with_us: bool
 ) -> Guest:
     _clear(folder)
-    states.overlay(saved.folder / qemu.DISK, folder)
-    memory = saved.folder / qemu.MEMORY
-    devices = saved.folder / qemu.DEVICES
-    process = Qemu.start(
-        Launch(
-            folder, saved.debian, saved.accelerator, memory, False, devices, dies_with_us, (lock,)
-        )
-    )
+    process: Qemu | None = None
     try:
+        os.truncate(lock, 0)
+        states.overlay(saved.folder / qemu.DISK, folder)
+        process = Qemu.start(
+            Launch(
+                folder=folder,
+                debian=saved.debian,
+                accelerator=saved.accelerator,
+                memory=saved.folder / qemu.MEMORY,
+                shared=False,
+                incoming=saved.folder / qemu.DEVICES,
+                dies_with_us=dies_with_us,
+                lock=lock,
+            )
+        )
         reached = states.reach(folder, saved.debian)
         with closing(states.connected(reached, READY_S)) as machine:
             states.set_clock(machine)
@@ -119,25 +165,20 @@ def _start(
             pid=process.process.pid,
             accelerator=saved.accelerator,
             since=time.time(),
+            stands_on=tuple(below.name for below in saved.chain),
         )
         note = folder / "guest.tmp"
         note.write_text(json.dumps(asdict(guest), default=str))
         note.rename(folder / "guest.json")
-    except BaseException:
-        process.kill()
-        _clear(folder)
+        process.release()
+    except BaseException as problem:
+        if process:
+            process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+            raise store.no_room(folder) from None
         raise
     return guest
-
-
-def _await_other(name: str) -> Guest:
-    """Return a machine that another process is just starting."""
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(UsageError):
-            return find(name)
-        time.sleep(0.1)
-    raise SetupError(f"the machine {name} has a lock and does not answer: labwright vm down {name}")
 
 
 def find(name: str) -> Guest:
@@ -154,14 +195,17 @@ def find(name: str) -> Guest:
 
 
 def running() -> list[Guest]:
-    """Return the machines that run, by name."""
+    """Return the machines that run, by name; remove what others that died have left."""
     found = []
-    for note in sorted(machines().glob("*/guest.json")):
-        if _is_locked(note.parent):
-            with contextlib.suppress(OSError, ValueError, TypeError):
-                body = json.loads(note.read_text())
+    for folder in sorted(machines().iterdir()):
+        if _is_locked(folder):
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+                body = json.loads((folder / "guest.json").read_text())
                 body["key"], body["known_hosts"] = Path(body["key"]), Path(body["known_hosts"])
+                body["stands_on"] = tuple(body.get("stands_on", ()))
                 found.append(Guest(**body))
+        else:
+            _remove_dead(folder)
     return found
 
 
@@ -171,12 +215,24 @@ def _is_locked(folder: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared: two that look at the same time are not in each other's way.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
         os.close(lock)
     return False
+
+
+def _remove_dead(folder: Path) -> None:
+    """Remove the folder of a machine that does not run, unless one is started there now."""
+    with contextlib.suppress(OSError):
+        lock = os.open(folder / "lock", os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
 def down(name: str) -> bool:
@@ -186,15 +242,24 @@ def down(name: str) -> bool:
     folder = machines() / name
     ran = folder.is_dir() and _is_locked(folder)
     if ran:
-        with contextlib.suppress(SetupError):
-            qemu.monitor(folder, "quit")
-        deadline = time.monotonic() + qemu.MONITOR_S
-        while _is_locked(folder):
-            if time.monotonic() > deadline:
-                raise SetupError(f"the machine {name} does not stop: end its process by hand")
-            time.sleep(0.02)
-    shutil.rmtree(folder, ignore_errors=True)
+        _end(folder)
+    _remove_dead(folder)
     return ran
+
+
+def _end(folder: Path) -> None:
+    """End the process that holds a machine's lock: its disk is thrown away, so it may be killed.
+
+    :raises SetupError: it cannot be ended.
+    """
+    deadline = time.monotonic() + qemu.MONITOR_S
+    while _is_locked(folder):
+        # The pid is that of the process as long as it holds the lock; it notes it at once.
+        with contextlib.suppress(ValueError, ProcessLookupError, FileNotFoundError):
+            os.kill(int((folder / "lock").read_text()), signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise SetupError(f"the machine {folder.name} does not stop: end its process by hand")
+        time.sleep(0.02)
 
 
 def _clear(folder: Path) -> None:
@@ -214,19 +279,18 @@ def ephemeral(state: str, known: dict[str, State]) -> Iterator[Guest]:
         down(name)
 
 
-def prune() -> int:
-    """Remove images and states that no machine stands on, and what dead machines left.
+def prune(known: dict[str, State], *, everything: bool = False) -> int:
+    """Remove images and states that are out of date, and what dead machines left.
 
-    :return: how many bytes of disk that freed.
+    :param everything: also those that a machine could begin with now.
+    :return: how many bytes of disk that freed. What a machine that runs stands on is kept.
     """
-    freed = 0
-    alive = running()
-    for folder in machines().iterdir():
-        if not _is_locked(folder):
-            freed += states.remove(folder)
     with store.locked("build", "waiting for another labwright that builds the lab machine"):
-        if not alive:
-            for folder in store.root().iterdir():
-                if folder.is_dir() and folder.name != "machines":
-                    freed += states.remove(folder)
+        kept = {below for guest in running() for below in guest.stands_on}
+        if not everything:
+            kept |= {folder.name for folder in states.in_cache(known)}
+        freed = store.sweep()
+        for note in store.root().glob(f"*/{store.NOTE}"):
+            if note.parent.name not in kept:
+                freed += store.remove(note.parent)
     return freed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import tarfile
 from importlib import resources
@@ -17,12 +18,14 @@ from typing import TYPE_CHECKING
 from labwright import progress, system
 from labwright.errors import SetupError
 from labwright.machines.vm import store
+from labwright.machines.vm.leash import die_with_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SUITE = "bookworm"
 KERNEL = "linux-image-cloud-amd64"
+DISK = "base.raw"
 DISK_SIZE = "8G"
 PACKAGES = (
     "bsdutils busybox-static ca-certificates crun curl docker.io ipvsadm iproute2 iptables "
@@ -59,9 +62,14 @@ def image() -> Path:
 
     :raises SetupError: a program is missing, or the build did not work.
     """
+    return store.ensure(place().name, _make)
+
+
+def place() -> Path:
+    """Return where the machine's Debian is in the cache, or would be."""
     parts = [_script(name) for name in SCRIPTS]
-    name = store.key(SUITE, KERNEL, DISK_SIZE, PACKAGES, repr(sorted(FILES.items())), *parts)
-    return store.ensure(f"debian-{name}", _make)
+    key = store.key(SUITE, KERNEL, DISK_SIZE, PACKAGES, repr(sorted(FILES.items())), *parts)
+    return store.root() / f"debian-{key}"
 
 
 def _script(name: str) -> str:
@@ -99,7 +107,7 @@ def _payload(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _bootstrap(folder: Path, payload: Path) -> None:
-    disk = os.open(folder / "base.raw", os.O_RDWR | os.O_CREAT, 0o600)
+    disk = os.open(folder / DISK, os.O_RDWR | os.O_CREAT, 0o600)
     # In a user namespace the hook that writes it is another user, who opens it anew.
     os.fchmod(disk, 0o666)
     command = [
@@ -121,7 +129,13 @@ def _bootstrap(folder: Path, payload: Path) -> None:
     try:
         with log.open("w") as output:
             process = subprocess.Popen(
-                shell, pass_fds=[disk], env=environment, stdout=output, stderr=output
+                shell,
+                pass_fds=[disk],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=die_with_us(signal.SIGTERM),  # it cleans up behind itself
             )
             try:
                 status = process.wait()
@@ -131,6 +145,7 @@ def _bootstrap(folder: Path, payload: Path) -> None:
                 raise
     finally:
         os.close(disk)
+    (folder / DISK).chmod(0o444)
     if status != 0:
         text = log.read_text(errors="backslashreplace")
         if "No space left on device" in text:

@@ -8,11 +8,10 @@ so a machine begins without reading it, any number share it, and none changes it
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import re
-import signal
+import shlex
 import socket
 import subprocess
 import time
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from labwright.errors import SetupError
 from labwright.machines.vm import accelerator
+from labwright.machines.vm.leash import Leash, die_with_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,6 @@ SAVE_S = 120.0
 DEVICES = "devices"
 MEMORY = "memory"
 DISK = "disk.qcow2"
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -55,16 +54,20 @@ class Launch:
     incoming: Path | None
     """The saved devices to begin with; None: boot."""
     dies_with_us: bool
-    locks: tuple[int, ...] = ()
-    """Descriptors of locks that are to be held as long as the process lives."""
+    """Whether it ends when we do; else only until it is released."""
+    lock: int | None = None
+    """A lock's descriptor, to be held as long as the process lives; its file gets the pid."""
 
 
 class Qemu:
     """A running QEMU process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], launch: Launch) -> None:
         self.process = process
-        self._folder = folder
+        self._folder = launch.folder
+        self._leash = None if launch.dies_with_us else Leash(process.pid)
+        if launch.lock is not None:
+            os.pwrite(launch.lock, str(process.pid).encode(), 0)
 
     @classmethod
     def start(cls, launch: Launch) -> Qemu:
@@ -80,11 +83,11 @@ class Qemu:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
-                pass_fds=launch.locks,
+                pass_fds=[] if launch.lock is None else [launch.lock],
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()) if launch.dies_with_us else None,
+                preexec_fn=die_with_us() if launch.dies_with_us else None,
             )
-        qemu = cls(process, launch.folder)
+        qemu = cls(process, launch)
         try:
             if launch.incoming:
                 qemu._restore(launch.incoming)
@@ -107,7 +110,7 @@ class Qemu:
         self.monitor(
             "stop",
             ("migrate-set-capabilities", _ignore_shared()),
-            ("migrate", {"uri": f"exec:cat >'{folder / DEVICES}'"}),
+            ("migrate", {"uri": f"exec:cat >{shlex.quote(str(folder / DEVICES))}"}),
         )
         deadline = time.monotonic() + SAVE_S
         while True:
@@ -121,16 +124,22 @@ class Qemu:
             self.monitor("quit")
         self.process.wait(timeout=MONITOR_S)
 
+    def release(self) -> None:
+        """Let the machine outlive us."""
+        if self._leash:
+            self._leash.release()
+
     def kill(self) -> None:
         """End the process; nothing is left of it."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.release()
 
     def _restore(self, devices: Path) -> None:
         self.monitor(
             ("migrate-set-capabilities", _ignore_shared()),
-            ("migrate-incoming", {"uri": f"exec:cat '{devices}'"}),
+            ("migrate-incoming", {"uri": f"exec:cat {shlex.quote(str(devices))}"}),
         )
         deadline = time.monotonic() + MONITOR_S
         while self.monitor("query-status").get("status") == "inmigrate":
@@ -172,7 +181,8 @@ def port(folder: Path) -> int:
 
 def _command(launch: Launch) -> list[str]:
     share = "on" if launch.shared else "off"
-    memory = f"memory-backend-file,id=ram,size={MEMORY_MB}M,mem-path={launch.memory},share={share}"
+    path = str(launch.memory).replace(",", ",,")  # among options a comma ends a value
+    memory = f"memory-backend-file,id=ram,size={MEMORY_MB}M,mem-path={path},share={share}"
     return [
         *(accelerator.QEMU, "-M", "pc,memory-backend=ram", "-smp", str(CPUS)),
         *("-m", f"{MEMORY_MB}M", "-object", memory),
@@ -237,16 +247,3 @@ def _last_words(folder: Path) -> str:
     path = folder / "qemu.err"
     lines = path.read_text(errors="backslashreplace").splitlines() if path.exists() else []
     return lines[-1] if lines else ""
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    """Return what makes a new process end when its parent does, even when that is killed."""
-    libc = ctypes.CDLL(None)
-
-    def arrange() -> None:
-        if hasattr(libc, "prctl"):
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before we could ask
-            os._exit(1)
-
-    return arrange

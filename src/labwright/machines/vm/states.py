@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from labwright import progress, system
@@ -16,7 +17,7 @@ from labwright.machines.vm import accelerator, components, debian, qemu, store
 from labwright.machines.vm.qemu import Launch, Qemu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from labwright.machines.machine import Machine
@@ -47,6 +48,8 @@ class Saved:
     folder: Path
     debian: Path
     accelerator: str
+    chain: tuple[Path, ...]
+    """What it stands on, and itself: the folders of the cache, the lowest first."""
 
 
 def saved(name: str, states: dict[str, State]) -> Saved:
@@ -57,40 +60,84 @@ def saved(name: str, states: dict[str, State]) -> Saved:
     system.require(PROGRAMS)
     image = debian.image()
     chosen = accelerator.choose(image / "vmlinuz")
-    folder, _ = _saved(name, states, image, chosen)
-    return Saved(folder, image, chosen)
+    chain = [image]
+    for state in _ancestry(name, states):
+        chain.append(_ensure(state, chain, chosen))
+    return Saved(chain[-1], image, chosen, tuple(chain))
 
 
-def _saved(name: str, states: dict[str, State], image: Path, chosen: str) -> tuple[Path, str]:
-    """Return the folder of a state and its key."""
-    if name == DOCKER:
-        machine = (str(image), chosen, _qemu_version(), qemu.KERNEL_ARGUMENTS, str(qemu.MEMORY_MB))
-        key = store.key(*machine, components.key(), *accelerator.arguments(chosen))
-        return store.ensure(f"{name}-{key}", lambda new: _boot(new, image, chosen)), key
-    state = states[name]
-    parent, parent_key = _saved(state.parent, states, image, chosen)
-    key = store.key(parent_key, state.key)
+def in_cache(states: dict[str, State]) -> set[Path]:
+    """Return the folders of the cache that a machine could begin with as things are now."""
+    image = debian.place()
+    if not store.is_complete(image):
+        return set()
+    chosen = accelerator.choose(image / "vmlinuz")
+    found = {image}
+    for name in (DOCKER, *states):
+        chain = [image]
+        for state in _ancestry(name, states):
+            folder = store.root() / _name(state, chain[-1], chosen)
+            if not store.is_complete(folder):
+                break
+            chain.append(folder)
+        found.update(chain)
+    return found
+
+
+def discard_damaged(chain: Sequence[Path]) -> bool:
+    """Remove what is damaged of a chain, and all that stands on it; return whether any was."""
+    for number, folder in enumerate(chain):
+        if not store.is_intact(folder):
+            for above in reversed(chain[number:]):
+                store.remove(above)
+            return True
+    return False
+
+
+def _ancestry(name: str, states: dict[str, State]) -> list[State]:
+    """Return a state and those before it, the first one first."""
+    found = []
+    while name != DOCKER:
+        found.append(states[name])
+        name = states[name].parent
+    return [_FIRST, *reversed(found)]
+
+
+def _name(state: State, parent: Path, chosen: str) -> str:
+    """Return the name of a state's folder: it has all that makes it another state."""
+    machine = (qemu.KERNEL_ARGUMENTS, str(qemu.MEMORY_MB), *accelerator.arguments(chosen))
+    content = components.key() if state is _FIRST else state.key
+    return f"{state.name}-{store.key(store.identity(parent), _qemu_version(), content, *machine)}"
+
+
+def _ensure(state: State, chain: Sequence[Path], chosen: str) -> Path:
+    """Return the folder of a state, made on top of the last of a chain if it is not there."""
+    image, parent = chain[0], chain[-1]
 
     def make(new: Path) -> None:
-        with progress.step(f"bringing the lab machine into the state {name}", state.estimate_s):
-            overlay(parent / qemu.DISK, new)
-            _copy_sparse(parent / qemu.MEMORY, new / qemu.MEMORY)
-            _freeze(new, image, chosen, parent / qemu.DEVICES, state.prepare)
+        if state is _FIRST:
+            what = "starting the lab machine and putting the lab's images in"
+        else:
+            what = f"bringing the lab machine into the state {state.name}"
+        with progress.step(what, state.estimate_s):
+            memory, incoming = new / qemu.MEMORY, None
+            if parent == image:
+                overlay(image / debian.DISK, new)
+                with memory.open("wb") as file:
+                    file.truncate(qemu.MEMORY_MB << 20)
+            else:
+                overlay(parent / qemu.DISK, new)
+                _copy_sparse(parent / qemu.MEMORY, memory)
+                incoming = parent / qemu.DEVICES
+            _freeze(new, image, chosen, incoming, state.prepare)
 
-    return store.ensure(f"{name}-{key}", make), key
+    return store.ensure(_name(state, parent, chosen), make)
 
 
+@cache
 def _qemu_version() -> str:
     done = subprocess.run([accelerator.QEMU, "--version"], capture_output=True, check=True)
     return done.stdout.decode()
-
-
-def _boot(new: Path, image: Path, chosen: str) -> None:
-    with progress.step("starting the lab machine and putting the lab's images in", 75):
-        overlay(image / "base.raw", new)
-        with (new / qemu.MEMORY).open("wb") as memory:
-            memory.truncate(qemu.MEMORY_MB << 20)
-        _freeze(new, image, chosen, None, components.build_images)
 
 
 def _freeze(
@@ -120,7 +167,9 @@ def _freeze(
 def overlay(backing: Path, folder: Path) -> None:
     """Make a disk that stands on another one, which it never changes."""
     kind = "raw" if backing.suffix == ".raw" else "qcow2"
-    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", str(backing)]
+    # Relative: so the cache can be moved.
+    place = os.path.relpath(backing, folder)
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", place]
     done = subprocess.run(
         [*command, str(folder / qemu.DISK)], capture_output=True, text=True, check=False
     )
@@ -180,8 +229,4 @@ def set_clock(machine: Machine) -> None:
         raise SetupError(f"the lab machine's clock could not be set: {result.stderr.strip()}")
 
 
-def remove(folder: Path) -> int:
-    """Remove a folder of the cache; return how many bytes of disk that freed."""
-    freed = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
-    shutil.rmtree(folder, ignore_errors=True)
-    return freed
+_FIRST = State(DOCKER, "", "", components.build_images, 75)

@@ -1,8 +1,9 @@
 """Where images, states and machines are kept, and who may touch them.
 
 Everything is made under a temporary name and renamed when it is whole, with a note of the
-sizes of its files: what is there under its own name is complete, and what was cut off later
-is noticed. Locks are flock's: they end with the process that holds them, however it ends.
+sizes and checksums of its files: what is there under its own name is complete. What was cut
+off later is noticed at once by its size; the checksums are compared when something does not
+work. Locks are flock's: they end with the process that holds them, however it ends.
 """
 
 from __future__ import annotations
@@ -12,22 +13,29 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
+import subprocess
 import tempfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
-from labwright.errors import SetupError
+from labwright.errors import LabwrightError, SetupError
 from labwright.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NOTE = "complete.json"
-NEEDED_BYTES = 5 << 30
+NEEDED_BYTES = 2 << 30
+"""Room that making one thing takes, at most."""
+FULL_BYTES = 64 << 20
+"""A disk with less left than this is taken to be what made something fail."""
+BLOCK = 1 << 20
 
 
 def root() -> Path:
@@ -64,10 +72,26 @@ def locked(name: str, waiting: str) -> Iterator[None]:
 def is_complete(folder: Path) -> bool:
     """Whether all files are there with the sizes that they had when they were made."""
     try:
-        sizes = json.loads((folder / NOTE).read_text())
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
+        files = _note(folder)["files"]
+        return all((folder / name).stat().st_size == size for name, (size, _) in files.items())
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return False
+
+
+def is_intact(folder: Path) -> bool:
+    """Whether all files hold what they held when they were made; takes seconds."""
+    if not is_complete(folder):
+        return False
+    files = _note(folder)["files"]
+    return all(_checksum(folder / name) == checksum for name, (_, checksum) in files.items())
+
+
+def identity(folder: Path) -> str:
+    """Return what tells this very thing from another one made of the same parts.
+
+    A state fits only the very disk that it was made on: this goes into its key.
+    """
+    return str(_note(folder)["identity"])
 
 
 def ensure(name: str, make: Callable[[Path], None]) -> Path:
@@ -85,23 +109,72 @@ def ensure(name: str, make: Callable[[Path], None]) -> Path:
         if folder.exists():
             say(f"{folder} is damaged and is made again")
             shutil.rmtree(folder)
-        for left in root().glob("tmp-*"):  # of a build that was killed: we hold the lock
-            shutil.rmtree(left, ignore_errors=True)
+        sweep()
         _require_room(folder.parent)
         temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=root()))
         temporary.chmod(0o755)
         try:
             make(temporary)
-            sizes = {path.name: path.stat().st_size for path in temporary.iterdir()}
-            (temporary / NOTE).write_text(json.dumps(sizes))
+            _write_note(temporary)
             temporary.rename(folder)
-        except OSError as problem:
-            if problem.errno == errno.ENOSPC:
+        except (OSError, subprocess.CalledProcessError, LabwrightError) as problem:
+            full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
+            if full or shutil.disk_usage(temporary).free < FULL_BYTES:
+                shutil.rmtree(temporary, ignore_errors=True)
                 raise no_room(folder.parent) from None
             raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def sweep() -> int:
+    """Remove what builds that were killed have left; return how many bytes that freed.
+
+    Only for who holds the lock ``build``.
+    """
+    return sum(remove(left) for left in root().glob("tmp-*"))
+
+
+def remove(folder: Path) -> int:
+    """Remove a folder of the cache; return how many bytes of disk that freed."""
+    freed = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
+    shutil.rmtree(folder, ignore_errors=True)
+    return freed
+
+
+def _note(folder: Path) -> Any:
+    return json.loads((folder / NOTE).read_text())
+
+
+def _write_note(folder: Path) -> None:
+    files = {path.name: (path.stat().st_size, _checksum(path)) for path in folder.iterdir()}
+    note = {"identity": secrets.token_hex(8), "files": files}
+    (folder / NOTE).write_text(json.dumps(note))
+
+
+def _checksum(path: Path) -> int:
+    """Return a checksum of a file's blocks that are not all zero: holes cost nothing."""
+    checksum = offset = 0
+    zeros = bytes(BLOCK)
+    with path.open("rb", buffering=0) as file:
+        while block := _next_block(file.fileno(), offset):
+            offset, data = block
+            if data != zeros[: len(data)]:
+                checksum = zlib.crc32(data, zlib.crc32(offset.to_bytes(8), checksum))
+            offset += BLOCK
+    return checksum
+
+
+def _next_block(file: int, offset: int) -> tuple[int, bytes] | None:
+    """Return the place and the bytes of the first block at or after an offset with any data."""
+    try:
+        offset = os.lseek(file, offset, os.SEEK_DATA) // BLOCK * BLOCK
+    except OSError as problem:
+        if problem.errno == errno.ENXIO:  # only a hole is left
+            return None
+        raise
+    return offset, os.pread(file, BLOCK, offset)
 
 
 def _require_room(folder: Path) -> None:

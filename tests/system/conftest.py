@@ -1,0 +1,34 @@
+"""The lab machine of the system tests: one at a time, restored anew for each test."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from labwright import lab_machine
+from labwright.machines import guest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def image():
+    """Build what is missing of the lab machine before the first test, not within one."""
+    from labwright.machines.vm import states
+
+    known = lab_machine.states()
+    for name in (states.DOCKER, *known):
+        states.saved(name, known)
+
+
+@pytest.fixture
+def start_machine():
+    """Return a function that starts a machine in a state; all are gone after the test."""
+    names = []
+
+    def start(state: str) -> guest.Guest:
+        names.append(f"test-{secrets.token_hex(4)}")
+        return guest.up(names[-1], state, lab_machine.states(), dies_with_us=True)
+
+    yield start
+    for name in names:
+        guest.down(name)

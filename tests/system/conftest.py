@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-from labwright import lab_machine
+from labwright.lab_machine import states as lab_states
 from labwright.machines import guest
 
 
@@ -15,19 +15,19 @@ def image():
     """Build what is missing of the lab machine before the first test, not within one."""
     from labwright.machines.vm import states
 
-    known = lab_machine.states()
+    known = lab_states()
     for name in (states.DOCKER, *known):
         states.saved(name, known)
 
 
 @pytest.fixture
-def start_machine():
+def lab_machine():
     """Return a function that starts a machine in a state; all are gone after the test."""
     names = []
 
     def start(state: str) -> guest.Guest:
         names.append(f"test-{secrets.token_hex(4)}")
-        return guest.up(names[-1], state, lab_machine.states(), dies_with_us=True)
+        return guest.up(names[-1], state, lab_states(), dies_with_us=True)
 
     yield start
     for name in names:

@@ -116,6 +116,24 @@ def test_any_other_answer_is_a_failure(answer, args):
     assert not asked(answer, args)
 
 
+def test_the_log_says_in_plain_words_why_a_pulse_failed(caplog):
+    port = unused_port()
+    is_well(backend(port))
+    assert caplog.messages == [f"unable to connect to 127.0.0.1:{port}: Connection refused"]
+
+
+def test_a_pulse_that_is_not_answered_in_time_is_a_failure(monkeypatch, caplog):
+    monkeypatch.setattr(labwright.gorb.pulse, "TIMEOUT_S", 0.01)
+
+    async def ask():
+        async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as silent:
+            port = silent.sockets[0].getsockname()[1]
+            return await check_of(backend(port, "http"))()
+
+    assert not asyncio.run(ask())
+    assert caplog.messages[-1].endswith("timed out")
+
+
 def test_an_http_pulse_is_not_well_when_nothing_listens():
     assert not is_well(backend(unused_port(), "http"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import re
 import socket
@@ -95,9 +96,17 @@ async def _tcp(address: str, port: int) -> bool:
             async with asyncio.timeout(TIMEOUT_S):
                 await asyncio.get_running_loop().sock_connect(connection, (address, port))
         except OSError as problem:  # a time-out is one, too
-            log.error("unable to connect to %s:%d: %s", address, port, problem or "timed out")
+            log.error("unable to connect to %s:%d: %s", address, port, _reason(problem))
             return False
     return True
+
+
+def _reason(problem: Exception) -> str:
+    """Say why without asyncio's additions: "Connection refused", "timed out"."""
+    if isinstance(problem, TimeoutError) and not problem.errno:
+        return "timed out"
+    number = problem.errno if isinstance(problem, OSError) else None
+    return os.strerror(number) if number else str(problem)
 
 
 def _http_check(options: BackendOptions) -> Callable[[], Awaitable[bool]]:
@@ -116,7 +125,7 @@ def _http_check(options: BackendOptions) -> Callable[[], Awaitable[bool]]:
             async with asyncio.timeout(TIMEOUT_S):
                 status = await _http_status(host, port, method, target)
         except (OSError, OverflowError, ValueError) as problem:  # 70000 is no port
-            log.error("error while communicating with %s: %s", where, problem or "timed out")
+            log.error("error while communicating with %s: %s", where, _reason(problem))
             return False
         if status in REDIRECTS:
             log.error("redirects are not supported for pulse requests: %s", where)

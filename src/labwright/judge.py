@@ -99,7 +99,7 @@ def pending(step: Step, document: str) -> StepResult:
         max_points=step.points,
         outcome=Outcome.BROKEN,
         needs=step.needs,
-        reason="it was not examined",
+        reason="the run ended before it was examined",
         expected="",
         actual="",
         hint="",

@@ -22,6 +22,8 @@ class Recorder:
     def __init__(self, target: str, seed: int) -> None:
         self.steps: list[StepResult] = []
         self._lab = self._title = ""
+        self.expected: list[StepResult] = []
+        """What the steps count as until they have been examined, in their order."""
         self.on_step: Callable[[StepResult], None] = lambda _: None
         self._target = target
         self._seed = seed
@@ -38,14 +40,16 @@ class Recorder:
                 self.on_step(result)
 
     def score(self) -> Score:
-        """Return the score of what has been examined so far."""
+        """Return the score; a step that the run did not come to is broken, and no grade."""
+        examined = {step.id for step in self.steps}
+        unexamined = [step for step in self.expected if step.id not in examined]
         return Score(
             lab=self._lab,
             title=self._title,
             target=self._target,
             started=self._started,
             finished=_now(),
-            steps=tuple(self.steps),
+            steps=(*self.steps, *unexamined),
             labwright=labwright.__version__,
             seed=self._seed,
         )

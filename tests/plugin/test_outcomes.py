@@ -155,6 +155,13 @@ def test_whatever_else_a_check_does_is_broken_never_passed_or_failed(toy, check)
     assert outcomes(score) == {"a": "broken"}
 
 
+def test_a_run_that_ends_half_way_is_no_grade(toy):
+    toy(("a", 50, [], "holds_not"), ("b", 50, [], "holds"))
+    _, score = toy.run("--exitfirst")
+    assert outcomes(score) == {"a": "failed", "b": "broken"}
+    assert not score["graded"]
+
+
 def test_what_needs_a_broken_step_is_blocked(toy):
     toy(("a", 50, [], "unreachable"), ("b", 50, ["a"], "holds"))
     _, score = toy.run()

@@ -2,7 +2,7 @@
 # Turns a minimal Debian with Python into the lab machine. mmdebstrap runs this as a
 # customize hook, as root or as root of a user namespace; $1 is the file system's root.
 #
-# Environment: PACKAGES, KERNEL (a meta-package), LABWRIGHT_DISK_SIZE.
+# Environment: PACKAGES, KERNEL (a meta-package), DISK_SIZE.
 # Descriptor 3 is the disk image to write: a path would not do, since in a user
 # namespace we are not the user who owns the folder.
 set -eu
@@ -77,11 +77,14 @@ for name in init reboot poweroff halt; do
 done
 
 say disk
-rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log "$root"/tmp/*
-# No journal: a machine's disk is a throw-away overlay over this one.
-view=$root/mnt
+rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log
 # A view without what is mounted in it: /proc and the like are no files of the machine.
+# Its /tmp is hidden, not emptied: mmdebstrap keeps its apt configuration there, and without
+# that its last steps would clean the apt of the computer that builds, not the machine's.
+view=$root/mnt
 mount --bind "$root" "$view"
+mount -t tmpfs -o mode=1777 tmp "$view/tmp"
+# No journal: a machine's disk is a throw-away overlay over this one.
 mke2fs -q -F -t ext4 -O ^has_journal -E root_owner=0:0,lazy_itable_init=1 -L labwright \
     -d "$view" /dev/fd/3 "$DISK_SIZE"
-umount "$view"
+umount "$view/tmp" "$view"

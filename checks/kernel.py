@@ -106,6 +106,7 @@ class Kernel:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
+        self._addresses: dict[str, str] = {}
 
     def table_text(self) -> str | None:
         """Return the IPVS table as the kernel writes it, or None if there is no IPVS."""
@@ -132,8 +133,12 @@ class Kernel:
     def address_of(self, interface: str) -> str:
         """Return an interface's first IPv4 address.
 
+        Asked once: it stays what it is while a machine is graded.
+
         :raises CheckFailed: there is no such interface, or it has no address.
         """
+        if interface in self._addresses:
+            return self._addresses[interface]
         result = self._machine.run("ip -4 -oneline address show dev %s", interface)
         found = re.search(r"\binet ([0-9.]+)", result.stdout)
         if not found:
@@ -142,7 +147,7 @@ class Kernel:
                 f"`ip address` says: {(result.stderr or 'it has none').strip()[:200]}",
                 "If the interface has another name here, grade with `--set interface=NAME`.",
             )
-        return found[1]
+        return self._addresses.setdefault(interface, found[1])
 
 
 def ip_vs_available(kernel: Kernel, machine: Machine) -> Iterator[Evidence]:

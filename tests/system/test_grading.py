@@ -143,7 +143,8 @@ def test_gorb_that_was_stopped_is_the_one_failure_and_blocks_the_rest(lab_machin
 def test_a_mistake_fails_the_step_that_it_was_made_in(lab_machine, command, step, says):
     guest = lab_machine("deployed")
     on(guest, command)
-    status, score = check(guest)
+    # Without the load, and without any traffic where the mistake is made before it.
+    status, score = check(guest, "--step", step)
     failed = [id_ for id_, outcome in outcomes(score).items() if outcome == "failed"]
     assert (status, failed) == (1, [step]), reason(score, step)
     assert says in reason(score, step)

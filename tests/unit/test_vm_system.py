@@ -1,0 +1,83 @@
+"""Missing programs are installed where that needs no question, else named in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from labwright import system
+from labwright.errors import SetupError, UsageError
+from labwright.machines.vm import accelerator
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """Return what makes the programs that PATH has; there are no others."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(system, "SBIN", ())
+
+    def make(name, script="exit 0"):
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    return make
+
+
+def test_programs_that_are_there_need_nothing(programs):
+    programs("ssh")
+    system.require(["ssh"])
+
+
+def test_without_root_the_exact_command_is_said(programs, monkeypatch):
+    programs("apt-get")
+    monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
+    with pytest.raises(SetupError, match=r"sudo apt-get install mmdebstrap qemu-utils$"):
+        system.require(["mmdebstrap", "qemu-img"])
+
+
+def test_where_there_is_no_apt_the_programs_are_named(programs):
+    with pytest.raises(SetupError, match="install these programs first: mmdebstrap, qemu-img"):
+        system.require(["mmdebstrap", "qemu-img"])
+
+
+def test_sudo_that_would_ask_counts_as_none(programs, monkeypatch):
+    programs("apt-get")
+    programs("sudo", "exit 1")
+    monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
+    with pytest.raises(SetupError, match="sudo apt-get install openssh-client"):
+        system.require(["ssh"])
+
+
+def test_the_lists_are_fetched_before_anything_is_installed(programs, tmp_path, monkeypatch):
+    monkeypatch.setattr(system.os, "geteuid", lambda: 0)
+    log = tmp_path / "log"
+    programs("apt-get", f'echo "$1" >>{log}; [ $1 = update ] || {{ : >{tmp_path}/ssh; }}')
+    programs("ssh")
+    (tmp_path / "ssh").unlink()
+    with pytest.raises(SetupError, match="ssh is missing still"):
+        system.require(["ssh"])  # what was "installed" cannot be executed
+    assert log.read_text().split() == ["update", "install"]
+
+
+def test_an_apt_that_fails_is_a_sentence_with_its_last_words(programs, monkeypatch):
+    monkeypatch.setattr(system.os, "geteuid", lambda: 0)
+    programs("apt-get", "echo 'E: no network'; exit 100")
+    with pytest.raises(SetupError, match="E: no network"):
+        system.require(["ssh"])
+
+
+def test_every_program_that_is_needed_has_a_package():
+    from labwright.machines.vm import debian, states
+
+    assert {*debian.PROGRAMS, *states.PROGRAMS, "newuidmap"} <= set(system.PACKAGES)
+
+
+def test_a_forced_accelerator_is_taken_untried(monkeypatch, tmp_path):
+    monkeypatch.setenv("LABWRIGHT_ACCEL", "tcg")
+    assert accelerator.choose(tmp_path / "forced") == "tcg"
+
+
+def test_an_unknown_accelerator_is_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("LABWRIGHT_ACCEL", "warp")
+    with pytest.raises(UsageError, match="LABWRIGHT_ACCEL is 'warp', not one of kvm, hvf, tcg"):
+        accelerator.choose(tmp_path / "unknown")

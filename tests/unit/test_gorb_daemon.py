@@ -17,6 +17,8 @@ from labwright.gorb.addresses import first_address, listen
 from labwright.gorb.flags import FlagError, Flags, HelpWanted, parse
 from labwright.gorb.problems import StartError
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="IPVS is Linux's")
+
 IN_MEMORY = """
 import os, sys, types
 from labwright.gorb.ipvs_memory import MemoryIpvs

@@ -111,9 +111,8 @@ def test_gorb_that_was_stopped_is_the_one_failure_and_blocks_the_rest(lab_machin
             "the kernel has weight 0",
         ),
         (
-            "curl -sX DELETE localhost:4672/service/0; "
-            'curl -sX PUT -d \'{"host": "10.0.2.15", "port": 4444, "method": "wrr"}\' '
-            "localhost:4672/service/0",
+            """curl -sX DELETE localhost:4672/service/0; curl -sX PUT localhost:4672/service/0 \
+            -d '{"host": "10.0.2.15", "port": 4444, "method": "wrr"}'""",
             "service-created",
             "its method is wrr",
         ),
@@ -133,8 +132,8 @@ def test_gorb_that_was_stopped_is_the_one_failure_and_blocks_the_rest(lab_machin
             "the two disagree",
         ),
         (
-            "sudo iptables -t nat -I OUTPUT -p tcp -d 10.0.2.15 --dport 4444 "
-            "-j DNAT --to 172.17.0.2:4444",
+            """sudo iptables -t nat -I OUTPUT -p tcp -d 10.0.2.15 --dport 4444 \
+            -j DNAT --to 172.17.0.2:4444""",
             "split-round-robin",
             "go through IPVS",
         ),

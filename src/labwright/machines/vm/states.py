@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 PROGRAMS = (accelerator.QEMU, "qemu-img", "ssh")
 USER = "student"
+BASE = "base"
+"""Docker is up and has the base of the lab's images: what does not change with our code."""
 DOCKER = "docker"
-"""The first state: Docker is up and has the lab's images."""
+"""The first state that a machine can begin with: Docker is up and has the lab's images."""
 BOOT_S = 180.0
 
 
@@ -96,17 +98,18 @@ def discard_damaged(chain: Sequence[Path]) -> bool:
 
 def _ancestry(name: str, states: dict[str, State]) -> list[State]:
     """Return a state and those before it, the first one first."""
+    known = {**states, **_OWN}
     found = []
-    while name != DOCKER:
-        found.append(states[name])
-        name = states[name].parent
-    return [_FIRST, *reversed(found)]
+    while name:
+        found.append(known[name])
+        name = known[name].parent
+    return found[::-1]
 
 
 def _name(state: State, parent: Path, chosen: str) -> str:
     """Return the name of a state's folder: it has all that makes it another state."""
     machine = (qemu.KERNEL_ARGUMENTS, str(qemu.MEMORY_MB), *accelerator.arguments(chosen))
-    content = components.key() if state is _FIRST else state.key
+    content = components.key() if state.name == DOCKER else state.key
     return f"{state.name}-{store.key(store.identity(parent), _qemu_version(), content, *machine)}"
 
 
@@ -115,11 +118,9 @@ def _ensure(state: State, chain: Sequence[Path], chosen: str) -> Path:
     image, parent = chain[0], chain[-1]
 
     def make(new: Path) -> None:
-        if state is _FIRST:
-            what = "starting the lab machine and putting the lab's images in"
-        else:
-            what = f"bringing the lab machine into the state {state.name}"
-        with progress.step(what, state.estimate_s):
+        with progress.step(
+            f"bringing the lab machine into the state {state.name}", state.estimate_s
+        ):
             memory, incoming = new / qemu.MEMORY, None
             if parent == image:
                 overlay(image / debian.DISK, new)
@@ -229,4 +230,8 @@ def set_clock(machine: Machine) -> None:
         raise SetupError(f"the lab machine's clock could not be set: {result.stderr.strip()}")
 
 
-_FIRST = State(DOCKER, "", "", components.build_images, 75)
+_OWN = {
+    BASE: State(BASE, "", "", components.import_base, 45),
+    DOCKER: State(DOCKER, BASE, "", components.build_images, 25),
+}
+"""The states below those of a lab; the first begins by booting."""

@@ -67,7 +67,9 @@ def run_tests(arguments: argparse.Namespace) -> int:
     root = Path(labwright.__file__).parents[2]
     if not (root / "tests").is_dir():
         raise UsageError("labwright test needs a checkout: its tests are not installed")
-    chosen = arguments.pytest_arguments or ["tests/unit", "tests/plugin", "tests/system"]
+    # Two at a time: a guest keeps about a core busy, and waits half of the time.
+    everything = ["-n2", "--dist=worksteal", "tests/unit", "tests/plugin", "tests/system"]
+    chosen = arguments.pytest_arguments or everything
     # Its own process: the tests' pytest must not inherit what this one has loaded.
     command = [sys.executable, "-m", "pytest", *chosen]
     return subprocess.run(command, cwd=root, check=False).returncode

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from labwright.lab_machine import states as lab_states
 from labwright.machines.guest import machines
 from labwright.machines.target import guest_machine
-from labwright.machines.vm import store
+from labwright.machines.vm import states, store
 
 pytestmark = pytest.mark.system
 
@@ -190,12 +191,10 @@ def test_nothing_is_left_of_a_machine_whose_start_was_killed():
 def other_cache():
     """Another cache with the same saved states, as links: to be damaged."""
     labwright("vm", "build")
-    # Beside the true one: links do not cross file systems.
-    folder = store.root() / "machines" / "other-cache"
+    folder = store.root() / "other-cache"  # links do not cross file systems
     shutil.rmtree(folder, ignore_errors=True)
-    for kept in store.root().iterdir():
-        if (kept / store.NOTE).exists():
-            shutil.copytree(kept, folder / kept.name, copy_function=os.link)
+    for kept in states.in_cache(lab_states()):
+        shutil.copytree(kept, folder / kept.name, copy_function=os.link)
     yield folder
     shutil.rmtree(folder)
 

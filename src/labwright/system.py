@@ -18,6 +18,7 @@ PACKAGES = {
     "qemu-img": "qemu-utils",
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
+    "cpio": "cpio",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "newuidmap": "uidmap",

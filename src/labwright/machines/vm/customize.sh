@@ -59,7 +59,9 @@ sed -n 's/^insmod //p' "$root/tmp/modules" | awk '!seen[$1]++ { print $1 }' >"$e
 while read -r module; do
     cp "$root$module" "$early/modules/"
 done <"$early/modules/order"
-(cd "$early" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$root/boot/initramfs"
+# One after the other: a pipe would hide that cpio failed.
+(cd "$early" && find . >../early.list && cpio --quiet -o -H newc -R 0:0 <../early.list >../early.cpio)
+gzip -1 <"$root/tmp/early.cpio" >"$root/boot/initramfs"
 rm -rf "$early" "$root/tmp/modules"
 
 say accounts

@@ -33,7 +33,7 @@ PACKAGES = (
 )
 """Beside a minimal Debian with python3."""
 
-PROGRAMS = ("mmdebstrap", "mke2fs", "ssh-keygen")
+PROGRAMS = ("mmdebstrap", "mke2fs", "cpio", "ssh-keygen")
 SCRIPTS = ("customize.sh", "early-init.sh", "boot.sh")
 FILES = {
     "etc/inittab": "::sysinit:/usr/share/labwright/boot\n::ctrlaltdel:/sbin/reboot\n",

@@ -156,6 +156,8 @@ def _freeze(
             # What need not be in memory need not be in the file.
             machine.run("sync; echo 3 | sudo tee /proc/sys/vm/drop_caches", timeout=60)
         process.save(new)
+    except HostUnreachable as problem:
+        raise SetupError(f"{problem}; {_last_words(new)}") from None
     finally:
         process.kill()
     for name in ("qmp.sock", "known_hosts", "qemu.err", "serial.log"):
@@ -163,6 +165,14 @@ def _freeze(
     subprocess.run(["fallocate", "--dig-holes", str(new / qemu.MEMORY)], check=False)
     # Frozen: machines stand on it.
     (new / qemu.DISK).chmod(0o444)
+
+
+def _last_words(folder: Path) -> str:
+    """Return what a machine that does not answer said on its console, as far as it helps."""
+    text = (folder / "serial.log").read_text(errors="backslashreplace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    panics = [line for line in lines if "Kernel panic" in line]
+    return f"its console ends with: {(panics or lines or ['nothing'])[-1][:200]}"
 
 
 def overlay(backing: Path, folder: Path) -> None:

@@ -14,20 +14,20 @@ LEASHED = """
 import subprocess, sys
 from labwright.machines.vm.leash import Leash
 child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, start_new_session=True)
-leash = Leash(child.pid)
+leash = Leash(child.pid, group="group" in sys.argv)
 if "release" in sys.argv:
     leash.release()
 print(child.pid, flush=True)
 sys.stdin.read()
 """
 DYING = """
-import signal, subprocess, sys
+import subprocess, sys
 from labwright.machines.vm.leash import die_with_us
 child = subprocess.Popen(
     ["sleep", "60"],
     stdout=subprocess.DEVNULL,
     start_new_session=True,
-    preexec_fn=die_with_us(signal.SIGTERM),
+    preexec_fn=die_with_us(),
 )
 print(child.pid, flush=True)
 sys.stdin.read()
@@ -69,6 +69,12 @@ def has_ended(child: int, timeout: float) -> bool:
 def test_a_process_ends_with_its_owner(owner, script, how):
     process, child = owner(script)
     process.send_signal(how)
+    assert has_ended(child, 10)
+
+
+def test_a_group_of_processes_ends_with_its_owner(owner):
+    process, child = owner(LEASHED, "group")
+    process.kill()
     assert has_ended(child, 10)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from labwright import progress, system
 from labwright.errors import SetupError
 from labwright.machines.vm import store
-from labwright.machines.vm.leash import die_with_us
+from labwright.machines.vm.leash import Leash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,14 +135,17 @@ def _bootstrap(folder: Path, payload: Path) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=die_with_us(signal.SIGTERM),  # it cleans up behind itself
+                start_new_session=True,
             )
+            leash = Leash(process.pid, group=True)
             try:
                 status = process.wait()
             except BaseException:
-                process.terminate()  # it unmounts and removes what it has made
+                os.killpg(process.pid, signal.SIGTERM)  # it removes what it has made
                 process.wait()
                 raise
+            finally:
+                leash.release()
     finally:
         os.close(disk)
     (folder / DISK).chmod(0o444)

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
-_WATCH = 'read -r word; [ "$word" = released ] || kill -9 "$1"'
+_WATCH = 'read -r word; [ "$word" = released ] || kill -s "$1" -- "$2"'
 
 
-def die_with_us(how: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
-    """Return a ``preexec_fn`` for a process that is to end when we do, even if we are killed.
+def die_with_us() -> Callable[[], None]:
+    """Return a ``preexec_fn`` for a process that is killed when we end, however we end.
 
-    It is the kernel that sends the signal; only Linux does. The process must be started
+    It is the kernel that kills it; only Linux does. The process must be started
     by a thread that lives as long as it.
     """
     libc = ctypes.CDLL(None)
@@ -27,7 +27,7 @@ def die_with_us(how: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
 
     def arrange() -> None:
         if hasattr(libc, "prctl"):
-            libc.prctl(_PR_SET_PDEATHSIG, how)
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it ended before we could ask
             os._exit(1)
 
@@ -39,11 +39,14 @@ class Leash:
 
     A shell of a session of its own reads a pipe of ours: if we are gone without a word,
     the pipe closes. (What the kernel does for us, above, cannot be called off.)
+
+    :param group: whether the process leads a group, all of which is asked to end, so that
+        it can clean up; else it alone is killed.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, *, group: bool = False) -> None:
         self._watcher = subprocess.Popen(
-            ["sh", "-c", _WATCH, "sh", str(pid)],
+            ["sh", "-c", _WATCH, "sh", *(["TERM", f"-{pid}"] if group else ["KILL", str(pid)])],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -153,7 +153,7 @@ def _start(
             )
         )
         reached = states.reach(folder, saved.debian)
-        with closing(states.connected(reached, READY_S)) as machine:
+        with closing(states.connected(reached, process, READY_S)) as machine:
             states.set_clock(machine)
         guest = Guest(
             name=name,

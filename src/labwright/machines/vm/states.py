@@ -149,7 +149,7 @@ def _freeze(
     process = Qemu.start(launch)
     try:
         destination = reach(new, image)
-        with closing(connected(destination, BOOT_S)) as machine:
+        with closing(connected(destination, process, BOOT_S)) as machine:
             _wait_for_docker(machine)
             set_clock(machine)
             prepare(machine)
@@ -203,10 +203,10 @@ def reach(folder: Path, image: Path) -> Destination:
     return Destination("127.0.0.1", port, USER, image / "id_ed25519", known_hosts, plain=True)
 
 
-def connected(destination: Destination, timeout: float) -> SshMachine:
+def connected(destination: Destination, process: Qemu, timeout: float) -> SshMachine:
     """Return a machine once it answers.
 
-    :raises HostUnreachable: it did not within the time-out, in seconds.
+    :raises HostUnreachable: it did not within the time-out, in seconds, or its QEMU ended.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -215,7 +215,7 @@ def connected(destination: Destination, timeout: float) -> SshMachine:
             machine.run("true", timeout=max(1.0, deadline - time.monotonic()))
         except HostUnreachable:
             machine.close()
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or process.process.poll() is not None:
                 raise
             time.sleep(0.3)
         except BaseException:

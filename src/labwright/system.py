@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labwright.errors import SetupError
@@ -58,13 +60,30 @@ def require(programs: Sequence[str]) -> None:
         raise SetupError(f"{' and '.join(still)} is missing still, after `{command}`")
 
 
+def require_lent_ids(files: Sequence[Path] = (Path("/etc/subuid"), Path("/etc/subgid"))) -> None:
+    """See to it that this user may make a user namespace with more than one user in it.
+
+    :raises SetupError: it is lent no ids for that; it says how to mend it.
+    """
+    user = pwd.getpwuid(os.geteuid())
+    for file in files:
+        lines = file.read_text().splitlines() if file.exists() else []
+        if not {line.partition(":")[0] for line in lines} & {user.pw_name, str(user.pw_uid)}:
+            raise SetupError(
+                f"{file} lends {user.pw_name} no ids, which building the lab machine needs: "
+                "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "
+                f"{user.pw_name}"
+            )
+
+
 def _as_root() -> list[str] | None:
     """Return what to put before a command that needs root; None if there is no way."""
     if os.geteuid() == 0:
         return []
-    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], check=False).returncode == 0:
-        return ["sudo", "-n"]
-    return None
+    if not shutil.which("sudo"):
+        return None
+    asked = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
+    return ["sudo", "-n"] if asked.returncode == 0 else None
 
 
 def _apt(argv: list[str], command: str) -> None:

@@ -81,3 +81,14 @@ def test_an_unknown_accelerator_is_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("LABWRIGHT_ACCEL", "warp")
     with pytest.raises(UsageError, match="LABWRIGHT_ACCEL is 'warp', not one of kvm, hvf, tcg"):
         accelerator.choose(tmp_path / "unknown")
+
+
+def test_a_user_who_is_lent_no_ids_is_told_how_to_get_some(tmp_path):
+    (tmp_path / "subuid").write_text("somebody-else:100000:65536\n")
+    with pytest.raises(SetupError, match=r"subuid lends .* no ids.*usermod --add-subuids"):
+        system.require_lent_ids([tmp_path / "subuid"])
+
+
+def test_a_user_who_is_lent_ids_by_number_may_build(tmp_path):
+    (tmp_path / "subuid").write_text(f"{system.os.geteuid()}:100000:65536\n")
+    system.require_lent_ids([tmp_path / "subuid"])

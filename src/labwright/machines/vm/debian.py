@@ -77,8 +77,11 @@ def _script(name: str) -> str:
 
 
 def _make(folder: Path) -> None:
-    programs = PROGRAMS if os.geteuid() == 0 else (*PROGRAMS, "newuidmap")
-    system.require(programs)
+    if os.geteuid() == 0:
+        system.require(PROGRAMS)
+    else:
+        system.require([*PROGRAMS, "newuidmap"])
+        system.require_lent_ids()
     with progress.step("building the lab machine's Debian", 70):
         for name in ("id_ed25519", "host_key"):
             argv = ["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "labwright"]

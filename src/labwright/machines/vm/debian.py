@@ -82,7 +82,7 @@ def _make(folder: Path) -> None:
     else:
         system.require([*PROGRAMS, "newuidmap"])
         system.require_lent_ids()
-    with progress.step("building the lab machine's Debian", 70):
+    with progress.step("building the lab machine's Debian", 40):
         for name in ("id_ed25519", "host_key"):
             argv = ["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "labwright"]
             subprocess.run([*argv, "-f", str(folder / name)], check=True)

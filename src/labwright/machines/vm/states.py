@@ -241,7 +241,7 @@ def set_clock(machine: Machine) -> None:
 
 
 _OWN = {
-    BASE: State(BASE, "", "", components.import_base, 45),
-    DOCKER: State(DOCKER, BASE, "", components.build_images, 25),
+    BASE: State(BASE, "", "", components.import_base, 30),
+    DOCKER: State(DOCKER, BASE, "", components.build_images, 40),
 }
 """The states below those of a lab; the first begins by booting."""

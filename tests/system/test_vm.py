@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import select
 import shutil
 import signal
@@ -191,8 +192,8 @@ def test_nothing_is_left_of_a_machine_whose_start_was_killed():
 def other_cache():
     """Another cache with the same saved states, as links: to be damaged."""
     labwright("vm", "build")
-    folder = store.root() / "other-cache"  # links do not cross file systems
-    shutil.rmtree(folder, ignore_errors=True)
+    # Links do not cross file systems; the name is the test's own, for those beside it.
+    folder = store.root() / f"other-cache-{secrets.token_hex(4)}"
     for kept in states.in_cache(lab_states()):
         shutil.copytree(kept, folder / kept.name, copy_function=os.link)
     yield folder

@@ -119,7 +119,7 @@ def ensure(name: str, make: Callable[[Path], None]) -> Path:
             temporary.rename(folder)
         except (OSError, subprocess.CalledProcessError, LabwrightError) as problem:
             full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
-            if full or shutil.disk_usage(temporary).free < FULL_BYTES:
+            if full or shutil.disk_usage(folder.parent).free < FULL_BYTES:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise no_room(folder.parent) from None
             raise

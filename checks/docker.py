@@ -1,141 +1,36 @@
-"""What the machine's Docker Engine has: images, containers, and their console output."""
+"""What the machine's Docker Engine has: images, and the servers in their containers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import docker.errors
-import requests
-
-from labwright.errors import CheckFailed, MachineError
+from labwright.errors import CheckFailed, Disturbed
 from labwright.outcome import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from docker.models.containers import Container
+    from labwright.checks.survey import Survey
+    from labwright.machines.engine import Container, Engine
+    from labwright.machines.machine import Reply
 
-    from labwright.machines.machine import Machine
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A container as Docker describes it."""
-
-    name: str
-    status: str
-    """``running``, ``exited``, ``paused`` ...; ``absent`` if there is none."""
-    image: str = ""
-    address: str = ""
-    """On Docker's default network; empty when it does not run or has none."""
-    network_mode: str = ""
-    privileged: bool = False
-    arguments: tuple[str, ...] = ()
-    exit_status: int = 0
-
-    @property
-    def running(self) -> bool:
-        """Whether it runs and is not paused."""
-        return self.status == "running"
-
-    def as_evidence(self) -> Evidence:
-        """Return what was seen, as evidence."""
-        words = [f"{self.name}: {self.status}"]
-        if self.status != "absent":
-            words += [f"image {self.image}", f"address {self.address or 'none'}"]
-            words += [f"network {self.network_mode}", f"arguments {' '.join(self.arguments)}"]
-        ran = f"docker inspect {self.name}"
-        return Evidence(f"the container {self.name}", ran, "\n".join(words))
+HANDLED = "Response sent"
+"""What a server prints for each request that it has answered."""
+EARLIEST, LATEST = 0.8, 4.0
+"""How long a server may take, as multiples of what the document says: it cannot be early,
+and is late where the machine is busy."""
 
 
-class DockerEngine:
-    """The machine's Docker Engine, with its failures told apart from what it says."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-
-    def image_id(self, name: str) -> str | None:
-        """Return an image's id, or None if the Engine has no such image."""
-        try:
-            return str(self._ask(lambda: self._machine.docker.images.get(name)).id)
-        except docker.errors.ImageNotFound:
-            return None
-
-    def image_names(self) -> list[str]:
-        """Return the names of all images, sorted."""
-        images = self._ask(lambda: self._machine.docker.api.images())
-        return sorted(tag for image in images for tag in image.get("RepoTags") or [])
-
-    def container(self, name: str) -> Seen:
-        """Return a container as it is now."""
-        found = self._find(name)
-        if found is None:
-            return Seen(name, "absent")
-        settings: dict[str, Any] = found.attrs
-        networks = settings["NetworkSettings"].get("Networks") or {}
-        host = settings["HostConfig"]
-        return Seen(
-            name=name,
-            status=settings["State"]["Status"],
-            image=settings["Config"]["Image"],
-            address=next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), ""),
-            network_mode=host.get("NetworkMode", ""),
-            privileged=bool(host.get("Privileged")),
-            arguments=tuple(settings.get("Args") or ()),
-            exit_status=settings["State"].get("ExitCode", 0),
-        )
-
-    def console(self, name: str, since: float | None = None, tail: int | None = None) -> str:
-        """Return what a container has printed; empty if there is no such container.
-
-        :param since: seconds since the epoch, by the machine's own clock.
-        """
-        found = self._find(name)
-        if found is None:
-            return ""
-        text = self._ask(lambda: found.logs(since=since, tail="all" if tail is None else tail))
-        return bytes(text).decode(errors="backslashreplace")
-
-    def _find(self, name: str) -> Container | None:
-        try:
-            return self._ask(lambda: self._machine.docker.containers.get(name))
-        except docker.errors.NotFound:
-            return None
-
-    def _ask(self, question: Callable[[], T]) -> T:
-        """Ask the Engine; what it cannot answer is never the student's zero."""
-        try:
-            return question()
-        except docker.errors.NotFound:
-            raise
-        except (docker.errors.DockerException, requests.RequestException, OSError) as problem:
-            raise MachineError(self._diagnosis(problem)) from problem
-
-    def _diagnosis(self, problem: Exception) -> str:
-        """Say why the Engine gives no answer, as far as the machine can tell."""
-        where = self._machine.target
-        seen = self._machine.run(
-            "command -v docker >/dev/null || echo missing; "
-            "test -S /var/run/docker.sock || echo stopped; "
-            "test -w /var/run/docker.sock || echo denied; id -un"
-        ).stdout.split()
-        if "missing" in seen and "stopped" in seen:
-            return f"Docker is not installed on {where}"
-        if "stopped" in seen:
-            return f"the Docker Engine does not run on {where}: `sudo systemctl start docker`"
-        if "denied" in seen:
-            user = seen[-1]
-            return (
-                f"the user {user} on {where} may not use Docker: "
-                f"`sudo usermod -aG docker {user}`, then log in again"
-            )
-        return f"the Docker Engine on {where} gave no answer: {str(problem)[:200]}"
+def container_evidence(seen: Container) -> Evidence:
+    """Return what was seen of a container, as evidence."""
+    words = [f"{seen.name}: {seen.status}"]
+    if not seen.absent:
+        words += [f"image {seen.image}", f"address {seen.address or 'none'}"]
+        words += [f"network {seen.network_mode}", f"arguments {' '.join(seen.arguments)}"]
+    return Evidence(f"the container {seen.name}", f"docker inspect {seen.name}", "\n".join(words))
 
 
-def image_present(docker_engine: DockerEngine, *, gorb_image: str) -> Iterator[Evidence]:
+def image_present(docker_engine: Engine, *, gorb_image: str) -> Iterator[Evidence]:
     """The Engine has Gorb's image."""
     found = docker_engine.image_id(gorb_image)
     yield Evidence(
@@ -146,35 +41,94 @@ def image_present(docker_engine: DockerEngine, *, gorb_image: str) -> Iterator[E
         raise CheckFailed(f"the image {gorb_image}", f"Docker has no such image; it has: {names}")
 
 
+def server_urls(address: str, port: int, work_path: str) -> tuple[str, str]:
+    """Return where a server tells that it lives, and where it does a unit of work."""
+    root = f"http://{address}:{port}"
+    # In this order: it takes one connection at a time, and the first at once.
+    return f"{root}/heartbeat", f"{root}{work_path}"
+
+
 def server_running(
-    docker_engine: DockerEngine,
-    machine: Machine,
+    docker_engine: Engine,
+    survey: Survey,
     *,
     container: str,
     service_port: int,
+    work_path: str,
+    work_answer: str,
+    server_rate: float,
 ) -> Iterator[Evidence]:
-    """A server's container runs and its heartbeat answers."""
+    """A server's container runs and does a unit of work as the document says."""
     seen = docker_engine.container(container)
-    yield seen.as_evidence()
-    if not seen.running:
+    yield container_evidence(seen)
+    _runs(seen, docker_engine)
+    heartbeat, work = server_urls(seen.address, service_port, work_path)
+    survey.plan(urls=[heartbeat, work])
+    beat, done = survey.reply(heartbeat), survey.reply(work)
+    yield Evidence(f"{container} answers", f"curl {heartbeat}", beat.summary())
+    took = "" if done.took_s is None else f" after {done.took_s:.2f} s"
+    yield Evidence(f"{container} works", f"curl {work}", done.summary() + took)
+    unit_s = 1 / server_rate
+    right = done.status == 200 and done.body == work_answer
+    late = done.took_s is None or done.took_s > unit_s * LATEST
+    if (late or beat.error == "timeout") and not _alone(docker_engine, container, survey, right):
+        raise Disturbed(
+            f"{container} answers other requests at the same time, so how it works cannot be told: "
+            "stop what sends them (the client, say), wait until the servers are idle, "
+            "and check again"
+        )
+    see = f"See what it prints: `docker logs --tail 20 {container}`."
+    if beat.status != 200 or beat.body != "tick\n":
         raise CheckFailed(
-            f"a running container named {container}",
-            "there is no such container"
-            if seen.status == "absent"
-            else f"its state is {seen.status} (exit status {seen.exit_status})",
+            f"{container} to answer `tick` to {heartbeat}",
+            f"it answered {beat.summary()}",
+            f"Does the program of the image `server` run in it? {see}",
+        )
+    _works(container, work, done, work_answer, unit_s)
+
+
+def _runs(seen: Container, docker_engine: Engine) -> None:
+    expected = f"a running container named {seen.name}"
+    if seen.absent:
+        others = ", ".join(sorted(docker_engine.containers())) or "none"
+        raise CheckFailed(expected, f"there is no such container; Docker has: {others}")
+    if not seen.running:
+        again = "unpause" if seen.status == "paused" else "start"
+        raise CheckFailed(
+            expected,
+            f"its state is {seen.status} (exit status {seen.exit_status})",
+            f"Start it again with `docker {again} {seen.name}`; "
+            "if its address is another one then, register it again.",
         )
     if not seen.address:
         raise CheckFailed(
-            f"{container} on Docker's own network",
+            f"{seen.name} on Docker's own network",
             f"it has no address there: its network is {seen.network_mode}",
-            f"Make it again as the document says, after `docker rm -f {container}`.",
+            f"Make it again as the document says, after `docker rm -f {seen.name}`.",
         )
-    url = f"http://{seen.address}:{service_port}/heartbeat"
-    reply = machine.http([{"url": url}])[0]
-    yield Evidence(f"{container} answers", f"curl {url}", reply.summary())
-    if reply.status != 200 or reply.body != "tick\n":
+
+
+def _alone(docker_engine: Engine, container: str, survey: Survey, ours: bool) -> bool:
+    """Whether a server has printed nothing about requests that are not ours."""
+    console = docker_engine.console(container, since=survey.started_at)
+    return console.count(HANDLED) <= int(ours)
+
+
+def _works(container: str, work: str, done: Reply, answer: str, unit_s: float) -> None:
+    hint = (
+        f"Does it run from the document's image, without options of its own? Make it again: "
+        f"`docker rm -f {container}`, then `docker run --detach --name {container} server`."
+    )
+    if done.status != 200 or done.body != answer:
         raise CheckFailed(
-            f"{container} to answer `tick` to {url}",
-            f"it answered {reply.summary()}",
-            f"See what it prints: `docker logs --tail 20 {container}`.",
+            f"{container} to answer `{answer.strip()}` to {work}",
+            f"it answered {done.summary()}",
+            hint,
+        )
+    took = done.took_s or 0.0
+    if not unit_s * EARLIEST <= took <= unit_s * LATEST:
+        raise CheckFailed(
+            f"{container} to take {unit_s * 1000:.0f} ms for a request",
+            f"it took {took * 1000:.0f} ms",
+            hint,
         )

@@ -17,6 +17,7 @@ from labwright.outcome import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from labwright.checks.survey import Survey
     from labwright.machines.machine import Machine
 
 TABLE = "/proc/net/ip_vs"
@@ -44,6 +45,10 @@ class Service:
     options: str
     """What stands behind the scheduler: ``persistent 300 ...``, flags, ``ops``."""
     destinations: tuple[Destination, ...]
+
+    def __str__(self) -> str:
+        """Return what people call it: ``tcp 10.0.2.15:4444 (rr)``."""
+        return f"{self.protocol} {self.address}:{self.port} ({self.scheduler})"
 
 
 @dataclass(frozen=True)
@@ -102,29 +107,31 @@ def _address(text: str) -> str:
 
 
 class Kernel:
-    """The machine's kernel: its IPVS table and its interfaces."""
+    """The machine's kernel: its IPVS table and its interfaces, as the survey saw them."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._addresses: dict[str, str] = {}
+    def __init__(self, survey: Survey, target: str) -> None:
+        self._survey = survey
+        self._target = target
 
     def table_text(self) -> str | None:
         """Return the IPVS table as the kernel writes it, or None if there is no IPVS."""
-        result = self._machine.run("cat %s", TABLE)
-        if result.ok:
-            return result.stdout
-        if "No such file" in result.stderr:
-            return None
-        raise MachineError(f"{TABLE} could not be read on {self._machine.target}: {result.stderr}")
+        return self._survey.file(TABLE)
 
-    def service(self, address: str, port: int) -> tuple[Service | None, Evidence]:
-        """Return the TCP service on an address and port, if the kernel has one."""
+    def services(self) -> tuple[list[Service], Evidence]:
+        """Return all services that the kernel has.
+
+        :raises MachineError: the table is not as the kernel writes it.
+        """
         text = self.table_text() or ""
         try:
             services = parse_table(text)
         except ValueError as problem:
-            raise MachineError(f"{TABLE} of {self._machine.target} is odd: {problem}") from None
-        evidence = Evidence("the kernel's table of services", f"cat {TABLE}", text)
+            raise MachineError(f"{TABLE} of {self._target} is odd: {problem}") from None
+        return services, Evidence("the kernel's table of services", f"cat {TABLE}", text)
+
+    def service(self, address: str, port: int) -> tuple[Service | None, Evidence]:
+        """Return the TCP service on an address and port, if the kernel has one."""
+        services, evidence = self.services()
         for service in services:
             if (service.protocol, service.address, service.port) == ("tcp", address, port):
                 return service, evidence
@@ -133,21 +140,17 @@ class Kernel:
     def address_of(self, interface: str) -> str:
         """Return an interface's first IPv4 address.
 
-        Asked once: it stays what it is while a machine is graded.
-
         :raises CheckFailed: there is no such interface, or it has no address.
         """
-        if interface in self._addresses:
-            return self._addresses[interface]
-        result = self._machine.run("ip -4 -oneline address show dev %s", interface)
-        found = re.search(r"\binet ([0-9.]+)", result.stdout)
-        if not found:
+        address = self._survey.address(interface)
+        if address is None:
             raise CheckFailed(
                 f"an IPv4 address on the interface {interface}",
-                f"`ip address` says: {(result.stderr or 'it has none').strip()[:200]}",
-                "If the interface has another name here, grade with `--set interface=NAME`.",
+                "there is no such interface, or it has none",
+                "See `ip -brief address`. If the interface has another name here, grade with "
+                "`--set interface=NAME`.",
             )
-        return self._addresses.setdefault(interface, found[1])
+        return address
 
 
 def ip_vs_available(kernel: Kernel, machine: Machine) -> Iterator[Evidence]:

@@ -80,12 +80,17 @@ class ProbeError(MachineError):
     """The probe answered with something that is not a probe's answer."""
 
 
+class Disturbed(MachineError):  # noqa: N818
+    """Others used what is checked meanwhile, so that nothing can be said about it."""
+
+
 class CheckFailed(AssertionError):  # noqa: N818  it is an assertion, not an error of ours
     """A claim about the machine does not hold: the student's doing.
 
     ``expected`` and ``actual`` are sentences for people; ``hint`` says what was most
     likely done and how to mend it (empty: the step's own hint is shown);
-    ``evidence`` is what was run and seen until then.
+    ``evidence`` is what was run and seen until then; ``cause`` names what is wrong where
+    several steps fail for it: the first of them is charged, the others are blocked by it.
     """
 
     def __init__(
@@ -94,9 +99,11 @@ class CheckFailed(AssertionError):  # noqa: N818  it is an assertion, not an err
         actual: str,
         hint: str = "",
         evidence: tuple[Evidence, ...] = (),
+        cause: str = "",
     ) -> None:
         self.expected = whole(expected)
         self.actual = whole(actual)
         self.hint = whole(hint)
         super().__init__(f"expected {self.expected}, but {self.actual}")
         self.evidence = evidence
+        self.cause = cause

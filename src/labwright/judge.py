@@ -134,6 +134,18 @@ def failed(result: StepResult, failure: CheckFailed, seen: list[Evidence], hint:
     )
 
 
+def same_cause(
+    result: StepResult, failure: CheckFailed, seen: list[Evidence], first: str
+) -> StepResult:
+    """The claim does not hold, for a cause that another step is charged with already."""
+    return replace(
+        result,
+        outcome=Outcome.BLOCKED,
+        reason=f"it does not hold for the same cause as {first}: {failure.actual}",
+        evidence=(*seen, *failure.evidence),
+    )
+
+
 def blocked(result: StepResult, needs: list[str]) -> StepResult:
     """Steps that this one needs did not pass."""
     return replace(

@@ -41,6 +41,7 @@ pytest_plugins = [
 ]
 
 OUTCOMES = pytest.StashKey[dict[tuple[Path, str], Outcome]]()
+CAUSES = pytest.StashKey[dict[tuple[Path, str], str]]()
 LAB = pytest.StashKey["Lab"]()
 RESULT = pytest.StashKey["StepResult"]()
 SEEN = pytest.StashKey[list[Evidence]]()
@@ -77,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # A worker takes whole modules, so that a lab's steps stay together and in order.
         # Not loadgroup: with pytest 9 and pytest-xdist 3.8 it does not group (tried).
         config.option.dist = "loadscope"
-    config.stash[OUTCOMES] = {}
+    config.stash[OUTCOMES], config.stash[CAUSES] = {}, {}
     if worker is None:
         recorder = Recorder(config.option.target or "local", config.option.seed)
         config.stash[RECORDER] = recorder
@@ -218,8 +219,15 @@ def pytest_runtest_makereport(
     problem = call.excinfo.value if call.excinfo else None
     seen = item.stash[SEEN]
     if isinstance(problem, CheckFailed) and call.when == "call":
-        result = judge.failed(result, problem, seen, step.hint)
-        report.longrepr = visible(result.reason)
+        cause = problem.cause or step.id
+        first = item.config.stash[CAUSES].setdefault((item.path, cause), step.id)
+        if first == step.id:
+            result = judge.failed(result, problem, seen, step.hint)
+            report.longrepr = visible(result.reason)
+        else:
+            result = judge.same_cause(result, problem, seen, first)
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), 0, visible(result.reason))
     elif problem is not None and call.when != "teardown" and not isinstance(problem, Blocked):
         result = judge.broken(result, problem, seen)
         report.outcome = "failed"

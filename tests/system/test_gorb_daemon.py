@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from labwright.checks.kernel import Destination, Kernel, parse_table
+from labwright.checks.kernel import TABLE, Destination, parse_table
 from labwright.lab_machine import ephemeral
 from labwright.machines.target import guest_machine
 
@@ -36,7 +36,6 @@ class Gorb:
 
     def __init__(self, machine):
         self.machine = machine
-        self.kernel = Kernel(machine)
 
     def ask(self, *requests):
         """Make requests in order; each is (method, path) or (method, path, body)."""
@@ -53,7 +52,7 @@ class Gorb:
 
     def table(self):
         """Return the kernel's services by protocol, address and port."""
-        services = parse_table(self.kernel.table_text())
+        services = parse_table(self.machine.read(TABLE))
         return {(one.protocol, one.address, one.port): one for one in services}
 
 

@@ -101,7 +101,7 @@ def recording(seen):
 def ask(url, timeout=5.0, **request):
     task = {"task": "http", "requests": [{"url": url, **request}], "timeout": timeout}
     (answer,) = probe.http(task)
-    assert set(answer) == {"status", "headers", "body", "error", "detail"}
+    assert set(answer) == {"status", "headers", "body", "error", "detail", "took_s"}
     return SimpleNamespace(**answer)
 
 
@@ -454,5 +454,34 @@ def test_it_needs_no_module_that_a_minimal_python_lacks():
         for alias in node.names
     }
     assert imported == {
-        "_signal", "_socket", "errno", "hashlib", "os", "select", "sys", "time",
+        "_signal", "_socket", "errno", "fcntl", "hashlib", "os", "select", "sys", "time",
     }  # fmt: skip
+
+
+def test_a_survey_asks_together_and_looks_at_files_and_addresses(tmp_path):
+    (tmp_path / "there").write_text("text")
+    all_are_asked = threading.Barrier(3, timeout=20)
+
+    def together(sock):
+        sock.recv(1 << 16)
+        all_are_asked.wait()
+        sock.sendall(OK)
+
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(server(together)) for _ in range(3)]
+        seen = probe.survey(
+            {
+                "task": "survey",
+                "requests": [{"url": peer.url} for peer in peers],
+                "files": [str(tmp_path / "there"), str(tmp_path / "absent")],
+                "interfaces": ["lo", "no-such-interface"],
+            }
+        )
+    assert [reply["status"] for reply in seen["replies"]] == [200, 200, 200]
+    assert list(seen["files"].values()) == ["text", None]
+    assert seen["addresses"] == {"lo": "127.0.0.1", "no-such-interface": None}
+
+
+def test_a_file_that_may_not_be_read_is_no_absent_one(tmp_path):
+    with pytest.raises(probe.ProbeFailed, match="cannot be read"):
+        probe.survey({"task": "survey", "files": [str(tmp_path)]})

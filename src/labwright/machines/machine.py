@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from labwright.errors import MachineError, ProbeError
+from labwright.machines.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +68,8 @@ class Reply:
     body: str
     error: str
     detail: str
+    took_s: float | None = None
+    """Seconds from opening the connection to the end of the answer; None without one."""
 
     def summary(self) -> str:
         """Say in a line what came back."""
@@ -87,7 +90,7 @@ def _json(text: str) -> Any:
         return None
 
 
-def _reply(answer: Any) -> Reply:
+def reply_of(answer: Any) -> Reply:
     """Make a reply of what a probe says it is.
 
     :raises TypeError: it is something else.
@@ -98,6 +101,7 @@ def _reply(answer: Any) -> Reply:
         not isinstance(reply.status, int | None)
         or not isinstance(reply.headers, dict)
         or not all(isinstance(text, str) for text in texts)
+        or not isinstance(reply.took_s, int | float | None)
         or (reply.status is None) == (not reply.error)
     ):
         raise TypeError("not the shape of a reply")
@@ -189,13 +193,18 @@ class Machine(ABC):
         task = {"task": "http", "requests": list(requests), "timeout": timeout}
         answers = self.probe(task, timeout=timeout * len(requests) + 20)
         try:
-            return [_reply(answer) for _, answer in zip(requests, answers, strict=True)]
+            return [reply_of(answer) for _, answer in zip(requests, answers, strict=True)]
         except (TypeError, ValueError) as problem:
             raise ProbeError(f"the probe on {self.target} answered something else") from problem
 
     @cached_property
+    def engine(self) -> Engine:
+        """The machine's Docker Engine as a witness: what it says, never what it raises."""
+        return Engine(self)
+
+    @cached_property
     def docker(self) -> docker.DockerClient:
-        """The machine's Docker Engine."""
+        """The client of the machine's Docker Engine."""
         import docker
 
         return docker.DockerClient(base_url=f"unix://{self.docker_socket()}", timeout=30)

@@ -9,8 +9,13 @@ All times are seconds; a task is bounded in time and in memory and writes no fil
 
 ``{"task": "http", "requests": [{"url", "method", "headers", "body"}], "timeout": 5}``
     Requests in order, each on its own connection and within ``timeout``. The result is
-    a list of ``{"status", "headers", "body", "error", "detail"}``; either ``status`` is
-    set or ``error`` is one of refused, timeout, unreachable, reset, protocol.
+    a list of ``{"status", "headers", "body", "error", "detail", "took_s"}``; either
+    ``status`` is set or ``error`` is one of refused, timeout, unreachable, reset, protocol.
+
+``{"task": "survey", "requests": [...], "files": [...], "interfaces": [...], "timeout": 5}``
+    What one visit can see: the requests, as above but all at the same time, then files and
+    the first IPv4 address of interfaces. The result is ``{"started_at": epoch, "replies":
+    [...], "files": {path: text}, "addresses": {interface: address}}`` (null: there is none).
 
 ``{"task": "traffic", "url": ..., "count": 12, "pipeline": true, "timeout": 20}``
     Fresh connections, strictly one after another: their order is the order in which the
@@ -397,27 +402,75 @@ class Flight:
 def http(task: dict[str, Any]) -> list[dict[str, Any]]:
     """Make requests in order, each on its own connection."""
     timeout = number(task, "timeout", 5.0, 0.01, LONGEST_S)
-    requests = items(task, "requests", MOST_HTTP_REQUESTS)
     flight = Flight()
     answers = []
+    for exchange in wanted(items(task, "requests", MOST_HTTP_REQUESTS)):
+        flight.launch(exchange, time.monotonic() + timeout)
+        flight.finish()
+        answers.append(reply(exchange))
+    return answers
+
+
+def survey(task: dict[str, Any]) -> dict[str, Any]:
+    """See what one visit can see: answers to requests made together, files, addresses."""
+    timeout = number(task, "timeout", 5.0, 0.01, LONGEST_S)
+    exchanges = wanted((task.get("requests") and items(task, "requests", MOST_HTTP_REQUESTS)) or [])
+    files = [str(path) for path in task.get("files") or []]
+    interfaces = [str(name) for name in task.get("interfaces") or []]
+    started_at, deadline = time.time(), time.monotonic() + timeout
+    flight = Flight()
+    for exchange in exchanges:
+        flight.launch(exchange, deadline)
+    flight.finish()
+    return {
+        "started_at": started_at,
+        "replies": [reply(exchange) for exchange in exchanges],
+        "files": {path: read_or_say(path) for path in files},
+        "addresses": {name: address(name) for name in interfaces},
+    }
+
+
+def wanted(requests: list[Any]) -> list[Exchange]:
+    """Return the exchanges that a task's requests ask for."""
+    exchanges = []
     for request in requests:
         only_keys(request, {"url", "method", "headers", "body"})
         peer = Peer(str(request.get("url")))
         method = str(request.get("method", "GET"))
         sent = message(peer, method, request.get("headers") or {}, request.get("body") or "")
-        exchange = Exchange(peer, sent, method)
-        flight.launch(exchange, time.monotonic() + timeout)
-        flight.finish()
-        answers.append(
-            {
-                "status": exchange.answer.status if exchange.answer else None,
-                "headers": exchange.answer.headers if exchange.answer else {},
-                "body": text(exchange.answer.body) if exchange.answer else "",
-                "error": exchange.error,
-                "detail": exchange.detail,
-            }
-        )
-    return answers
+        exchanges.append(Exchange(peer, sent, method))
+    return exchanges
+
+
+def reply(exchange: Exchange) -> dict[str, Any]:
+    """Return what became of an exchange."""
+    took = None
+    if exchange.ended is not None and exchange.started is not None:
+        took = round(exchange.ended - exchange.started, 6)
+    return {
+        "status": exchange.answer.status if exchange.answer else None,
+        "headers": exchange.answer.headers if exchange.answer else {},
+        "body": text(exchange.answer.body) if exchange.answer else "",
+        "error": exchange.error,
+        "detail": exchange.detail,
+        "took_s": took,
+    }
+
+
+def address(interface: str) -> str | None:
+    """Return an interface's first IPv4 address, or None if there is none."""
+    import fcntl
+
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        # SIOCGIFADDR, netdevice(7): a name of at most 15 bytes in a struct of 40.
+        name = interface.encode()[:15]
+        found = fcntl.ioctl(sock.fileno(), 0x8915, name + bytes(40 - len(name)))
+    except OSError:
+        return None
+    finally:
+        sock.close()
+    return ".".join(map(str, found[20:24]))
 
 
 def traffic(task: dict[str, Any]) -> dict[str, Any]:
@@ -574,6 +627,20 @@ def read(path: str, limit: int = FILE_LIMIT) -> str | None:
         return None
 
 
+def read_or_say(path: str) -> str | None:
+    """Return a file's text, or None if there is no such file; what forbids it is no absence."""
+    try:
+        os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise ProbeFailed(f"{path}: {problem.strerror}") from None
+    content = read(path)
+    if content is None:
+        raise ProbeFailed(f"{path} cannot be read")
+    return content
+
+
 def message(peer: Peer, method: str, headers: dict[str, str], body: str) -> bytes:
     """Return a request as it is sent."""
     if not isinstance(headers, dict) or not isinstance(body, str):
@@ -620,6 +687,7 @@ def only_keys(task: Any, known: set[str]) -> None:
 
 TASKS = {
     "http": (http, {"requests", "timeout"}),
+    "survey": (survey, {"requests", "files", "interfaces", "timeout"}),
     "traffic": (traffic, {"url", "count", "pipeline", "timeout", "connect_s", "limit_s", "gap_s"}),
     "load": (load, {"url", "gaps_ms", "drain_s"}),
     "clock": (clock, set()),

@@ -1,0 +1,104 @@
+"""What one visit to a machine can see.
+
+Every visit starts a Python there, which takes longer than all that it looks at. So what
+will be asked is said first, and the first question is answered together with all others:
+they are then also of the same moment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from labwright.errors import ProbeError
+from labwright.machines.machine import reply_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from labwright.machines.machine import Machine, Reply
+
+T = TypeVar("T")
+
+REPLY_S = 10.0
+"""Seconds that a server has to answer."""
+
+
+class Survey:
+    """Answers to requests made on the machine, its files and its addresses, each asked once."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._planned: dict[tuple[str, str], None] = {}
+        self._seen: dict[tuple[str, str], Any] = {}
+        self.started_at = 0.0
+        """When the last visit was, in seconds since the epoch by the machine's own clock."""
+
+    def plan(
+        self,
+        *,
+        urls: Iterable[str] = (),
+        files: Iterable[str] = (),
+        interfaces: Iterable[str] = (),
+    ) -> None:
+        """Say what will be asked, so that one visit can answer it all."""
+        kinds = {"url": urls, "file": files, "interface": interfaces}
+        for kind, names in kinds.items():
+            for name in names:
+                if (kind, name) not in self._seen:
+                    self._planned[kind, name] = None
+
+    def reply(self, url: str) -> Reply:
+        """Return what a GET on the machine itself came to."""
+        return self._look("url", url, reply_of)
+
+    def file(self, path: str) -> str | None:
+        """Return a file's text, or None if there is no such file."""
+        return self._look("file", path, _text)
+
+    def address(self, interface: str) -> str | None:
+        """Return an interface's first IPv4 address, or None if it has none."""
+        return self._look("interface", interface, _text)
+
+    def _look(self, kind: str, name: str, read: Callable[[Any], T]) -> T:
+        if (kind, name) not in self._seen:
+            self._planned[kind, name] = None
+            self._visit()
+        try:
+            return read(self._seen[kind, name])
+        except TypeError as problem:
+            raise ProbeError(
+                f"the probe on {self._machine.target} answered something odd: {problem}"
+            ) from None
+
+    def _visit(self) -> None:
+        names: dict[str, list[str]] = {"url": [], "file": [], "interface": []}
+        for kind, name in self._planned:
+            names[kind].append(name)
+        task = {
+            "task": "survey",
+            "requests": [{"url": url} for url in names["url"]],
+            "files": names["file"],
+            "interfaces": names["interface"],
+            "timeout": REPLY_S,
+        }
+        answer = self._machine.probe(task, timeout=REPLY_S + 20)
+        try:
+            self.started_at = float(answer["started_at"])
+            found = {
+                "url": dict(zip(names["url"], answer["replies"], strict=True)),
+                "file": answer["files"],
+                "interface": answer["addresses"],
+            }
+            seen = {(kind, name): found[kind][name] for kind, name in self._planned}
+        except (KeyError, TypeError, ValueError) as problem:
+            raise ProbeError(
+                f"the probe on {self._machine.target} answered something odd: {problem!r}"
+            ) from None
+        self._seen.update(seen)
+        self._planned.clear()
+
+
+def _text(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{value!r:.80} is no text")
+    return value

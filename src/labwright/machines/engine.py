@@ -1,0 +1,160 @@
+"""A machine's Docker Engine: its images, its containers, and what those have printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from labwright.errors import MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from labwright.machines.machine import Machine
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container as Docker describes it."""
+
+    name: str
+    status: str
+    """``running``, ``exited``, ``paused`` ...; ``absent`` if there is none."""
+    image: str = ""
+    address: str = ""
+    """On the first of its networks; empty when it does not run or has none."""
+    network_mode: str = ""
+    privileged: bool = False
+    arguments: tuple[str, ...] = ()
+    exit_status: int = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs and is not paused."""
+        return self.status == "running"
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is no such container."""
+        return self.status == "absent"
+
+    @classmethod
+    def of(cls, name: str, attributes: dict[str, Any]) -> Container:
+        """Return what ``docker inspect`` tells of a container.
+
+        :raises MachineError: it tells something else.
+        """
+        try:
+            networks = attributes["NetworkSettings"].get("Networks") or {}
+            host = attributes["HostConfig"]
+            return cls(
+                name=name,
+                status=str(attributes["State"]["Status"]),
+                image=str(attributes["Config"]["Image"]),
+                address=next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), ""),
+                network_mode=str(host.get("NetworkMode", "")),
+                privileged=bool(host.get("Privileged")),
+                arguments=tuple(map(str, attributes.get("Args") or ())),
+                exit_status=int(attributes["State"].get("ExitCode", 0)),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as problem:
+            raise MachineError(f"Docker describes {name} in an odd way: {problem!r}") from None
+
+
+class Engine:
+    """The Docker Engine by its API, its failures told apart from what it says.
+
+    Once it has given no answer, later questions fail at once and do not wait again.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._lost = ""
+
+    def image_id(self, name: str) -> str | None:
+        """Return an image's id, or None if the Engine has no such image."""
+        found = self.ask("image", name)
+        return None if found is None else str(found)
+
+    def image_names(self) -> list[str]:
+        """Return the names of all images, sorted."""
+        return sorted(map(str, self.ask("images")))
+
+    def container(self, name: str) -> Container:
+        """Return a container as it is now."""
+        found = self.ask("container", name)
+        return Container(name, "absent") if found is None else Container.of(name, found)
+
+    def containers(self) -> dict[str, str]:
+        """Return the names of all containers, also of those that do not run, and their images."""
+        return {str(name): str(image) for name, image in self.ask("containers").items()}
+
+    def console(self, name: str, since: float | None = None, tail: int | None = None) -> str:
+        """Return what a container has printed; empty if there is no such container.
+
+        :param since: seconds since the epoch, by the machine's own clock.
+        """
+        return str(self.ask("console", name, since, tail) or "")
+
+    def ask(self, what: str, *arguments: Any) -> Any:
+        """Ask one question; the answer is plain data, None for what there is not.
+
+        :raises MachineError: the Engine cannot answer: never the student's zero.
+        """
+        import docker.errors
+        import requests
+
+        if self._lost:
+            raise MachineError(self._lost)
+        try:
+            return QUESTIONS[what](self._machine, *arguments)
+        except docker.errors.NotFound:
+            return None
+        except (docker.errors.DockerException, requests.RequestException, OSError) as problem:
+            self._lost = self._diagnosis(problem)
+            raise MachineError(self._lost) from problem
+
+    def _diagnosis(self, problem: Exception) -> str:
+        """Say why the Engine gives no answer, as far as the machine can tell."""
+        where = self._machine.target
+        seen = self._machine.run(
+            "command -v docker >/dev/null || echo missing; "
+            "test -S /var/run/docker.sock || echo stopped; "
+            "test -w /var/run/docker.sock || echo denied; id -un"
+        ).stdout.split()
+        if "missing" in seen and "stopped" in seen:
+            return f"Docker is not installed on {where}"
+        if "stopped" in seen:
+            return f"the Docker Engine does not run on {where}: `sudo systemctl start docker`"
+        if "denied" in seen:
+            user = seen[-1]
+            return (
+                f"the user {user} on {where} may not use Docker: "
+                f"`sudo usermod -aG docker {user}`, then log in again"
+            )
+        return f"the Docker Engine on {where} gave no answer: {str(problem)[:200]}"
+
+
+def _containers(machine: Machine) -> dict[str, str]:
+    listed = machine.docker.api.containers(all=True)
+    return {name.lstrip("/"): c["Image"] for c in listed for name in c.get("Names") or []}
+
+
+def _console(machine: Machine, name: str, since: float | None, tail: int | None) -> str:
+    container = machine.docker.containers.get(name)
+    text = container.logs(since=since, tail="all" if tail is None else tail)
+    return bytes(text).decode(errors="backslashreplace")
+
+
+QUESTIONS: dict[str, Callable[..., Any]] = {
+    "image": lambda machine, name: str(machine.docker.images.get(name).id),
+    "images": lambda machine: [
+        tag for image in machine.docker.api.images() for tag in image.get("RepoTags") or []
+    ],
+    "container": lambda machine, name: machine.docker.containers.get(name).attrs,
+    "containers": _containers,
+    "console": _console,
+}
+"""What can be asked, each answered by the docker SDK."""

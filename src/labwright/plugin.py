@@ -20,6 +20,7 @@ from rich.console import Console
 from labwright import judge
 from labwright.definition import load_lab
 from labwright.errors import CheckFailed, LabwrightError
+from labwright.fixtures.witnesses import MACHINE
 from labwright.lab import Step
 from labwright.machines.target import open_machine
 from labwright.outcome import Evidence, Outcome
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from labwright.lab import Lab
+    from labwright.machines.machine import Machine
     from labwright.score import Score, StepResult
 
 pytest_plugins = [
@@ -257,13 +259,16 @@ def _step(item: pytest.Item) -> Step | None:
     return step if isinstance(step, Step) else None  # others may call a parameter so, too
 
 
-def grade(folder: Path, options: list[str], listener: Listener) -> Score:
+def grade(
+    folder: Path, options: list[str], listener: Listener, machine: Machine | None = None
+) -> Score:
     """Run a lab's steps in this process, without pytest's own output.
 
     :param options: of pytest, those of this plugin included.
+    :param machine: the target, where it is open already; it is left open.
     :raises LabwrightError: pytest could not run the steps at all.
     """
-    run = _Run(listener)
+    run = _Run(listener, machine)
     fixed = [
         *(f"--rootdir={folder}", f"--confcutdir={folder}", f"-c{os.devnull}"),
         *("--import-mode=importlib", "-pno:terminal", "-pno:cacheprovider"),
@@ -287,8 +292,9 @@ class Listener(Protocol):
 class _Run:
     """Ties one run of pytest to its listener."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, machine: Machine | None) -> None:
         self._listener = listener
+        self._machine = machine
         self.recorder: Recorder | None = None
         self.problem = ""
 
@@ -296,6 +302,8 @@ class _Run:
     def pytest_configure(self, config: pytest.Config) -> None:
         self.recorder = config.stash[RECORDER]
         self.recorder.on_step = self._listener.step
+        if self._machine:
+            config.stash[MACHINE] = self._machine
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

@@ -39,6 +39,8 @@ class Destination:
     known_hosts: Path | None = None
     plain: bool = False
     """Without the user's own configuration: for a guest of ours."""
+    config: Path | None = None
+    """An ssh_config to read instead of the user's own, which it may include."""
 
     @classmethod
     def parse(cls, target: str) -> Destination:
@@ -62,6 +64,8 @@ class Destination:
     def options(self) -> list[str]:
         """Return ssh's arguments for this destination, without its name."""
         options = ["-Fnone"] if self.plain else []
+        if self.config:
+            options.append(f"-F{self.config}")
         options += [
             "-oBatchMode=yes",
             "-oForwardAgent=no",
@@ -153,6 +157,10 @@ class SshMachine(Machine):
         if self._lost:
             raise HostUnreachable(self._lost)
         if self._master:
+            # Without its master, ssh would quietly make a connection anew: to a machine that
+            # was started again, perhaps, on which nothing runs of what ran before.
+            if self._master.poll() is not None:
+                self._give_up("the connection was lost")
             return
         # The master's own session is a `cat` at the end of a pipe of ours: however this
         # process ends, the pipe closes, the cat ends, and the connection with it.

@@ -36,8 +36,8 @@ SHORT_CHARACTERS = 1_200
 
 def render(score: Score) -> str:
     """Return the report: failures first, each step with what was claimed, run and seen."""
-    style, script = _source("charts.css") + _source("report.css"), _source("report.js")
-    template = _environment().from_string(_source("report.html"))
+    style, script = source("charts.css") + source("report.css"), source("report.js")
+    template = environment().from_string(source("report.html"))
     return template.render(
         score=score,
         summary=summary,
@@ -45,15 +45,17 @@ def render(score: Score) -> str:
         outcomes={step.id: step.outcome for step in score.steps},
         style=Markup(style),  # noqa: S704  our own file
         script=Markup(script),  # noqa: S704  our own file
-        policy=_policy(style, script),
+        policy=policy(style, script),
     )
 
 
-def _source(name: str) -> str:
+def source(name: str) -> str:
+    """Return one of our own files of style, script or template."""
     return resources.files("labwright.reports").joinpath(name).read_text("utf-8")
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return Jinja2 as all our pages use it: everything is escaped, nothing is undefined."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -70,7 +72,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _policy(style: str, script: str) -> str:
+def policy(style: str, script: str) -> str:
     """Return the Content-Security-Policy: nothing but our own style and script."""
     return (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import labwright
-from labwright import commands, vm_commands
+from labwright import commands, mistakes_commands, vm_commands
 from labwright.errors import LabwrightError
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _output(check)
     check.set_defaults(run=commands.check)
 
+    mistakes_commands.add_parser(commands_, raw)
     vm_commands.add_parser(commands_)
 
     test = commands_.add_parser("test", help="run labwright's own tests (in a checkout)")

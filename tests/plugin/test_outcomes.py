@@ -23,6 +23,10 @@ def holds_not(machine):
     yield Evidence("seen before the failure", "cat colour", "blue")
     raise CheckFailed("the colour red", "it is blue", "Paint it.")
 
+def swapped(machine):
+    yield Evidence("seen before the failure", "ls", "2 1")
+    raise CheckFailed("1 before 2", "they are swapped", cause="1 and 2 are swapped")
+
 def unreachable(machine):
     yield Evidence("seen before the loss", "true", "yes")
     raise HostUnreachable("ssh://x cannot be reached: no route to host")
@@ -220,3 +224,17 @@ def test_a_projects_own_tests_are_left_alone(pytester: pytest.Pytester):
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*labwright*checklist*")
+
+
+def test_a_cause_that_shows_in_several_steps_is_charged_once(toy):
+    toy(
+        ("a", 30, [], "swapped"),
+        ("b", 30, [], "swapped"),
+        ("c", 20, [], "holds_not"),
+        ("d", 20, ["b"], "holds"),
+    )
+    result, score = toy.run()
+    result.assert_outcomes(failed=2, skipped=2)
+    assert outcomes(score) == {"a": "failed", "b": "blocked", "c": "failed", "d": "blocked"}
+    assert "for the same cause as a: they are swapped" in score["steps"][1]["reason"]
+    assert score["points"] == 0

@@ -1,0 +1,147 @@
+"""``labwright mistakes``: tries every known mistake on a machine of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from labwright import lab_machine, mistakes
+from labwright.definition import load_lab
+from labwright.errors import LabwrightError, PerformError, UsageError
+from labwright.lab import find_lab
+from labwright.machines.target import guest_machine
+from labwright.machines.vm import states
+from labwright.mistakes import Matrix, Mistake, Trial
+from labwright.plugin import grade
+from labwright.progress import say
+from labwright.reports import matrix as matrix_report
+from labwright.reports.write import write_text
+
+if TYPE_CHECKING:
+    import argparse
+
+    from labwright.lab import Lab
+
+SCRIPT_S = 180.0
+EXAMPLES = """\
+examples:
+  labwright mistakes                          every known mistake of the gorb lab
+  labwright mistakes --only method-wrr        one of them
+  labwright mistakes -n 2 --out mistakes      two at a time; write matrix.html and matrix.json
+  labwright mistakes --repeat 5               the verdict must be the same each time
+
+exit status: 0 every mistake is caught by the right step and every check catches one,
+1 not so, 2 wrong usage
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[Any], raw: type) -> None:
+    """Add ``mistakes``."""
+    parser = commands.add_parser(
+        "mistakes",
+        help="prove that the checks catch what is done wrong",
+        epilog=EXAMPLES,
+        formatter_class=raw,
+    )
+    parser.add_argument(
+        "--lab", default="gorb", metavar="LAB", help="a lab's name or folder (default: gorb)"
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="ID", help="only this mistake"
+    )
+    parser.add_argument("-n", type=int, default=1, metavar="N", help="so many at a time")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="try each so often")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the client's load")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write matrix.html and matrix.json there"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Try mistakes and print the matrix; see ``labwright mistakes --help``."""
+    if arguments.n < 1 or arguments.repeat < 1:
+        raise UsageError("-n and --repeat must be at least 1")
+    lab = load_lab(find_lab(arguments.lab))
+    chosen = mistakes.load_mistakes(lab, arguments.only)
+    known = lab_machine.states()
+    for mistake in chosen:
+        if mistake.state != states.DOCKER and mistake.state not in known:
+            raise UsageError(f"the mistake {mistake.id} starts from no known state")
+        # Made now, and not by several workers that wait for each other.
+        states.saved(mistake.state, known)
+    trials = _try_all(lab, chosen * arguments.repeat, arguments)
+    matrix = Matrix(
+        lab=lab.name,
+        title=lab.title,
+        steps=tuple(step.id for step in lab.steps),
+        trials=tuple(sorted(trials, key=lambda trial: trial.mistake.id)),
+        complete=not arguments.only,
+    )
+    matrix_report.render(matrix, Console())
+    if arguments.out:
+        for name, text in (
+            ("matrix.json", matrix.to_json()),
+            ("matrix.html", matrix_report.html(matrix)),
+        ):
+            say(f"written: {write_text(arguments.out / name, text)}")
+    return 0 if matrix.holds else 1
+
+
+def _try_all(lab: Lab, chosen: list[Mistake], arguments: argparse.Namespace) -> list[Trial]:
+    """Try mistakes, several at a time, each in a process: pytest runs once in a process."""
+    say(f"trying {len(chosen)} mistakes, about {15 * len(chosen) / arguments.n:.0f} s")
+    done: list[Trial] = []
+    # Forked, so that a worker need not load everything anew; there are no threads here yet.
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(min(arguments.n, len(chosen)), mp_context=context) as workers:
+        jobs = [workers.submit(_try, lab.folder, mistake, arguments.seed) for mistake in chosen]
+        try:
+            for job in as_completed(jobs):
+                done.append(job.result())
+                _tell(done[-1], len(done), len(jobs))
+        except BaseException:
+            workers.shutdown(wait=False, cancel_futures=True)
+            raise
+    return done
+
+
+def _tell(trial: Trial, number: int, of: int) -> None:
+    charged = ", ".join(trial.mistake.fails or trial.mistake.breaks)
+    verdict = "; ".join(trial.deviations) or f"caught: {charged}"
+    say(f"  {number:2}/{of} {trial.mistake.id}: {verdict} ({trial.duration_s:.1f} s)")
+
+
+def _try(folder: Path, mistake: Mistake, seed: int) -> Trial:
+    """Make a mistake on a machine of its own, and grade it."""
+    lab = load_lab(folder)
+    start = time.monotonic()
+    try:
+        with lab_machine.ephemeral(mistake.state) as guest:
+            with closing(guest_machine(guest)) as machine:
+                script = mistakes.prelude(lab) + mistake.run
+                result = machine.run("bash -c %s", script, timeout=SCRIPT_S)
+                if not result.ok:
+                    said = (result.stderr or result.stdout).strip().splitlines() or ["nothing"]
+                    raise PerformError(
+                        f"its script exited {result.exit_status} and said: {said[-1][:200]}"
+                    )
+            # Connected anew, as a grader would be: the mistake may be about that, too.
+            options = [f"--target=vm:{guest.name}", f"--seed={seed}"]
+            score = grade(lab.folder, options, _Silence())
+    except LabwrightError as problem:
+        return Trial(mistake, {}, (f"not tried: {problem}",), time.monotonic() - start)
+    return mistakes.judged(mistake, score, time.monotonic() - start)
+
+
+class _Silence:
+    """Nobody listens while it is graded."""
+
+    def step(self, result: object) -> None:
+        """Say nothing."""

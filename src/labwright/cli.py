@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _output(check)
     check.set_defaults(run=commands.check)
 
-    mistakes_commands.add_parser(commands_, raw)
+    mistakes_commands.add_parser(commands_)
     vm_commands.add_parser(commands_)
 
     test = commands_.add_parser("test", help="run labwright's own tests (in a checkout)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -24,8 +25,6 @@ from labwright.reports import matrix as matrix_report
 from labwright.reports.write import write_text
 
 if TYPE_CHECKING:
-    import argparse
-
     from labwright.lab import Lab
 
 SCRIPT_S = 180.0
@@ -41,13 +40,13 @@ exit status: 0 every mistake is caught by the right step and every check catches
 """
 
 
-def add_parser(commands: argparse._SubParsersAction[Any], raw: type) -> None:
+def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``mistakes``."""
     parser = commands.add_parser(
         "mistakes",
         help="prove that the checks catch what is done wrong",
         epilog=EXAMPLES,
-        formatter_class=raw,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--lab", default="gorb", metavar="LAB", help="a lab's name or folder (default: gorb)"

@@ -1,0 +1,62 @@
+"""A mistake is read strictly, and a verdict that is not the expected one is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from labwright.definition import load_lab
+from labwright.errors import DefinitionError, UsageError
+from labwright.lab import find_lab
+from labwright.mistakes import Matrix, Mistake, Trial, load_mistakes
+from labwright.outcome import Outcome
+
+
+def test_the_mistakes_of_the_gorb_lab_can_be_read():
+    lab = load_lab(find_lab("gorb"))
+    found = load_mistakes(lab)
+    assert len(found) > 50
+    charged = {step for mistake in found for step in mistake.fails}
+    assert charged == {step.id for step in lab.steps}
+
+
+def test_an_unknown_mistake_is_refused_with_those_that_there_are():
+    with pytest.raises(UsageError, match="no mistake 'x'; it has: addresses-swapped"):
+        load_mistakes(load_lab(find_lab("gorb")), ["x"])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ('title = "t"\nfails = ["no-such-step"]', 2, "no step of the lab"),
+        ('title = "t"\nfials = []', 2, "unknown key 'fials'"),
+        ('title = "t"\nfails = []', 2, "must fail a step"),
+        ('title = 3\nfails = ["gorb-running"]', 1, "'title' must be str"),
+    ],
+)
+def test_what_is_wrong_with_a_mistake_is_told_with_its_line(tmp_path, text, line, says):
+    from dataclasses import replace
+
+    (tmp_path / "mistakes").mkdir()
+    (tmp_path / "mistakes" / "a.toml").write_text(text)
+    lab = replace(load_lab(find_lab("gorb")), folder=tmp_path)
+    with pytest.raises(DefinitionError, match=says) as caught:
+        load_mistakes(lab)
+    assert caught.value.line == line
+
+
+def trial(outcome: Outcome, *deviations: str) -> Trial:
+    mistake = Mistake("m", "M", "deployed", "", ("a",), (), (), ())
+    return Trial(mistake, {"a": outcome}, deviations, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("trials", "steps", "holds"),
+    [
+        ([trial(Outcome.FAILED)], ("a",), True),
+        ([trial(Outcome.PASSED)], ("a",), False),
+        ([trial(Outcome.FAILED, "b is passed, not blocked")], ("a",), False),
+        ([trial(Outcome.FAILED)], ("a", "b"), False),
+    ],
+)
+def test_a_survivor_a_deviation_or_an_idle_check_is_no_trust(trials, steps, holds):
+    assert Matrix("l", "L", steps, tuple(trials), complete=True).holds is holds

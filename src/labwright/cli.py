@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import labwright
-from labwright import commands, mistakes_commands, vm_commands
+from labwright import commands, gate_commands, mistakes_commands, vm_commands
 from labwright.errors import LabwrightError
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _output(check)
     check.set_defaults(run=commands.check)
 
+    gate_commands.add_parser(commands_)
     mistakes_commands.add_parser(commands_)
     vm_commands.add_parser(commands_)
 

@@ -15,15 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 from labwright.course.document import Document
 from labwright.errors import DefinitionError
-from labwright.lab import Command, Lab, Step
+from labwright.lab import Command, Lab, Prose, Step, Waived
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 STEP_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-LAB_KEYS = {"name", "title", "document", "values", "states", "perform", "step"}
+LAB_KEYS = {
+    *("name", "title", "document", "requires", "values", "states", "perform"),
+    *("step", "waived", "prose"),
+}
 STEP_KEYS = {"id", "title", "points", "needs", "check", "with", "hint", "perform"}
 COMMAND_KEYS = {"run", "terminal", "ready"}
+WAIVED_KEYS = {"id", "reason"}
+PROSE_KEYS = {"says", "perform", "reason"}
 TOTAL_POINTS = 100
 
 
@@ -44,7 +50,8 @@ def load_lab(folder: Path) -> Lab:
     )
     if not steps:
         raise definition.wrong("the lab has no step: add a [[step]]")
-    definition.verify(steps, document)
+    waived = tuple(definition.waived(document))
+    definition.verify(steps, waived, document)
     order = {id: number for number, id in enumerate(document.steps)}
     return Lab(
         name=name,
@@ -55,6 +62,9 @@ def load_lab(folder: Path) -> Lab:
         states=definition.states({step.id for step in steps}),
         prelude=definition.prelude(),
         steps=_in_order(steps, order),
+        waived=waived,
+        prose=tuple(definition.prose()),
+        requires=tuple(definition.typed(body, "requires", list, "the lab", [])),
     )
 
 
@@ -101,9 +111,10 @@ class _Definition:
     def wrong(self, message: str, key: str = "", step: int | None = None) -> DefinitionError:
         return DefinitionError(self.path, self.line_of(key, step), message)
 
-    def line_of(self, key: str = "", step: int | None = None) -> int:
-        """Return the line of a key, in the n-th [[step]] or outside of all."""
-        heads = [n for n, line in enumerate(self.lines) if re.match(r"\s*\[\[step\]\]", line)]
+    def line_of(self, key: str = "", step: int | None = None, table: str = "step") -> int:
+        """Return the line of a key, in the n-th [[step]] (or other table) or outside of all."""
+        head = re.compile(rf"\s*\[\[{table}\]\]")
+        heads = [n for n, line in enumerate(self.lines) if head.match(line)]
         if step is None:
             start, end = 0, len(self.lines)
         else:
@@ -184,7 +195,7 @@ class _Definition:
             line=place.line,
         )
 
-    def commands(self, raw: list[Any], what: str, number: int) -> tuple[Command, ...]:
+    def commands(self, raw: list[Any], what: str, number: int | None) -> tuple[Command, ...]:
         commands = []
         for entry in raw:
             if isinstance(entry, str):
@@ -198,7 +209,51 @@ class _Definition:
                 )
         return tuple(commands)
 
-    def verify(self, steps: tuple[Step, ...], document: Document) -> None:
+    def waived(self, document: Document) -> Iterator[Waived]:
+        """Yield the steps of the document that have no check."""
+        for line, raw in self.tables("waived", WAIVED_KEYS):
+            id = self.words(raw, "id", line)
+            if id not in document.steps:
+                raise DefinitionError(
+                    self.path, line, f"the waived step {id!r} is not in {document.path.name}"
+                )
+            yield Waived(id, self.words(raw, "reason", line), line)
+
+    def prose(self) -> Iterator[Prose]:
+        """Yield what covers the instructions that the document gives in words alone."""
+        for line, raw in self.tables("prose", PROSE_KEYS):
+            says = " ".join(self.words(raw, "says", line).split())
+            if ("perform" in raw) == ("reason" in raw):
+                raise DefinitionError(
+                    self.path, line, "[[prose]] wants either 'perform' or a 'reason' for none"
+                )
+            commands = self.typed(raw, "perform", list, "[[prose]]", [])
+            reason = self.words(raw, "reason", line) if "reason" in raw else ""
+            yield Prose(says, self.commands(commands, "[[prose]]", None), reason, line)
+
+    def tables(self, name: str, known: set[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the tables of an array, each with its line."""
+        for number, raw in enumerate(self.typed(self.body, name, list, "the lab", [])):
+            line = self.line_of("", number, name)
+            for key in raw:
+                if key not in known:
+                    raise DefinitionError(
+                        self.path,
+                        self.line_of(key, number, name),
+                        f"[[{name}]] has an unknown key {key!r}; "
+                        f"known are: {', '.join(sorted(known))}",
+                    )
+            yield line, raw
+
+    def words(self, raw: dict[str, Any], key: str, line: int) -> str:
+        value = raw.get(key)
+        if not isinstance(value, str) or not value.strip():
+            raise DefinitionError(self.path, line, f"{key!r} must say something, in words")
+        return value
+
+    def verify(
+        self, steps: tuple[Step, ...], waived: tuple[Waived, ...], document: Document
+    ) -> None:
         """Hold the steps against each other and against the document."""
         seen: dict[str, int] = {}
         for number, step in enumerate(steps):
@@ -223,12 +278,17 @@ class _Definition:
                 "needs",
                 seen[circle[0]],
             ) from None
+        free = {step.id: step.line for step in waived}
+        for id, line in free.items():
+            if id in seen:
+                raise DefinitionError(self.path, line, f"{id!r} is waived, and is a [[step]]")
         for id, place in document.steps.items():
-            if id not in seen:
+            if id not in seen and id not in free:
                 raise DefinitionError(
                     document.path,
                     place.line,
-                    f"the step {id!r} has no definition in {self.path.name}: add a [[step]]",
+                    f"the step {id!r} has no definition in {self.path.name}: "
+                    "add a [[step]], or a [[waived]] with a reason",
                 )
         total = sum(step.points for step in steps)
         if total != TOTAL_POINTS:

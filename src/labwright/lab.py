@@ -43,6 +43,29 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Waived:
+    """A step of the document that has no check, and why it needs none."""
+
+    id: str
+    reason: str
+    line: int
+    """In the definition."""
+
+
+@dataclass(frozen=True)
+class Prose:
+    """How an instruction is covered that the document gives in words alone."""
+
+    says: str
+    """Words of one sentence of the document."""
+    perform: tuple[Command, ...]
+    reason: str
+    """Why nothing is to be performed, if nothing is."""
+    line: int
+    """In the definition."""
+
+
+@dataclass(frozen=True)
 class Lab:
     """A lab's steps, in the order of its document."""
 
@@ -56,6 +79,10 @@ class Lab:
     prelude: str
     """Shell code before every command that performs: what a student keeps in variables."""
     steps: tuple[Step, ...]
+    waived: tuple[Waived, ...] = ()
+    prose: tuple[Prose, ...] = ()
+    requires: tuple[str, ...] = ()
+    """Labs that come before this one: what they leave behind may be used."""
 
     def step(self, id: str) -> Step:
         """Return the step of this id.

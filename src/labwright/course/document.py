@@ -1,13 +1,14 @@
 """The document that people follow, read with markdown-it-py.
 
 A step is marked where it stands by a comment on a line of its own,
-``<!-- step: ID -->``, so that its id does not depend on its position.
+``<!-- step: ID -->``, so that its id does not depend on its position. It reaches to the
+next mark or heading.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
@@ -15,9 +16,14 @@ from markdown_it import MarkdownIt
 from labwright.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from markdown_it.token import Token
+
 MARK = re.compile(r"<!--\s*step:\s*(\S+?)\s*-->")
+COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+TAG = re.compile(r"<[^>]*>")
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,47 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A piece of the document, with the place of each of its lines."""
+
+    kind: str
+    """``heading``, ``item`` (what a numbered item begins with), ``paragraph``, ``fence`` or
+    ``comment``."""
+    text: str
+    """As it stands in the source, without indentation."""
+    line: int
+    """Of its text's first line, counted from 1."""
+    columns: tuple[int, ...] = (0,)
+    """Where each line of the text begins in its line of the source, counted from 0."""
+    step: str = ""
+    """The step whose mark it stands under."""
+    level: int = 0
+    """Of a heading; how deep the list of an item is."""
+    number: int = 0
+    """Of an item, as it stands in the source."""
+    language: str = ""
+    """Of a fence."""
+    links: tuple[tuple[str, int], ...] = ()
+    """What it links to, images included, each with its line."""
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Return line and column, both counted from 1, of a position in the text."""
+        before = self.text[:offset]
+        row = before.count("\n")
+        column = offset - (before.rfind("\n") + 1)
+        return self.line + row, self.columns[min(row, len(self.columns) - 1)] + column + 1
+
+
+@dataclass(frozen=True)
 class Document:
-    """A lab's document: its title and the places of its steps, in order."""
+    """A lab's document: its title, its blocks, and the places of its steps, in order."""
 
     path: Path
     title: str
     steps: dict[str, Place]
+    blocks: tuple[Block, ...] = ()
+    source: tuple[str, ...] = field(default=(), repr=False)
+    """Its lines."""
 
     @classmethod
     def read(cls, path: Path) -> Document:
@@ -48,20 +89,108 @@ class Document:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as problem:
             raise DefinitionError(path, 1, f"not UTF-8 text: {problem.reason}") from None
-        tokens = MarkdownIt("commonmark").parse(text)
-        title = part = ""
+        source = tuple(text.splitlines())
+        tokens = MarkdownIt("commonmark").enable("table").parse(text)
+        title = part = step = ""
         steps: dict[str, Place] = {}
-        for number, token in enumerate(tokens):
-            if token.type == "heading_open" and token.tag in ("h1", "h2"):
-                part = tokens[number + 1].content
-                title = title or part
-            elif token.type == "html_block" and token.map:
-                for mark in MARK.finditer(token.content):
-                    line = token.map[0] + token.content[: mark.start()].count("\n") + 1
-                    if mark[1] in steps:
-                        first = steps[mark[1]].line
-                        raise DefinitionError(
-                            path, line, f"the step {mark[1]!r} stands already in line {first}"
-                        )
-                    steps[mark[1]] = Place(line, part)
-        return cls(path, title, steps)
+        blocks: list[Block] = []
+        for block in _blocks(tokens, source):
+            if block.kind == "heading":
+                step = ""
+                if block.level <= 2:
+                    part = block.text
+                    title = title or part
+            for mark in MARK.finditer(block.text) if block.kind == "comment" else ():
+                line, step = block.place(mark.start())[0], mark[1]
+                if step in steps:
+                    first = steps[step].line
+                    raise DefinitionError(
+                        path, line, f"the step {step!r} stands already in line {first}"
+                    )
+                steps[step] = Place(line, part)
+            blocks.append(_under(block, step))
+        return cls(path, title, steps, tuple(blocks), source)
+
+
+def _under(block: Block, step: str) -> Block:
+    return Block(**{**vars(block), "step": step})
+
+
+def _blocks(tokens: Sequence[Token], source: Sequence[str]) -> Iterator[Block]:
+    """Yield the blocks of a document, without their steps."""
+    lists: list[bool] = []
+    """For each list that is open, whether it is a numbered one."""
+    number: int | None = None
+    """Of the item that has just been opened, as long as it has no text."""
+    heading = 0
+    row = 0
+    for token in tokens:
+        row = token.map[0] if token.map else row
+        if token.type in ("ordered_list_open", "bullet_list_open"):
+            lists.append(token.type == "ordered_list_open")
+        elif token.type in ("ordered_list_close", "bullet_list_close"):
+            lists.pop()
+        elif token.type == "list_item_open" and lists[-1]:
+            number = int(token.info or 0)
+        elif token.type == "list_item_close":
+            number = None
+        elif token.type == "heading_open":
+            heading = int(token.tag[1:])
+        elif token.type == "heading_close":
+            heading = 0
+        elif token.type == "inline":
+            kind = "heading" if heading else "paragraph" if number is None else "item"
+            yield Block(
+                kind,
+                token.content,
+                row + 1,
+                _columns(token.content, source, row),
+                level=heading or len(lists),
+                number=number or 0,
+                links=tuple(_links(token, row + 1)),
+            )
+            number = None
+        elif token.type in ("fence", "code_block"):
+            if number is not None:  # an item that begins with what is to be typed
+                yield Block("item", "", row + 1, level=len(lists), number=number)
+                number = None
+            first = row + (token.type == "fence")
+            text = token.content.rstrip("\n")
+            language = (token.info.split() or [""])[0].lower()
+            columns = _columns(text, source, first)
+            yield Block("fence", text, first + 1, columns, language=language)
+        elif token.type == "html_block":
+            yield from _html(token, source, row)
+
+
+def _html(token: Token, source: Sequence[str], row: int) -> Iterator[Block]:
+    """Yield a block of HTML: its comments, and what it shows to people."""
+    text = token.content.rstrip("\n")
+    columns = _columns(text, source, row)
+    if COMMENT.search(text):
+        yield Block("comment", text, row + 1, columns)
+    shown = TAG.sub(_blank, COMMENT.sub(_blank, text))
+    if shown.strip():
+        yield Block("paragraph", shown, row + 1, columns)
+
+
+def _blank(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", match[0])
+
+
+def _columns(text: str, source: Sequence[str], row: int) -> tuple[int, ...]:
+    """Return where each line of a text begins in the source, of which it is a piece."""
+    found = []
+    for number, line in enumerate(text.split("\n")):
+        original = source[row + number] if row + number < len(source) else ""
+        found.append(max(0, original.find(line)))
+    return tuple(found)
+
+
+def _links(token: Token, line: int) -> Iterator[tuple[str, int]]:
+    for child in token.children or ():
+        if child.type in ("softbreak", "hardbreak"):
+            line += 1
+        target = child.attrs.get("href") or child.attrs.get("src")
+        if target:
+            yield str(target), line

@@ -1,0 +1,1 @@
+"""What breaks a document for the people who follow it."""

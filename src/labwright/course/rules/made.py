@@ -173,7 +173,10 @@ def _written(call: Call) -> Iterator[str]:
         yield operands[2] if len(operands) > 2 else PurePosixPath(operands[1]).stem
     elif call.name in ("curl", "wget"):
         for number, word in enumerate(call.words[:-1]):
-            if word.text in ("-o", "--output", "-O") and (call.name, word.text) != ("curl", "-O"):
+            short = re.fullmatch(
+                r"-[A-Za-z]*o" if call.name == "curl" else r"-[A-Za-z]*O", word.text
+            )
+            if short or word.text == "--output":
                 yield call.words[number + 1].text.removeprefix("./")
         if call.name == "wget" or call.has("-O", "--remote-name"):
             yield from (PurePosixPath(operand).name for operand in operands)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PART = re.compile(r"\((\d+)/(\d+)\)(:?)")
-_REFERENCE = re.compile(r"(?<!\!)\[[^\]\n]+\]\[[^\]\n]*\]")
+_REFERENCE = re.compile(r"\[([^\]\n]+)\]\[([^\]\n]*)\]")
+_DEFINED = re.compile(r" {0,3}\[([^\]]+)\]:")
 _BY_ANALOGY = re.compile(
     r"\b(?:modify|change|adapt|adjust|edit|repeat|reuse)\b[^.]*\b(?:previous|above|last|same|"
     r"first|earlier)\b[^.]*\bcommand|\b(?:in )?the same way\b|\blikewise\b",
@@ -88,6 +89,7 @@ def _parts(reading: Reading) -> Iterator[Problem]:
 def _links(reading: Reading) -> Iterator[Problem]:
     document = reading.document
     anchors = {_anchor(block.text) for block in document.blocks if block.kind == "heading"}
+    defined = {match[1].lower() for line in document.source if (match := _DEFINED.match(line))}
     for block in reading.prose:
         for target, line in block.links:
             parts = urlsplit(target)
@@ -104,6 +106,8 @@ def _links(reading: Reading) -> Iterator[Problem]:
                     line, max(1, column), f"{target} does not exist", "correct it, or remove it"
                 )
         for match in _REFERENCE.finditer(_without_code(block.text)):
+            if (match[2] or match[1]).lower() in defined:
+                continue
             yield Problem(
                 *block.place(match.start()),
                 f"{match[0]} refers to a link that is not defined",

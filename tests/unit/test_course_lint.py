@@ -1,0 +1,207 @@
+"""Each rule of the lint finds what breaks a document, and lets be what does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labwright.course.document import Document
+from labwright.course.lint import RULES, lint
+
+
+@pytest.fixture
+def found(tmp_path: Path):
+    """Return a function that lints a text: rule, line and suggestion of each finding."""
+
+    def look(text: str, before: str = "") -> list[tuple[str, int]]:
+        page, earlier = tmp_path / "page.md", tmp_path / "earlier.md"
+        page.write_text(text, encoding="utf-8")
+        earlier.write_text(before, encoding="utf-8")
+        findings = lint(Document.read(page), [Document.read(earlier)] if before else [])
+        return [(f.rule.removeprefix("lint/"), f.line) for f in findings]
+
+    return look
+
+
+def block(*lines: str, language: str = "sh") -> str:
+    return "\n".join(["# Title", "", f"```{language}", *lines, "```", ""])
+
+
+@pytest.mark.parametrize(
+    ("rule", "line", "wrong", "right"),
+    [
+        ("undefined-variable", 4, 'echo "$NAME"', 'NAME=x; echo "$NAME"'),
+        ("undefined-variable", 4, "curl -f $ADR", "ADR=x curl -f y; read ADR; curl -f $ADR"),
+        ("variable-in-single-quotes", 4, "curl -f -d '{\"a\": \"$HOME\"}' x", "awk '{print $1}' x"),
+        ("broken-continuation", 4, "curl -f \\  ", "curl -f \\\n  x"),
+        ("blocks-terminal", 4, "docker run -it x:1", "docker run -d x:1"),
+        ("blocks-terminal", 4, "python3 -m http.server", "python3 -m http.server &"),
+        ("blocks-terminal", 4, "ping x", "ping -c 3 x"),
+        ("machine-specific", 4, "ping -c 1 192.168.7.9", "ping -c 1 127.0.0.1"),
+        ("machine-specific", 4, "ip address show eth0", "ip address show lo"),
+        ("curl-hides-errors", 4, "curl http://localhost/x", "curl -sSf http://localhost/x"),
+        ("deprecated-command", 4, "ifconfig", "ip address"),
+        ("deprecated-command", 4, "docker-compose up -d", "docker compose up -d"),
+        ("root-without-sudo", 4, "modprobe ip_vs", "sudo modprobe ip_vs"),
+        ("root-without-sudo", 4, "ip link set lo up", "ip link show lo"),
+        ("unpinned-image", 4, "docker pull nginx", "docker pull nginx:1.27"),
+        ("unpinned-image", 4, "docker pull h:5000/n:latest", "docker pull h:5000/n:1"),
+        ("unpinned-image", 4, "docker run -d x", "docker build -t x .\ndocker run -d x"),
+        ("unmade-container", 4, "docker logs a", "docker run -d --name a x:1\ndocker logs a"),
+        ("unmade-file", 4, "bash run.sh", "curl -fo run.sh http://x/\nbash run.sh"),
+        ("unmade-file", 4, "go run a/b.go &", "git clone http://x/a\ngo run a/b.go &"),
+        ("output-among-commands", 5, "ip address\nlo ...", "ip address"),
+    ],
+)  # fmt: skip
+def test_a_rule_about_commands_finds_the_wrong_one_only(found, rule, line, wrong, right):
+    assert (rule, line) in found(block(*wrong.split("\n")))
+    assert rule not in {name for name, _ in found(block(*right.split("\n")))}
+
+
+@pytest.mark.parametrize(
+    ("rule", "line", "wrong", "right"),
+    [
+        ("skipped-heading", 3, "# A\n\n### B\n", "# A\n\n## B\n"),
+        ("numbering", 5, "# A\n\n1. Go.\n\n1) Go.\n", "# A\n\n1. Go.\n2. Go.\n"),
+        (
+            "numbering",
+            5,
+            "# A\n\n1. Go.\n<!-- x -->\n3. Go.\n",
+            "# A\n\n1. Go.\n<!-- x -->\n2. Go.\n",
+        ),
+        ("part-count", 5, "# A\n\n## Part (1/2)\n\n## Part (2/3)\n", "## Part (1/1)\n"),
+        ("part-count", 7, "# A\n\n## (1/3): x\n\n## (2/3): x\n\n## (3/3)\n", "# A\n"),
+        ("broken-link", 3, "# A\n\n[x](gone.md)\n", "# A\n\n[x](page.md)\n"),
+        ("broken-link", 3, "# A\n\n[x](#none)\n", "# A\n\n[x](#a)\n"),
+        ("broken-link", 3, "# A\n\n[x][y]\n", "# A\n\n[x][y]\n\n[y]: http://example.org\n"),
+        ("fence-language", 3, block("ls", language=""), block("ls")),
+        ("command-not-shown", 3, "# A\n\n1. Modify the previous command.\n", "# A\n\n1. Go.\n"),
+        ("spelling", 3, "# A\n\nPermorm it.\n", "# A\n\nPerform it.\n"),
+        ("name", 3, "# A\n\nUse docker.\n", "# A\n\nUse Docker and `docker`.\n"),
+        ("doubled-word", 3, "# A\n\nIt is is.\n", "# A\n\nIt is.\n"),
+    ],
+)
+def test_a_rule_about_the_text_finds_the_wrong_one_only(found, rule, line, wrong, right):
+    assert (rule, line) in found(wrong)
+    assert rule not in {name for name, _ in found(right)}
+
+
+def test_a_variable_that_looks_like_another_is_said_to(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(block("IP_ADDR=$(hostname)", 'curl -f "http://$IP_PORT"'))
+    (finding,) = lint(Document.read(page))
+    assert (finding.line, finding.column) == (5, 17)
+    assert "looks like $IP_ADDR" in finding.message
+
+
+def test_a_container_that_was_removed_is_not_there(found):
+    script = ("docker run -d --name a x:1", "docker rm --force a", "docker logs a")
+    assert found(block(*script)) == [("unmade-container", 6)]
+
+
+def test_what_a_required_document_makes_is_there(found):
+    before = block("docker run -d --name a x:1")
+    assert found(block("docker logs a"), before) == []
+    assert found(block("docker logs a")) == [("unmade-container", 4)]
+
+
+def test_a_command_that_keeps_the_terminal_may_do_so_when_the_text_says_it(found):
+    text = (
+        "# A\n\n1. Run it. It stays in the foreground:\n\n   ```sh\n   docker run -it x:1\n   ```\n"
+    )
+    assert found(text) == []
+
+
+def test_output_in_a_session_is_no_command(found):
+    assert found(block("$ ip link", "1: eth0 192.168.1.7 ...", language="console")) == []
+
+
+def test_a_finding_is_suppressed_where_it_stands_with_a_reason(found):
+    comment = "<!-- lint: ignore deprecated-command: It is the lesson. -->\n\n"
+    text = "# A\n\n## B\n\n" + comment + "```sh\nifconfig\n```\n\n## C\n\n```sh\nifconfig\n```\n"
+    assert found(text) == [("deprecated-command", 14)]
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "<!-- lint: ignore deprecated-command -->",
+        "<!-- lint: ignore nonsense: Because. -->",
+        "<!-- lint: ignore deprecated-command: Nothing here does that. -->",
+    ],
+)
+def test_a_suppression_without_reason_rule_or_use_is_a_finding(found, comment):
+    assert found(f"# A\n\n{comment}\n") == [("suppression", 3)]
+
+
+def test_every_rule_says_why_and_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "gate.md").read_text(encoding="utf-8")
+    for name, rule in RULES.items():
+        assert rule.why.endswith((".", ")")), name
+        assert f"`{name}`" in text, name
+
+
+def test_a_document_with_the_defects_of_many_has_them_all_found(found):
+    text = """\
+# A lab
+
+## Part (1/2) Begin
+
+1. Download docker image
+   ```
+   docker pull some/balancer:latest
+   ```
+2. Run it
+   ```
+   docker run --rm --name b -it some/balancer -i enp0s3
+   ```
+
+## Part (2/2): End
+
+```
+$ docker inspect web1
+        "IPAddress": "172.17.0.2"
+```
+
+Here `ADDR=10.0.2.15`
+```
+ifconfig enp0s3
+enp0s3 ...
+```
+
+1. Create it
+   ```
+   curl -i -d '{"host": "$ADDR"}' http://$ADDR:1
+   ```
+2. Modify the previous command to register the other one
+
+#### Test
+
+1. Permorm requests
+   ```
+   curl http://$ADRR:2/
+   ```
+2. Start the client
+   ```
+   go run client/main.go
+   ```
+"""
+    assert {name for name, _ in found(text)} == {
+        "blocks-terminal",
+        "command-not-shown",
+        "curl-hides-errors",
+        "deprecated-command",
+        "fence-language",
+        "machine-specific",
+        "name",
+        "output-among-commands",
+        "part-count",
+        "skipped-heading",
+        "spelling",
+        "undefined-variable",
+        "unmade-container",
+        "unmade-file",
+        "unpinned-image",
+        "variable-in-single-quotes",
+    }

@@ -69,9 +69,8 @@ def server_running(
     took = "" if done.took_s is None else f" after {done.took_s:.2f} s"
     yield Evidence(f"{container} works", f"curl {work}", done.summary() + took)
     unit_s = 1 / server_rate
-    right = done.status == 200 and done.body == work_answer
     late = done.took_s is None or done.took_s > unit_s * LATEST
-    if (late or beat.error == "timeout") and not _alone(docker_engine, container, survey, right):
+    if (late or beat.error == "timeout") and not _alone(docker_engine, container, survey):
         raise Disturbed(
             f"{container} answers other requests at the same time, so how it works cannot be told: "
             "stop what sends them (the client, say), wait until the servers are idle, "
@@ -108,10 +107,9 @@ def _runs(seen: Container, docker_engine: Engine) -> None:
         )
 
 
-def _alone(docker_engine: Engine, container: str, survey: Survey, ours: bool) -> bool:
-    """Whether a server has printed nothing about requests that are not ours."""
-    console = docker_engine.console(container, since=survey.started_at)
-    return console.count(HANDLED) <= int(ours)
+def _alone(docker_engine: Engine, container: str, survey: Survey) -> bool:
+    """Whether a server has printed of no more requests than our one."""
+    return docker_engine.console(container, since=survey.started_at).count(HANDLED) <= 1
 
 
 def _works(container: str, work: str, done: Reply, answer: str, unit_s: float) -> None:

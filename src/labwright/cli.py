@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import labwright
 from labwright import commands, gate_commands, mistakes_commands, vm_commands
 from labwright.errors import LabwrightError
+from labwright.judge import HINTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,8 @@ examples:
   labwright demo                          do the gorb lab on a real machine and grade it
   labwright check                         check this machine
   labwright check --part 2                only part 2, and what it needs
+  labwright check --target vm:a --repeat 20
+  labwright regrade ann/score.json --set false_pass_limit=0.0001
   labwright check --target ssh://ann@10.1.2.3 --out ann
   labwright perform --target vm:a --upto service-created
   labwright vm up a --state deployed
@@ -80,9 +83,25 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
     )
+    check.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="grade so often, and tell what is flaky"
+    )
     check.add_argument("--deploy", action="store_true", help="bring the lab up first, down after")
     _output(check)
     check.set_defaults(run=commands.check)
+
+    regrade = commands_.add_parser(
+        "regrade",
+        help="judge again what was seen, after a change of points or thresholds",
+        epilog="Without the machine. What was not asked when it was graded is broken, not guessed.",
+    )
+    regrade.add_argument("score", type=Path, metavar="score.json")
+    regrade.add_argument("--lab", metavar="LAB", help="its lab, if not the one of that name")
+    regrade.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
+    )
+    _writing(regrade)
+    regrade.set_defaults(run=commands.regrade)
 
     gate_commands.add_parser(commands_)
     mistakes_commands.add_parser(commands_)
@@ -110,12 +129,19 @@ def _target(parser: argparse.ArgumentParser) -> None:
 
 
 def _output(parser: argparse.ArgumentParser) -> None:
+    _writing(parser)
+    parser.add_argument("--seed", type=int, metavar="N", help="of the load's random profile")
+    parser.add_argument("--alluredir", type=Path, metavar="DIR", help="write Allure results there")
+
+
+def _writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write score.json, report.html and junit.xml there"
     )
     parser.add_argument("--json", metavar="FILE", help="write the score there; - is the output")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the load's random profile")
-    parser.add_argument("--alluredir", type=Path, metavar="DIR", help="write Allure results there")
+    parser.add_argument(
+        "--hints", choices=HINTS, default="full", help="how much a failed step gives away"
+    )
 
 
 if __name__ == "__main__":

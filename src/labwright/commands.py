@@ -13,6 +13,7 @@ from rich.console import Console
 
 import labwright
 from labwright import judge
+from labwright import regrade as again
 from labwright.choice import DEFAULT_GUEST, choose
 from labwright.definition import load_lab
 from labwright.errors import UsageError
@@ -21,7 +22,8 @@ from labwright.lab_machine import ephemeral, up
 from labwright.machines.target import guest_machine, open_machine
 from labwright.outcome import Outcome
 from labwright.perform import perform
-from labwright.plugin import grade
+from labwright.plugin import Silence, grade
+from labwright.reports import summary
 from labwright.reports.terminal import Checklist
 from labwright.reports.write import write, write_json
 
@@ -40,7 +42,27 @@ def check(arguments: argparse.Namespace) -> int:
     """Grade a target; see ``labwright check --help``."""
     lab = load_lab(find_lab(arguments.lab))
     _validate(lab, arguments)
-    return _grade(lab, _target(arguments), arguments)
+    if arguments.repeat < 1:
+        raise UsageError(f"--repeat is {arguments.repeat}: it must be at least 1")
+    target = _target(arguments)
+    if arguments.repeat == 1:
+        return _grade(lab, target, arguments)
+    return _repeat(lab, target, arguments)
+
+
+def regrade(arguments: argparse.Namespace) -> int:
+    """Judge again what was seen when a machine was graded; see ``labwright regrade --help``."""
+    old = again.read_score(arguments.score)
+    lab = load_lab(find_lab(arguments.lab or old.lab))
+    lab.values_with(arguments.set)
+    options = [*again.options(old, lab), *_judging(arguments)]
+    new = grade(lab.folder, options, Silence(), again.recorded(old))
+    new = again.dated(new, old)
+    for sentence in again.changes(old, new) or ["nothing changed"]:
+        _say(f"  {sentence}")
+    _say(f"{old.points:g} of {old.max_points:g} -> {new.points:g} of {new.max_points:g}")
+    _hand_out(new, arguments, Console(stderr=True))
+    return exit_status(new)
 
 
 def perform_lab(arguments: argparse.Namespace) -> int:
@@ -112,6 +134,12 @@ def _grade(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
     checklist.begin(lab, len(steps))
     score = grade(lab.folder, _pytest_options(target, arguments), checklist)
     checklist.end(score)
+    _hand_out(score, arguments, console)
+    return exit_status(score)
+
+
+def _hand_out(score: Score, arguments: argparse.Namespace, console: Console) -> None:
+    """Write a score where the command line says."""
     if arguments.out:
         for path in write(score, arguments.out):
             console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
@@ -119,7 +147,22 @@ def _grade(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
         sys.stdout.write(score.to_json())
     elif arguments.json:
         write_json(score, Path(arguments.json))
-    return exit_status(score)
+
+
+def _repeat(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
+    """Grade a machine several times, and say how often each step ended how."""
+    scores = []
+    for number in range(1, arguments.repeat + 1):
+        start = time.monotonic()
+        scores.append(grade(lab.folder, _pytest_options(target, arguments), Silence()))
+        took = time.monotonic() - start
+        _say(f"  {number}/{arguments.repeat} {summary.total(scores[-1])} ({took:.1f} s)")
+        if arguments.out:
+            write(scores[-1], arguments.out / f"run-{number:03}")
+    for step in again.flakes(scores):
+        ended = ", ".join(f"{outcome} {count}" for outcome, count in step.outcomes.items())
+        _say(f"  {step.rate:4.0%} flaky  {step.step}: {ended}")
+    return max(map(exit_status, scores))
 
 
 def _pytest_options(target: str, arguments: argparse.Namespace) -> list[str]:
@@ -127,7 +170,7 @@ def _pytest_options(target: str, arguments: argparse.Namespace) -> list[str]:
     if getattr(arguments, "part", None) is not None:
         options.append(f"--part={arguments.part}")
     options += [f"--step={step}" for step in getattr(arguments, "step", [])]
-    options += [f"--set={setting}" for setting in getattr(arguments, "set", [])]
+    options += _judging(arguments)
     if getattr(arguments, "deploy", False):
         options.append("--deploy")
     if arguments.seed is not None:
@@ -135,6 +178,12 @@ def _pytest_options(target: str, arguments: argparse.Namespace) -> list[str]:
     if arguments.alluredir:
         options.append(f"--alluredir={arguments.alluredir.resolve()}")
     return options
+
+
+def _judging(arguments: argparse.Namespace) -> list[str]:
+    """Return pytest's options that change how the same things are judged."""
+    settings = [f"--set={setting}" for setting in getattr(arguments, "set", [])]
+    return [*settings, f"--hints={arguments.hints}"]
 
 
 def exit_status(score: Score) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from labwright.lab import Lab, Step
 
     Check = Callable[..., Iterator[Evidence]]
+
+
+HINTS = ("none", "short", "full")
+"""How much of a hint can be given away."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,14 @@ def passed(result: StepResult, seen: list[Evidence]) -> StepResult:
     )
 
 
+def held_back(hint: str, level: str) -> str:
+    """Return what of a hint is given away: all, its first sentence, or nothing."""
+    if level == "short":
+        first = re.match(r".*?[.?!](?=\s+[A-Z`]|$)", hint, re.DOTALL)
+        return first[0] if first else hint
+    return hint if level == "full" else ""
+
+
 def failed(result: StepResult, failure: CheckFailed, seen: list[Evidence], hint: str) -> StepResult:
     """The claim does not hold: the student's doing."""
     return replace(
@@ -129,7 +142,7 @@ def failed(result: StepResult, failure: CheckFailed, seen: list[Evidence], hint:
         reason=f"expected {failure.expected}, but {failure.actual}",
         expected=failure.expected,
         actual=failure.actual,
-        hint=failure.hint or hint,
+        hint=hint,
         evidence=(*seen, *failure.evidence),
     )
 

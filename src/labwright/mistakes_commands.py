@@ -19,7 +19,7 @@ from labwright.lab import find_lab
 from labwright.machines.target import guest_machine
 from labwright.machines.vm import states
 from labwright.mistakes import Matrix, Mistake, Trial
-from labwright.plugin import grade
+from labwright.plugin import Silence, grade
 from labwright.progress import say
 from labwright.reports import matrix as matrix_report
 from labwright.reports.write import write_text
@@ -133,14 +133,7 @@ def _try(folder: Path, mistake: Mistake, seed: int) -> Trial:
                     )
             # Connected anew, as a grader would be: the mistake may be about that, too.
             options = [f"--target=vm:{guest.name}", f"--seed={seed}"]
-            score = grade(lab.folder, options, _Silence())
+            score = grade(lab.folder, options, Silence())
     except LabwrightError as problem:
         return Trial(mistake, {}, (f"not tried: {problem}",), time.monotonic() - start)
     return mistakes.judged(mistake, score, time.monotonic() - start)
-
-
-class _Silence:
-    """Nobody listens while it is graded."""
-
-    def step(self, result: object) -> None:
-        """Say nothing."""

@@ -21,6 +21,17 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
+class Observation:
+    """One question that was put to a machine, and its answer, so that it can be judged again."""
+
+    asked: str
+    answered: Any = None
+    """Plain data: what came back, bounded, never trusted."""
+    error: str = ""
+    """The class of the machine error that it ended with; the answer is its message then."""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """One thing that was run or read on the machine, and what was seen."""
 

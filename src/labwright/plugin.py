@@ -20,7 +20,7 @@ from rich.console import Console
 from labwright import judge
 from labwright.definition import load_lab
 from labwright.errors import CheckFailed, LabwrightError
-from labwright.fixtures.witnesses import MACHINE
+from labwright.fixtures.witnesses import MACHINE, TAPE
 from labwright.lab import Step
 from labwright.machines.target import open_machine
 from labwright.outcome import Evidence, Outcome
@@ -65,6 +65,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
     )
+    group.addoption(
+        "--hints", choices=judge.HINTS, default="full", help="how much a failed step gives away"
+    )
     group.addoption("--report", metavar="DIR", help="write score.json, report.html and junit.xml")
 
 
@@ -80,7 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # A worker takes whole modules, so that a lab's steps stay together and in order.
         # Not loadgroup: with pytest 9 and pytest-xdist 3.8 it does not group (tried).
         config.option.dist = "loadscope"
-    config.stash[OUTCOMES], config.stash[CAUSES] = {}, {}
+    config.stash[OUTCOMES], config.stash[CAUSES], config.stash[TAPE] = {}, {}, []
     if worker is None:
         recorder = Recorder(config.option.target or "local", config.option.seed)
         config.stash[RECORDER] = recorder
@@ -224,7 +227,8 @@ def pytest_runtest_makereport(
         cause = problem.cause or step.id
         first = item.config.stash[CAUSES].setdefault((item.path, cause), step.id)
         if first == step.id:
-            result = judge.failed(result, problem, seen, step.hint)
+            hint = judge.held_back(problem.hint or step.hint, item.config.option.hints)
+            result = judge.failed(result, problem, seen, hint)
             report.longrepr = visible(result.reason)
         else:
             result = judge.same_cause(result, problem, seen, first)
@@ -246,6 +250,9 @@ def pytest_runtest_makereport(
 
         allure.record(result, lab.title)
     if call.when == "teardown":
+        tape = item.config.stash[TAPE]
+        result = replace(result, observations=tuple(tape))
+        tape.clear()
         item.config.stash[OUTCOMES][item.path, step.id] = result.outcome
         # As JSON: pytest-xdist carries neither enumerations nor halves of surrogate pairs.
         told = {"lab": lab.name, "title": lab.title, "step": asdict(result)}
@@ -287,6 +294,13 @@ class Listener(Protocol):
 
     def step(self, result: StepResult) -> None:
         """A step has been examined."""
+
+
+class Silence:
+    """A listener that says nothing."""
+
+    def step(self, result: StepResult) -> None:
+        """Say nothing."""
 
 
 class _Run:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from labwright.errors import LabwrightError
-from labwright.outcome import Evidence, Outcome
+from labwright.outcome import Evidence, Observation, Outcome
 
 SCHEMA = "labwright/score/v1"
 
@@ -39,6 +39,8 @@ class StepResult:
     file: str = ""
     """The document that asks for the step, relative to the lab."""
     line: int = 0
+    observations: tuple[Observation, ...] = ()
+    """All that was asked of the machine for it: ``labwright regrade`` judges it again."""
 
 
 @dataclass(frozen=True)
@@ -139,5 +141,6 @@ def step_from_dict(body: dict[str, Any]) -> StepResult:
             "outcome": Outcome(body["outcome"]),
             "needs": tuple(body["needs"]),
             "evidence": tuple(Evidence(**piece) for piece in body["evidence"]),
+            "observations": tuple(Observation(**o) for o in body.get("observations", ())),
         }
     )

@@ -27,7 +27,9 @@ MAY_IMPORT = {
     "labwright.lab": {"errors"},
     "labwright.definition": {"course", "errors", "lab"},
     "labwright.score": {"errors", "outcome"},
-    "labwright.machines": {"errors", "machines", "progress", "system", "gorb", "workload"},
+    "labwright.machines": {
+        *("errors", "machines", "outcome", "progress", "system", "gorb", "workload"),
+    },
     "labwright.checks": {"checks", "errors", "machines", "outcome"},
     "labwright.mistakes": {"errors", "lab", "outcome", "score"},
     "labwright.reports": {"errors", "lab", "mistakes", "outcome", "reports", "score"},

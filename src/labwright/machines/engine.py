@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labwright.errors import MachineError
@@ -85,11 +85,13 @@ class Engine:
     def container(self, name: str) -> Container:
         """Return a container as it is now."""
         found = self.ask("container", name)
-        return Container(name, "absent") if found is None else Container.of(name, found)
+        if found is None:
+            return Container(name, "absent")
+        return Container(**{**found, "arguments": tuple(found["arguments"])})
 
     def containers(self) -> dict[str, str]:
         """Return the names of all containers, also of those that do not run, and their images."""
-        return {str(name): str(image) for name, image in self.ask("containers").items()}
+        return dict(self.ask("containers"))
 
     def console(self, name: str, since: float | None = None, tail: int | None = None) -> str:
         """Return what a container has printed; empty if there is no such container.
@@ -139,7 +141,7 @@ class Engine:
 
 def _containers(machine: Machine) -> dict[str, str]:
     listed = machine.docker.api.containers(all=True)
-    return {name.lstrip("/"): c["Image"] for c in listed for name in c.get("Names") or []}
+    return {str(n).lstrip("/"): str(c["Image"]) for c in listed for n in c.get("Names") or []}
 
 
 def _console(machine: Machine, name: str, since: float | None, tail: int | None) -> str:
@@ -153,7 +155,9 @@ QUESTIONS: dict[str, Callable[..., Any]] = {
     "images": lambda machine: [
         tag for image in machine.docker.api.images() for tag in image.get("RepoTags") or []
     ],
-    "container": lambda machine, name: machine.docker.containers.get(name).attrs,
+    "container": lambda machine, name: asdict(
+        Container.of(name, machine.docker.containers.get(name).attrs)
+    ),
     "containers": _containers,
     "console": _console,
 }

@@ -1,0 +1,156 @@
+"""What was asked of a machine, kept; and a machine that answers from what was kept.
+
+All that a check learns of a machine goes through its commands and its Docker Engine. Both
+are plain data: kept beside the results, they let the checks judge once more, without the
+machine, after a change of points or thresholds.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from labwright import errors
+from labwright.errors import MachineError
+from labwright.machines.engine import Engine
+from labwright.machines.machine import OUTPUT_LIMIT, CommandResult, Machine
+from labwright.outcome import Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+KEPT_BYTES = 1 << 18
+"""Of one output: more is no answer to any of our questions."""
+
+
+class NotRecorded(MachineError):  # noqa: N818
+    """It was not asked when the machine was graded, so nobody can tell the answer now."""
+
+
+class RecordingMachine(Machine):
+    """Another machine, of which every question and answer is kept."""
+
+    def __init__(self, machine: Machine, tape: list[Observation]) -> None:
+        self._machine = machine
+        self._tape = tape
+        self.target = machine.target
+
+    def execute(
+        self, command: str, *, timeout: float, stdin: bytes = b"", limit: int = OUTPUT_LIMIT
+    ) -> CommandResult:
+        """Run a shell command; see :meth:`Machine.execute`."""
+        kept: dict[str, Any] = {}
+
+        def answer() -> dict[str, Any]:
+            kept["result"] = result = self._machine.execute(
+                command, timeout=timeout, stdin=stdin, limit=limit
+            )
+            whole = len(result.stdout) <= KEPT_BYTES and len(result.stderr) <= KEPT_BYTES
+            return {
+                "exit_status": result.exit_status,
+                "stdout": result.stdout[:KEPT_BYTES],
+                "stderr": result.stderr[:KEPT_BYTES],
+                "truncated": result.truncated or not whole,
+            }
+
+        self._keep(_command(command), answer)
+        result: CommandResult = kept["result"]
+        return result
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The machine's Docker Engine, recorded as well."""
+        inner = self._machine.engine
+        return _TapedEngine(
+            self, lambda asked, *question: self._keep(asked, lambda: inner.ask(*question))
+        )
+
+    def docker_socket(self) -> str:
+        """Return the path of a socket to the machine's Docker Engine."""
+        return self._machine.docker_socket()
+
+    def close(self) -> None:
+        """Let go of the machine."""
+        self._machine.close()
+
+    def _keep(self, asked: str, answer: Callable[[], Any]) -> Any:
+        try:
+            answered = answer()
+        except MachineError as problem:
+            self._tape.append(Observation(asked, str(problem), type(problem).__name__))
+            raise
+        self._tape.append(Observation(asked, answered))
+        return answered
+
+
+class RecordedMachine(Machine):
+    """A machine that answers as it did when it was recorded.
+
+    What was asked several times is answered in the same order, the last answer for ever.
+    """
+
+    def __init__(self, target: str, observations: Iterable[Observation]) -> None:
+        self.target = target
+        self._answers: dict[str, list[Observation]] = {}
+        for observation in observations:
+            self._answers.setdefault(observation.asked, []).append(observation)
+
+    def execute(
+        self,
+        command: str,
+        *,
+        timeout: float,  # noqa: ARG002  nothing takes time here
+        stdin: bytes = b"",  # noqa: ARG002
+        limit: int = OUTPUT_LIMIT,  # noqa: ARG002
+    ) -> CommandResult:
+        """Return what the command did.
+
+        :raises NotRecorded: it was not run then.
+        """
+        answered = self.answer(_command(command))
+        try:
+            return CommandResult(command=command, duration_s=0.0, **answered)
+        except TypeError:
+            raise NotRecorded(f"the record of {self.target} is odd: {command[:80]}") from None
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The machine's Docker Engine, as it was."""
+        return _TapedEngine(self, lambda asked, *_: self.answer(asked))
+
+    def docker_socket(self) -> str:
+        """Raise: a record has no Docker Engine that could be changed."""
+        raise NotRecorded(f"{self.target} is a record, not a machine")
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def answer(self, asked: str) -> Any:
+        """Return the answer that a question had, or raise the error that it ended with."""
+        answers = self._answers.get(asked)
+        if not answers:
+            raise NotRecorded(
+                f"this was not asked of {self.target} when it was graded: {asked[:120]}"
+            )
+        found = answers.pop(0) if len(answers) > 1 else answers[0]
+        if not found.error:
+            return found.answered
+        kind = getattr(errors, found.error, MachineError)
+        known = isinstance(kind, type) and issubclass(kind, MachineError)
+        raise (kind if known else MachineError)(str(found.answered))
+
+
+class _TapedEngine(Engine):
+    """A Docker Engine whose questions go over a tape."""
+
+    def __init__(self, machine: Machine, tape: Callable[..., Any]) -> None:
+        super().__init__(machine)
+        self._tape = tape
+
+    def ask(self, what: str, *arguments: Any) -> Any:
+        asked = " ".join(["docker", what, *(repr(argument) for argument in arguments)])
+        return self._tape(asked, what, *arguments)
+
+
+def _command(command: str) -> str:
+    return f"run {command}"

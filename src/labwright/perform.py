@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from typing import TYPE_CHECKING
@@ -29,10 +30,10 @@ def perform(lab: Lab, steps: Iterable[Step], machine: Machine) -> Iterator[tuple
 
 
 def _perform(lab: Lab, step: Step, command: Command, machine: Machine) -> str:
-    script = f"set -euo pipefail\n{lab.prelude}\n"
     if command.terminal:
-        return _in_a_terminal(script, step, command, machine)
-    result = machine.run("bash -c %s", script + command.run, timeout=COMMAND_TIMEOUT_S)
+        return _in_a_terminal(lab.prelude, step, command, machine)
+    script = _script(lab.prelude, command.run)
+    result = machine.run("bash -c %s", script, timeout=COMMAND_TIMEOUT_S)
     if not result.ok:
         raise PerformError(
             f"step {step.id}: `{_first_line(command.run)}` exited {result.exit_status} "
@@ -41,7 +42,17 @@ def _perform(lab: Lab, step: Step, command: Command, machine: Machine) -> str:
     return result.stdout
 
 
-def _in_a_terminal(script: str, step: Step, command: Command, machine: Machine) -> str:
+def _script(prelude: str, command: str) -> str:
+    """Return a command with the prelude before it, if it uses anything that it defines.
+
+    Looking up addresses takes longer than most commands, on an emulated processor.
+    """
+    names = re.findall(r"^\s*(\w+)(?==|\(\))", prelude, re.MULTILINE)
+    used = any(re.search(rf"\b{name}\b", command) for name in names)
+    return f"set -euo pipefail\n{prelude if used else ''}\n{command}"
+
+
+def _in_a_terminal(prelude: str, step: Step, command: Command, machine: Machine) -> str:
     """Leave a foreground program in a terminal of its own, and wait until it is ready.
 
     The terminal is one of ``script`` (util-linux), whose session outlives ours: a
@@ -49,10 +60,10 @@ def _in_a_terminal(script: str, step: Step, command: Command, machine: Machine) 
     """
     log = f"/tmp/labwright-{command.terminal}.log"  # noqa: S108  on the target
     terminal = "SHELL=/bin/bash exec setsid -f script -qfec %s %s </dev/null >/dev/null 2>&1"
-    machine.run(terminal, script + command.run, log)
+    machine.run(terminal, _script(prelude, command.run), log)
     deadline = time.monotonic() + READY_TIMEOUT_S
     while command.ready:
-        if machine.run("bash -c %s", script + command.ready).ok:
+        if machine.run("bash -c %s", _script(prelude, command.ready)).ok:
             break
         text = machine.read(log) or ""
         if "COMMAND_EXIT_CODE" in text or time.monotonic() > deadline:

@@ -20,7 +20,7 @@ from rich.console import Console
 from labwright import judge
 from labwright.definition import load_lab
 from labwright.errors import CheckFailed, LabwrightError
-from labwright.fixtures.witnesses import MACHINE, TAPE
+from labwright.fixtures.stash import MACHINE, TAPE
 from labwright.lab import Step
 from labwright.machines.target import open_machine
 from labwright.outcome import Evidence, Outcome

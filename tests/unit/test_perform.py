@@ -1,0 +1,65 @@
+"""A step is performed by its own commands, in a shell that knows what a student's would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labwright.errors import PerformError
+from labwright.lab import Command, Lab, Step
+from labwright.machines.machine import CommandResult
+from labwright.perform import perform
+
+
+class Shell:
+    """A machine that remembers the scripts it was given, and answers each alike."""
+
+    target = "vm:x"
+
+    def __init__(self, status: int = 0) -> None:
+        self.scripts: list[str] = []
+        self.status = status
+
+    def run(self, _command, script, timeout=0.0):
+        self.scripts.append(script)
+        return CommandResult("", self.status, "out\n", "why it did not\n", 0.0)
+
+
+def lab_of(prelude: str, command: Command) -> Lab:
+    """Return a lab of the one step ``a``."""
+    step = Step("a", "A", "", 100, (), "m.f", {}, "", (command,), 1)
+    return Lab("l", "L", Path(), Path("lab.md"), {}, {}, prelude, (step,))
+
+
+PRELUDE = """
+IP_ADDR=$(ip address)
+address() { docker inspect "$1"; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [
+        ("sudo modprobe ip_vs", False),
+        ("curl http://$IP_ADDR:4444", True),
+        ("curl http://${IP_ADDR}:4444", True),
+        ("register $(address server1)", True),
+        ("echo MY_IP_ADDRESS", False),
+    ],
+)
+def test_the_prelude_stands_before_what_uses_it_and_costs_nothing_else(command, known):
+    lab = lab_of(PRELUDE, Command(command))
+    machine = Shell()
+    ((step, printed),) = perform(lab, lab.steps, machine)
+    assert (step.id, printed) == ("a", "out\n")
+    (script,) = machine.scripts
+    assert (PRELUDE in script) == known
+    assert script.startswith("set -euo pipefail\n")
+    assert script.endswith(f"\n{command}")
+
+
+def test_a_command_that_fails_is_named_with_what_it_said():
+    lab = lab_of("", Command("false\ntrue"))
+    with pytest.raises(PerformError, match=r"step a: `false ...` exited 3 on vm:x: .*why"):
+        list(perform(lab, lab.steps, Shell(3)))

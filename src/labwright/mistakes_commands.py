@@ -122,18 +122,19 @@ def _try(folder: Path, mistake: Mistake, seed: int) -> Trial:
     lab = load_lab(folder)
     start = time.monotonic()
     try:
-        with lab_machine.ephemeral(mistake.state) as guest:
-            with closing(guest_machine(guest)) as machine:
-                script = mistakes.prelude(lab) + mistake.run
-                result = machine.run("bash -c %s", script, timeout=SCRIPT_S)
-                if not result.ok:
-                    said = (result.stderr or result.stdout).strip().splitlines() or ["nothing"]
-                    raise PerformError(
-                        f"its script exited {result.exit_status} and said: {said[-1][:200]}"
-                    )
-            # Connected anew, as a grader would be: the mistake may be about that, too.
-            options = [f"--target=vm:{guest.name}", f"--seed={seed}"]
-            score = grade(lab.folder, options, Silence())
+        with (
+            lab_machine.ephemeral(mistake.state) as guest,
+            closing(guest_machine(guest)) as machine,
+        ):
+            script = mistakes.prelude(lab) + mistake.run
+            result = machine.run("bash -c %s", script, timeout=SCRIPT_S) if mistake.run else None
+            if result and not result.ok:
+                said = (result.stderr or result.stdout).strip().splitlines() or ["nothing"]
+                raise PerformError(
+                    f"its script exited {result.exit_status} and said: {said[-1][:200]}"
+                )
+            options = [f"--target={machine.target}", f"--seed={seed}"]
+            score = grade(lab.folder, options, Silence(), machine)
     except LabwrightError as problem:
         return Trial(mistake, {}, (f"not tried: {problem}",), time.monotonic() - start)
     return mistakes.judged(mistake, score, time.monotonic() - start)

@@ -8,6 +8,7 @@ import json
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from labwright.gorb.addresses import listen
 from labwright.gorb.api import Api
@@ -71,7 +72,7 @@ class Daemon:
         """Remove all services, and what the table was told to refuse."""
         self.ipvs.failures.clear()
         for service in self.get("/service").json():
-            self.ask("DELETE", f"/service/{service}")
+            self.ask("DELETE", f"/service/{quote(service, safe='')}")
 
 
 @contextmanager

@@ -41,6 +41,11 @@ sys.exit(main())
         ("-f=false -i eth1", Flags(i="eth1")),
         ("-v words -f", Flags(v=True)),
         ("-- -f", Flags()),
+        ("-c http://x:8500 -vipi lo", Flags(c="http://x:8500", vipi="lo")),
+        (
+            "-store etcd://a,etcd://b --store-sync-time=5 -store-service-path s",
+            Flags(store="etcd://a,etcd://b", store_sync_time=5, store_service_path="s"),
+        ),
     ],
 )
 def test_flags_are_read_as_go_reads_them(line, flags):
@@ -54,6 +59,7 @@ def test_flags_are_read_as_go_reads_them(line, flags):
         ("-i", "flag needs an argument: -i"),
         ("-f=maybe", 'invalid boolean value "maybe" for -f: parse error'),
         ("---f", "bad flag syntax: ---f"),
+        ("-store-sync-time x", 'invalid value "x" for flag -store-sync-time: parse error'),
     ],
 )
 def test_flags_that_are_wrong_are_refused_in_gos_words(line, error):
@@ -62,10 +68,17 @@ def test_flags_that_are_wrong_are_refused_in_gos_words(line, error):
     assert str(refused.value) == error
 
 
-@pytest.mark.parametrize("flag", ["-c", "-vipi", "-store", "--store-sync-time=5"])
-def test_flags_of_the_original_that_are_missing_are_not_ignored(flag):
-    with pytest.raises(StartError, match="is not supported yet"):
-        parse([flag, "x"])
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("-adopt -f", "-adopt takes over what -f removes"),
+        ("-adopt -store etcd://x", "-adopt and -store contradict each other"),
+        ("-store-sync-time 0", "-store-sync-time must be 1 second or more"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused(line, says):
+    with pytest.raises(StartError, match=says):
+        parse(line.split())
 
 
 def test_help_is_no_error(capsys):

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import labwright
 from labwright.gorb import flags
-from labwright.gorb.problems import StartError
+from labwright.gorb.ipvs import IpvsError
+from labwright.gorb.problems import IpvsFailed, StartError
 from labwright.gorb.signals import heed_while_starting
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import AsyncIterator
 
+    from labwright.gorb.catalogue import Catalogue
+    from labwright.gorb.changes import Changes
     from labwright.gorb.ipvs import Ipvs
+    from labwright.gorb.registry import Registry
+    from labwright.gorb.synchrony import Synchrony
 
 log = logging.getLogger("gorb")
 
@@ -45,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     except flags.FlagError as problem:
         sys.stderr.write(f"{problem}\n{flags.USAGE}")
         return 2
-    except StartError as problem:
+    except (StartError, IpvsError, IpvsFailed) as problem:
         sys.stderr.write(f"gorb: {problem}\n")
         return 1
     return 0
@@ -54,8 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
 def run(options: flags.Flags) -> None:
     """Serve until a signal; on the way out remove what was registered.
 
-    The order matters: the port is taken before IPVS is flushed, so that a second daemon
-    started by mistake does not empty the table of the first.
+    The order matters: whatever may prevent the start is found before IPVS is flushed, so
+    that a second daemon started by mistake does not empty the table of the first.
     """
     log.info("starting GORB Daemon v%s (labwright)", labwright.__version__)
     if os.geteuid() != 0:
@@ -67,35 +74,93 @@ def run(options: flags.Flags) -> None:
         from labwright.gorb.ipvs_kernel import KernelIpvs
 
         log.info("initializing IPVS context")
-        ipvs = KernelIpvs()
+        daemon = _assemble(options, address, KernelIpvs())
         if options.f:
-            ipvs.flush()
-        _serve(options, address, listener, ipvs)
+            daemon.ipvs.flush()
+        import asyncio
+
+        asyncio.run(_serve(options, daemon, listener))
 
 
-def _serve(options: flags.Flags, address: str | None, listener: socket.socket, ipvs: Ipvs) -> None:
-    import asyncio
+class _Daemon(NamedTuple):
+    address: str | None
+    """The default address of services."""
+    ipvs: Ipvs
+    registry: Registry
+    changes: Changes
+    synchrony: Synchrony | None
+    catalogue: Catalogue | None
 
-    from labwright.gorb.api import Api
+
+def _assemble(options: flags.Flags, address: str | None, ipvs: Ipvs) -> _Daemon:
+    """Put together what the flags ask for; what they do not ask for is not even imported."""
+    from labwright.gorb.changes import Changes
     from labwright.gorb.pulse import Pulses
     from labwright.gorb.registry import Registry
+
+    vips = store = catalogue = synchrony = None
+    if options.vipi:
+        from labwright.gorb.vip import InterfaceVips
+
+        vips = InterfaceVips(options.vipi)
+    if options.store:
+        from labwright.gorb.store import open_store
+
+        store = open_store(options.store, options.store_service_path, options.store_backend_path)
+    if options.c:
+        from labwright.gorb.catalogue import Catalogue
+
+        catalogue = Catalogue(options.c)
+    registry = Registry(ipvs, Pulses().watch, vips)
+    changes = Changes(registry, store, catalogue)
+    if store:
+        from labwright.gorb.synchrony import Synchrony
+
+        synchrony = Synchrony(registry, changes, store, address)
+    return _Daemon(address, ipvs, registry, changes, synchrony, catalogue)
+
+
+async def _serve(options: flags.Flags, daemon: _Daemon, listener: socket.socket) -> None:
+    from labwright.gorb.api import Api
     from labwright.gorb.server import serve_until_signalled
 
-    registry = Registry(ipvs, Pulses().watch)
-
-    async def serve() -> None:
-        try:
+    api = Api(daemon.registry, daemon.address, daemon.changes)
+    port = listener.getsockname()[1]
+    try:
+        async with _beside(options, daemon, port):
             await serve_until_signalled(
-                Api(registry, address),
-                listener,
-                lambda: log.info("setting up HTTP server on %s", options.l),
+                api, listener, lambda: log.info("setting up HTTP server on %s", options.l)
             )
-        finally:
-            log.info("shutting down IPVS context")
-            registry.close()
-            ipvs.close()
+    finally:
+        log.info("shutting down IPVS context")
+        daemon.registry.close()
+        daemon.ipvs.close()
 
-    asyncio.run(serve())
+
+@contextlib.asynccontextmanager
+async def _beside(options: flags.Flags, daemon: _Daemon, port: int) -> AsyncIterator[None]:
+    """Do what is to be done before, beside and after the serving."""
+    import asyncio
+
+    if options.adopt:
+        from labwright.gorb.synchrony import take_over
+
+        take_over(daemon.registry.strangers(), daemon.registry)
+        await daemon.changes.announce({})
+    keeping = None
+    if daemon.synchrony:
+        await daemon.synchrony.synchronise()
+        keeping = asyncio.create_task(daemon.synchrony.keep(options.store_sync_time))
+    if daemon.catalogue and daemon.address:
+        await asyncio.to_thread(daemon.catalogue.expose, "gorb", daemon.address, port)
+    try:
+        yield
+    finally:
+        if keeping:
+            keeping.cancel()
+        if daemon.catalogue:
+            for name in ["gorb", *(service.id for service in daemon.registry.services)]:
+                await asyncio.to_thread(daemon.catalogue.remove, name)
 
 
 def _log_to_stderr(level: int) -> None:

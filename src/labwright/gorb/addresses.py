@@ -65,15 +65,23 @@ def first_address(device: str) -> str | None:
 
     :raises StartError: there is no such device.
     """
+    device_number(device, "-i")
+    return _first_ipv4(device) or _first_ipv6(device)
+
+
+def device_number(device: str, flag: str) -> int:
+    """Return the number by which the kernel knows a device, named by a flag.
+
+    :raises StartError: there is no such device.
+    """
     try:
-        socket.if_nametoindex(device)
+        return socket.if_nametoindex(device)
     except OSError:
         names = ", ".join(name for _, name in socket.if_nameindex())
         raise StartError(
-            f"there is no network device {device} (there are: {names}): name one with -i, "
+            f"there is no network device {device} (there are: {names}): name one with {flag}, "
             "and run a container with `--net=host`"
         ) from None
-    return _first_ipv4(device) or _first_ipv6(device)
 
 
 def _first_ipv4(device: str) -> str | None:

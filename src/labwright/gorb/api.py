@@ -9,6 +9,7 @@ from posixpath import normpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from labwright.gorb.changes import Changes
 from labwright.gorb.go_json import marshal, plain_number
 from labwright.gorb.options import read_backend, read_service, read_weight
 from labwright.gorb.problems import GorbError
@@ -51,8 +52,11 @@ TOO_LARGE = Answer(413, marshal({"error": "request body too large"}), JSON)
 class Api:
     """The application: routes a request to the registry and words the answer."""
 
-    def __init__(self, registry: Registry, default_address: str | None) -> None:
+    def __init__(
+        self, registry: Registry, default_address: str | None, changes: Changes | None = None
+    ) -> None:
         self._registry = registry
+        self._changes = changes or Changes(registry)
         self._default_address = default_address
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -104,6 +108,8 @@ class Api:
                 }, (service, backend)
             case ["metrics"]:
                 return {"GET": self._metrics}, ()
+            case ["openapi.json"]:
+                return {"GET": self._describe}, ()
         return {}, ()
 
     async def _list(self, _: bytes) -> Answer:
@@ -121,11 +127,11 @@ class Api:
 
     async def _create_service(self, body: bytes, service_id: str) -> Answer:
         options = await read_service(body, self._default_address)
-        self._registry.create_service(service_id, options)
+        await self._changes.create_service(service_id, options)
         return Answer()
 
     async def _remove_service(self, _: bytes, service_id: str) -> Answer:
-        self._registry.remove_service(service_id)
+        await self._changes.remove_service(service_id)
         return Answer()
 
     # As in the original, a backend's id is global: the service in the path only counts
@@ -143,21 +149,26 @@ class Api:
     async def _create_backend(self, body: bytes, service_id: str, backend_id: str) -> Answer:
         options = await read_backend(body)
         check_of(options)  # a pulse that cannot be made is refused before anything is done
-        self._registry.create_backend(service_id, backend_id, options)
+        await self._changes.create_backend(service_id, backend_id, options)
         return Answer()
 
     async def _update_backend(self, body: bytes, _: str, backend_id: str) -> Answer:
-        self._registry.set_weight(backend_id, read_weight(body))
+        await self._changes.set_weight(backend_id, read_weight(body))
         return Answer()
 
     async def _remove_backend(self, _: bytes, __: str, backend_id: str) -> Answer:
-        self._registry.remove_backend(backend_id)
+        await self._changes.remove_backend(backend_id)
         return Answer()
 
     async def _metrics(self, _: bytes) -> Answer:
         # Loaded when first asked for, and aside: it takes as long as all the rest.
         metrics = await asyncio.to_thread(_load_metrics)
         return Answer(200, metrics.exposition(self._registry), metrics.CONTENT_TYPE)
+
+    async def _describe(self, _: bytes) -> Answer:
+        from labwright.gorb.openapi import description
+
+        return _json(description())
 
 
 def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:

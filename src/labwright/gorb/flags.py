@@ -11,24 +11,29 @@ FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
 USAGE = """\
 Usage of gorb:
+  -adopt
+        register what IPVS has on start (not in the original; without -f and -store)
+  -c string
+        URL for Consul HTTP API
   -f    flush IPVS pools on start
   -i string
         default interface to bind services on (default "eth0")
   -l string
         endpoint to listen for HTTP requests (default ":4672")
+  -store string
+        comma delimited list of store urls for sync data, as etcd://HOST:PORT/PATH or
+        consul://HOST:PORT/PATH. All urls must have identical schemes and paths.
+  -store-backend-path string
+        store backend path (default "backends")
+  -store-service-path string
+        store service path (default "services")
+  -store-sync-time int
+        seconds between two looks at the store (default 60)
   -v    enable verbose output
+  -vipi string
+        interface to add VIPs
   -h    show this
 """
-
-NOT_SUPPORTED = {
-    "c": "registration with Consul",
-    "vipi": "adding service addresses to an interface",
-    "store": "a store of services",
-    "store-sync-time": "a store of services",
-    "store-service-path": "a store of services",
-    "store-backend-path": "a store of services",
-}
-"""Flags of the original that would change what this daemon does: never ignored silently."""
 
 
 class HelpWanted(Exception):  # noqa: N818
@@ -51,10 +56,21 @@ class Flags:
     """Where to listen: ``[HOST]:PORT``."""
     v: bool = False
     """Whether the log tells more."""
+    c: str = ""
+    """The URL of a Consul agent that services are registered with."""
+    vipi: str = ""
+    """The interface that the addresses of services are added to."""
+    store: str = ""
+    """The URLs of a store of services."""
+    store_sync_time: int = 60
+    """Seconds between two looks at the store."""
+    store_service_path: str = "services"
+    store_backend_path: str = "backends"
+    adopt: bool = False
+    """Whether what IPVS has at the start is registered."""
 
 
-BOOLEAN = {field.name for field in fields(Flags) if isinstance(field.default, bool)}
-KNOWN = {field.name for field in fields(Flags)} | NOT_SUPPORTED.keys()
+KNOWN = {field.name.replace("_", "-"): type(field.default) for field in fields(Flags)}
 
 
 def parse(arguments: list[str]) -> Flags:
@@ -62,9 +78,9 @@ def parse(arguments: list[str]) -> Flags:
 
     :raises FlagError: an unknown flag, or one without its value.
     :raises HelpWanted: ``-h`` or ``-help``.
-    :raises StartError: a flag of the original that is not supported yet.
+    :raises StartError: flags that contradict each other.
     """
-    given: dict[str, str | bool] = {}
+    given: dict[str, str | bool | int] = {}
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -72,13 +88,27 @@ def parse(arguments: list[str]) -> Flags:
             break  # Go's flag package ends here and Gorb ignores what follows.
         name, equals, value = argument.removeprefix("-").removeprefix("-").partition("=")
         _must_be_known(name, argument)
-        if name in BOOLEAN:
-            given[name] = _boolean(name, value) if equals else True
+        key = name.replace("-", "_")
+        if KNOWN[name] is bool:
+            given[key] = _boolean(name, value) if equals else True
             continue
         if not equals and not rest:
             raise FlagError(f"flag needs an argument: -{name}")
-        given[name] = value if equals else rest.pop(0)
-    return Flags(**given)  # type: ignore[arg-type]
+        text = value if equals else rest.pop(0)
+        given[key] = _integer(name, text) if KNOWN[name] is int else text
+    return _consistent(Flags(**given))  # type: ignore[arg-type]
+
+
+def _consistent(flags: Flags) -> Flags:
+    if flags.adopt and flags.f:
+        raise StartError("-adopt takes over what -f removes: start gorb with one of them")
+    if flags.adopt and flags.store:
+        raise StartError(
+            "-adopt and -store contradict each other: what the store describes is taken over anyway"
+        )
+    if flags.store_sync_time < 1:
+        raise StartError("-store-sync-time must be 1 second or more")
+    return flags
 
 
 def _must_be_known(name: str, argument: str) -> None:
@@ -86,10 +116,6 @@ def _must_be_known(name: str, argument: str) -> None:
         raise FlagError(f"bad flag syntax: {argument}")
     if name in ("h", "help"):
         raise HelpWanted
-    if name in NOT_SUPPORTED:
-        raise StartError(
-            f"-{name} ({NOT_SUPPORTED[name]}) is not supported yet: start gorb without it"
-        )
     if name not in KNOWN:
         raise FlagError(f"flag provided but not defined: -{name}")
 
@@ -98,3 +124,10 @@ def _boolean(name: str, value: str) -> bool:
     if value not in TRUE + FALSE:
         raise FlagError(f'invalid boolean value "{value}" for -{name}: parse error')
     return value in TRUE
+
+
+def _integer(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise FlagError(f'invalid value "{value}" for flag -{name}: parse error') from None

@@ -35,6 +35,21 @@ class RealServer(NamedTuple):
     port: int
 
 
+class Destination(NamedTuple):
+    """What a table holds of a destination beside its address."""
+
+    forward: int
+    weight: int
+
+
+class Listed(NamedTuple):
+    """What a table holds of a service beside its address."""
+
+    scheduler: str
+    flags: int
+    destinations: dict[RealServer, Destination]
+
+
 class Ipvs(Protocol):
     """A table of services. Each call is carried out wholly or raises :class:`IpvsError`."""
 
@@ -43,6 +58,9 @@ class Ipvs(Protocol):
 
     def add_service(self, service: VirtualService, scheduler: str, flags: int) -> None:
         """Add a service (``EEXIST``: it is there, ``ENOENT``: no such scheduler)."""
+
+    def update_service(self, service: VirtualService, scheduler: str, flags: int) -> None:
+        """Give a service another scheduler and flags (``ESRCH``: it is not there)."""
 
     def delete_service(self, service: VirtualService) -> None:
         """Remove a service and its destinations (``ESRCH``: it is not there)."""
@@ -59,6 +77,9 @@ class Ipvs(Protocol):
 
     def delete_destination(self, service: VirtualService, server: RealServer) -> None:
         """Remove a destination (``ENOENT``: it is not there)."""
+
+    def table(self) -> dict[VirtualService, Listed]:
+        """Return every service that has an address, whoever made it."""
 
     def close(self) -> None:
         """Let go of the table; what is in it stays."""

@@ -1,12 +1,11 @@
 """The kernel's IPVS, by generic netlink (net/netfilter/ipvs/ip_vs_ctl.c).
 
 Messages are pyroute2's; its ``IPVS`` class is not used: it has no flush, takes "update" for
-the delete command, has defaults of its own (``wlc``, direct routing) and runs an event loop
-beside ours. Every attribute is set here explicitly.
+the delete command, and has defaults of its own (``wlc``, direct routing). Every attribute is
+set here explicitly.
 
-The kernel carries a request out before ``send`` returns, so a call takes some ten
-microseconds and may be made on the event loop's thread. The exception is the first use of a
-scheduler, for which the kernel loads a module.
+A call takes some ten microseconds. The exception is the first use of a scheduler, for which
+the kernel loads a module.
 
 Seen on Linux 6.1: a second service on an address is EEXIST, an unknown scheduler ENOENT, one
 whose name is too long EINVAL; what acts on a service that is not there is ESRCH, on a
@@ -20,10 +19,12 @@ import errno
 import os
 import socket
 import struct
+import sys
 from typing import Any
 
-from labwright.gorb.ipvs import IpvsError, RealServer, VirtualService
+from labwright.gorb.ipvs import Destination, IpvsError, Listed, RealServer, VirtualService
 from labwright.gorb.lean import postpone_init
+from labwright.gorb.netlink import ACKNOWLEDGE, DUMP, NetlinkSocket, attributes, refusal
 from labwright.gorb.problems import StartError
 
 postpone_init("pyroute2")
@@ -31,18 +32,39 @@ from pyroute2.netlink import GENL_ID_CTRL, ctrlmsg  # type: ignore[import-untype
 from pyroute2.netlink.generic import ipvs as wire  # type: ignore[import-untyped]  # noqa: E402
 
 NETLINK_GENERIC = 16
-REQUEST_AND_ACK = 0x5
-"""``NLM_F_REQUEST | NLM_F_ACK``: the kernel answers each request with an error number or 0."""
-NLMSG_ERROR = 2
-TIMEOUT_S = 10
-"""How long the kernel may take; it answers at once, unless a module does not load."""
 NO_FLAGS_OF_OTHERS = 0xFFFFFFFF
+
+FORWARD_MASK = 0x7
+"""``IP_VS_CONN_F_FWD_MASK``."""
+HEADERS = 20
+"""Bytes of nlmsghdr and genlmsghdr before the attributes of an answer."""
 
 NOT_LOADED = "ip_vs is not loaded: run `sudo modprobe ip_vs` and start gorb again"
 NOT_ALLOWED = (
     "the kernel does not let this process change IPVS: "
     "start the container with `--privileged --net=host`"
 )
+
+
+def _numbers(message: Any) -> dict[str, int]:
+    """Return the numbers of a message's attributes by their names."""
+    return {name: number for number, (name, _) in enumerate(message.nla_map)}
+
+
+NAMES = {
+    "IPVS_CMD_ATTR_SERVICE": {n: name for name, n in _numbers(wire.ipvsmsg.service).items()},
+    "IPVS_CMD_ATTR_DEST": {n: name for name, n in _numbers(wire.ipvsmsg.dest).items()},
+}
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, sys.byteorder)
+
+
+def _text(address: bytes, family: int) -> str:
+    """Return an address; those of IPv4 come in the room of an IPv6 address."""
+    size = 4 if family == socket.AF_INET else 16
+    return socket.inet_ntop(family, address[:size])
 
 
 def _family(address: str) -> socket.AddressFamily:
@@ -67,6 +89,16 @@ def _identity(service: VirtualService) -> list[list[Any]]:
         ["IPVS_SVC_ATTR_PROTOCOL", service.protocol],
         ["IPVS_SVC_ATTR_ADDR", service.address],
         ["IPVS_SVC_ATTR_PORT", service.port],
+    ]
+
+
+def _whole_service(service: VirtualService, scheduler: str, flags: int) -> list[list[Any]]:
+    return [
+        *_identity(service),
+        ["IPVS_SVC_ATTR_SCHED_NAME", scheduler],
+        ["IPVS_SVC_ATTR_FLAGS", {"flags": flags, "mask": NO_FLAGS_OF_OTHERS}],
+        ["IPVS_SVC_ATTR_TIMEOUT", 0],
+        ["IPVS_SVC_ATTR_NETMASK", _netmask(_family(service.address))],
     ]
 
 
@@ -98,12 +130,7 @@ class KernelIpvs:
 
         :raises StartError: it is not there, or not for us.
         """
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
-        self._socket.bind((0, 0))
-        self._socket.setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", TIMEOUT_S, 0)
-        )
-        self._sequence = 0
+        self._socket = NetlinkSocket(NETLINK_GENERIC)
         self._type = 0
         try:
             self._type = self._find_type()
@@ -124,14 +151,12 @@ class KernelIpvs:
         if "\0" in scheduler:
             # The kernel would read up to it, and hold another name than the client gave.
             raise IpvsError(errno.ENOENT, os.strerror(errno.ENOENT))
-        attributes = [
-            *_identity(service),
-            ["IPVS_SVC_ATTR_SCHED_NAME", scheduler],
-            ["IPVS_SVC_ATTR_FLAGS", {"flags": flags, "mask": NO_FLAGS_OF_OTHERS}],
-            ["IPVS_SVC_ATTR_TIMEOUT", 0],
-            ["IPVS_SVC_ATTR_NETMASK", _netmask(_family(service.address))],
-        ]
-        self._request(wire.IPVS_CMD_NEW_SERVICE, attributes)
+        self._request(wire.IPVS_CMD_NEW_SERVICE, _whole_service(service, scheduler, flags))
+
+    def update_service(self, service: VirtualService, scheduler: str, flags: int) -> None:
+        """Give a service another scheduler and flags; its destinations stay."""
+        attributes = _whole_service(service, scheduler, flags)
+        self._request(wire.IPVS_CMD_SET_SERVICE, attributes)
 
     def delete_service(self, service: VirtualService) -> None:
         """Remove a service and its destinations."""
@@ -155,9 +180,56 @@ class KernelIpvs:
         """Remove a destination."""
         self._request(wire.IPVS_CMD_DEL_DEST, _identity(service), _endpoint(server))
 
+    def table(self) -> dict[VirtualService, Listed]:
+        """Return every service that has an address, with its destinations."""
+        found: dict[VirtualService, Listed] = {}
+        for shown in self._dump(wire.IPVS_CMD_GET_SERVICE, "IPVS_CMD_ATTR_SERVICE"):
+            if "IPVS_SVC_ATTR_ADDR" not in shown:  # it is known by a firewall mark
+                continue
+            family = _number(shown["IPVS_SVC_ATTR_AF"])
+            service = VirtualService(
+                _text(shown["IPVS_SVC_ATTR_ADDR"], family),
+                int.from_bytes(shown["IPVS_SVC_ATTR_PORT"], "big"),
+                _number(shown["IPVS_SVC_ATTR_PROTOCOL"]),
+            )
+            found[service] = Listed(
+                shown["IPVS_SVC_ATTR_SCHED_NAME"].rstrip(b"\0").decode("ascii", "replace"),
+                _number(shown["IPVS_SVC_ATTR_FLAGS"][:4]),
+                self._destinations(service, family),
+            )
+        return found
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+    def _destinations(self, service: VirtualService, family: int) -> dict[RealServer, Destination]:
+        found = {}
+        command, asked = wire.IPVS_CMD_GET_DEST, _identity(service)
+        for shown in self._dump(command, "IPVS_CMD_ATTR_DEST", asked):
+            # A tunnel may lead to another family than its service's; older kernels do not say.
+            own = _number(shown["IPVS_DEST_ATTR_ADDR_FAMILY"]) or family
+            server = RealServer(
+                _text(shown["IPVS_DEST_ATTR_ADDR"], own),
+                int.from_bytes(shown["IPVS_DEST_ATTR_PORT"], "big"),
+            )
+            found[server] = Destination(
+                _number(shown["IPVS_DEST_ATTR_FWD_METHOD"]) & FORWARD_MASK,
+                _number(shown["IPVS_DEST_ATTR_WEIGHT"]),
+            )
+        return found
+
+    def _dump(
+        self, command: int, thing: str, service: list[list[Any]] | None = None
+    ) -> list[dict[str, bytes]]:
+        """Return the attributes of each thing of a list, raw: pyroute2 misreads some."""
+        number = _numbers(wire.ipvsmsg)[thing]
+        names = NAMES[thing]
+        listed = []
+        for answer in self._exchange(_message(command, service), self._type, DUMP):
+            nested = attributes(answer[HEADERS:])[number]
+            listed.append({names.get(kind, ""): data for kind, data in attributes(nested).items()})
+        return listed
 
     def _find_type(self) -> int:
         """Return the number under which generic netlink knows IPVS.
@@ -182,45 +254,25 @@ class KernelIpvs:
         service: list[list[Any]] | None = None,
         destination: list[list[Any]] | None = None,
     ) -> None:
-        message = wire.ipvsmsg()
-        message["cmd"] = command
-        message["version"] = wire.GENL_VERSION
-        if service is not None:
-            message["attrs"].append(["IPVS_CMD_ATTR_SERVICE", {"attrs": service}])
-        if destination is not None:
-            message["attrs"].append(["IPVS_CMD_ATTR_DEST", {"attrs": destination}])
-        self._exchange(message, self._type)
+        self._exchange(_message(command, service, destination), self._type)
 
-    def _exchange(self, message: Any, message_type: int) -> list[bytes]:
-        """Send one message and return the answers before its acknowledgement."""
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        message["header"]["type"] = message_type
-        message["header"]["flags"] = REQUEST_AND_ACK
-        message["header"]["sequence_number"] = self._sequence
-        message.encode()
+    def _exchange(self, message: Any, message_type: int, flags: int = ACKNOWLEDGE) -> list[bytes]:
         try:
-            self._socket.send(bytes(message.data))
-            return self._answers()
+            return self._socket.ask(message, message_type, flags)
         except OSError as problem:
-            number = problem.errno or errno.EIO
-            raise IpvsError(number, os.strerror(number)) from problem
-
-    def _answers(self) -> list[bytes]:
-        answers: list[bytes] = []
-        while True:
-            packet = self._socket.recv(1 << 16)
-            while packet:
-                length, kind, _, sequence, _ = struct.unpack_from("=IHHII", packet)
-                answer, packet = packet[:length], packet[(length + 3) & ~3 :]
-                if sequence != self._sequence:
-                    continue  # of a request that we gave up
-                if kind == NLMSG_ERROR:
-                    _raise_if_refused(answer)
-                    return answers
-                answers.append(answer)
+            raise IpvsError(*refusal(problem)) from problem
 
 
-def _raise_if_refused(answer: bytes) -> None:
-    (negative,) = struct.unpack_from("=i", answer, 16)
-    if negative:
-        raise IpvsError(-negative, os.strerror(-negative))
+def _message(
+    command: int,
+    service: list[list[Any]] | None = None,
+    destination: list[list[Any]] | None = None,
+) -> Any:
+    message = wire.ipvsmsg()
+    message["cmd"] = command
+    message["version"] = wire.GENL_VERSION
+    if service is not None:
+        message["attrs"].append(["IPVS_CMD_ATTR_SERVICE", {"attrs": service}])
+    if destination is not None:
+        message["attrs"].append(["IPVS_CMD_ATTR_DEST", {"attrs": destination}])
+    return message

@@ -6,9 +6,9 @@ import errno
 import ipaddress
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from labwright.gorb.ipvs import IpvsError
+from labwright.gorb.ipvs import Destination, IpvsError, Listed
 
 if TYPE_CHECKING:
     from labwright.gorb.ipvs import RealServer, VirtualService
@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 SCHEDULERS = frozenset(
     ("rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos")
 )
-
-
-class Destination(NamedTuple):
-    """What a table holds of a destination beside its address."""
-
-    forward: int
-    weight: int
 
 
 @dataclass
@@ -55,6 +48,14 @@ class MemoryIpvs:
         if scheduler not in SCHEDULERS:
             _refuse(errno.ENOENT)
         self.services[service] = Service(scheduler, flags)
+
+    def update_service(self, service: VirtualService, scheduler: str, flags: int) -> None:
+        """Give a service another scheduler and flags."""
+        self._fail_if_told()
+        held = self._service(service)
+        if scheduler not in SCHEDULERS:
+            _refuse(errno.ENOENT)
+        held.scheduler, held.flags = scheduler, flags
 
     def delete_service(self, service: VirtualService) -> None:
         """Remove a service and its destinations."""
@@ -93,6 +94,14 @@ class MemoryIpvs:
         if server not in destinations:
             _refuse(errno.ENOENT)
         del destinations[server]
+
+    def table(self) -> dict[VirtualService, Listed]:
+        """Return every service."""
+        self._fail_if_told()
+        return {
+            service: Listed(held.scheduler, held.flags, dict(held.destinations))
+            for service, held in self.services.items()
+        }
 
     def close(self) -> None:
         """Do nothing: the table lasts as long as it is held."""

@@ -21,6 +21,8 @@ from labwright.gorb.problems import Invalid
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from labwright.gorb.ipvs import Destination, Listed
+
 PROTOCOLS = {"tcp": IPPROTO_TCP, "udp": IPPROTO_UDP}
 FORWARDING = {
     "nat": FORWARD_MASQUERADE,
@@ -36,6 +38,8 @@ SCHEDULER_FLAGS = {
     "flag-3": 0x20,
 }
 """``IP_VS_SVC_F_SCHED1..3`` of linux/ip_vs.h; what they mean is up to the scheduler."""
+PERSISTENT = 0x01
+"""``IP_VS_SVC_F_PERSISTENT``."""
 PULSES = ("tcp", "http", "none")
 INTERVAL = re.compile(r"(?ai)([+-]?[0-9]+)(s|sec|seconds|m|min|minutes|h|hours)")
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -222,3 +226,33 @@ def _seconds(interval: str) -> int:
     if count <= 0:
         raise Invalid("pulse interval must be positive")
     return min(count, LONGEST_S)
+
+
+def service_as_held(virtual: VirtualService, held: Listed) -> ServiceOptions:
+    """Return the options that describe a service which IPVS has.
+
+    :raises KeyError: it is of a protocol that cannot be described.
+    """
+    protocol = {number: name for name, number in PROTOCOLS.items()}[virtual.protocol]
+    flags = [name for name in ("flag-1", "flag-2", "flag-3") if held.flags & SCHEDULER_FLAGS[name]]
+    return ServiceOptions(
+        host=virtual.address,
+        port=virtual.port,
+        protocol=protocol,
+        method=held.scheduler,
+        flags="|".join(flags),
+        persistent=bool(held.flags & PERSISTENT),
+        address=virtual.address,
+    )
+
+
+def backend_as_held(server: RealServer, held: Destination) -> BackendOptions:
+    """Return the options that describe a destination which IPVS has; nothing watches it.
+
+    :raises KeyError: it is forwarded to in a way that cannot be described.
+    """
+    method = {number: name for name, number in FORWARDING.items() if name != "ipip"}[held.forward]
+    pulse = PulseOptions("none", "1m", None, 60)
+    return BackendOptions(
+        server.address, server.port, held.weight, method, pulse, "", server.address
+    )

@@ -6,7 +6,8 @@
     ├── Invalid        400: the request asks for what cannot be
     ├── ObjectNotFound 404
     ├── ObjectExists   409
-    └── IpvsFailed     500: the kernel refused
+    ├── IpvsFailed     500: the kernel refused
+    └── StoreFailed    500: the store (``-store``) did not do it
     StartError         the daemon cannot start; one sentence, exit status 1
 """
 
@@ -48,6 +49,15 @@ class IpvsFailed(GorbError):  # noqa: N818
 
     def __init__(self) -> None:
         super().__init__("error while calling into IPVS")
+
+
+class StoreFailed(GorbError):  # noqa: N818
+    """The store did not do it; why is in the log, not in the answer."""
+
+    status = 500
+
+    def __init__(self) -> None:
+        super().__init__("error while calling into the store")
 
 
 class StartError(Exception):

@@ -11,22 +11,33 @@ from __future__ import annotations
 import errno
 import logging
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from labwright.gorb.health import Health, Status
 from labwright.gorb.ipvs import IpvsError
 from labwright.gorb.problems import Invalid, IpvsFailed, ObjectExists, ObjectNotFound
+from labwright.gorb.vip import NoVips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from labwright.gorb.ipvs import Ipvs
+    from labwright.gorb.ipvs import Ipvs, Listed, RealServer, VirtualService
     from labwright.gorb.options import BackendOptions, ServiceOptions
+    from labwright.gorb.vip import Vips
 
 log = logging.getLogger("gorb")
 
 GONE = (errno.ESRCH, errno.ENOENT)
 """What IPVS says of a service and of a destination that it does not have."""
+
+
+class Put(Enum):
+    """What is done to IPVS when something is registered."""
+
+    ADD = "it is new there"
+    UPDATE = "it is there, of nobody here, and gets these options"
+    LEAVE = "it is there, just so"
 
 
 @dataclass
@@ -72,9 +83,11 @@ class Registry:
         self,
         ipvs: Ipvs,
         watch: Callable[[Backend, Callable[[Health], None]], Callable[[], object]],
+        vips: Vips | None = None,
     ) -> None:
         self._ipvs = ipvs
         self._watch = watch
+        self._vips: Vips = vips or NoVips()
         self._services: dict[str, Service] = {}
         self._backends: dict[str, Backend] = {}
 
@@ -103,8 +116,8 @@ class Registry:
         except KeyError:
             raise ObjectNotFound from None
 
-    def create_service(self, service_id: str, options: ServiceOptions) -> None:
-        """Add a service here and in IPVS.
+    def create_service(self, service_id: str, options: ServiceOptions, put: Put = Put.ADD) -> None:
+        """Add a service here and in IPVS, and its address to the interface for such.
 
         :raises ObjectExists: the id is taken.
         :raises IpvsFailed: the address is taken, or there is no such scheduler.
@@ -112,10 +125,19 @@ class Registry:
         if service_id in self._services:
             raise ObjectExists
         log.info("creating virtual service [%s] on %s:%d", service_id, *options.virtual[:2])
-        self._call(self._ipvs.add_service, options.virtual, options.method, options.scheduler_flags)
+        self._call(self._vips.hold, options.address)
+        try:
+            if put is not Put.LEAVE:
+                change = self._ipvs.add_service if put is Put.ADD else self._ipvs.update_service
+                self._call(change, options.virtual, options.method, options.scheduler_flags)
+        except IpvsFailed:
+            self._vips.release(options.address)
+            raise
         self._services[service_id] = Service(service_id, options)
 
-    def create_backend(self, service_id: str, backend_id: str, options: BackendOptions) -> None:
+    def create_backend(
+        self, service_id: str, backend_id: str, options: BackendOptions, put: Put = Put.ADD
+    ) -> None:
         """Add a backend here and in IPVS, and begin to watch it.
 
         :raises ObjectExists: the id is taken, under whatever service.
@@ -134,13 +156,11 @@ class Registry:
             *options.server,
             service_id,
         )
-        self._call(
-            self._ipvs.add_destination,
-            service.options.virtual,
-            options.server,
-            options.forward,
-            options.weight,
-        )
+        if put is not Put.LEAVE:
+            ipvs = self._ipvs
+            change = ipvs.add_destination if put is Put.ADD else ipvs.update_destination
+            virtual = service.options.virtual
+            self._call(change, virtual, options.server, options.forward, options.weight)
         backend = Backend(backend_id, service, options, options.weight)
         self._backends[backend_id] = service.backends[backend_id] = backend
         backend.stop = self._watch(backend, lambda health: self._pulse(backend, health))
@@ -183,10 +203,32 @@ class Registry:
             "removing virtual service [%s] from %s:%d", service_id, *service.options.virtual[:2]
         )
         self._remove(self._ipvs.delete_service, service.options.virtual)
+        self._vips.release(service.options.address)
         del self._services[service_id]
         for backend in list(service.backends.values()):
             log.info("cleaning up now orphaned backend [%s/%s]", service_id, backend.id)
             self._forget(backend)
+
+    def strangers(self) -> dict[VirtualService, Listed]:
+        """Return the services that IPVS has and nobody registered here.
+
+        :raises IpvsFailed: the kernel does not tell.
+        """
+        ours = {service.options.virtual for service in self._services.values()}
+        try:
+            table = self._ipvs.table()
+        except IpvsError as problem:
+            _log_refusal(self._ipvs.table, problem)
+            raise IpvsFailed from problem
+        return {virtual: held for virtual, held in table.items() if virtual not in ours}
+
+    def remove_stranger(self, service: Service, server: RealServer) -> None:
+        """Remove a destination that IPVS has in a service and nobody registered here.
+
+        :raises IpvsFailed: the kernel refuses.
+        """
+        log.info("removing %s:%d from virtual service [%s]", *server, service.id)
+        self._remove(self._ipvs.delete_destination, service.options.virtual, server)
 
     def close(self) -> None:
         """Remove every service; what the kernel refuses to remove is logged and left."""
@@ -253,7 +295,7 @@ class Registry:
             raise IpvsFailed from problem
 
 
-def _log_refusal(operation: Callable[..., None], problem: IpvsError) -> None:
+def _log_refusal(operation: Callable[..., object], problem: IpvsError) -> None:
     """Say what the client is not told: why."""
     what = operation.__name__.replace("_", " ")
     log.error("IPVS refused to %s: %s", what, problem)

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import labwright
-from labwright import commands, gate_commands, mistakes_commands, vm_commands
+from labwright import (
+    commands,
+    conform_commands,
+    gate_commands,
+    mistakes_commands,
+    vm_commands,
+)
 from labwright.errors import LabwrightError
 from labwright.judge import HINTS
 
@@ -106,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     gate_commands.add_parser(commands_)
     mistakes_commands.add_parser(commands_)
     vm_commands.add_parser(commands_)
+    conform_commands.add_parser(commands_)
 
     test = commands_.add_parser("test", help="run labwright's own tests (in a checkout)")
     test.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...")

@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "labwright.checks": {"checks", "errors", "machines", "outcome"},
     "labwright.mistakes": {"errors", "lab", "outcome", "score"},
     "labwright.reports": {"errors", "lab", "mistakes", "outcome", "reports", "score"},
+    "labwright.conform": {"conform", "errors"},
     "labwright.gorb": {"gorb"},
     "labwright.workload": {"workload"},
     "labwright.judge": {"errors", "lab", "outcome", "score"},

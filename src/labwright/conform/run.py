@@ -57,13 +57,16 @@ def run(gorb: Gorb, cases: tuple[Case, ...] = CASES, *, beside_others: bool) -> 
         try:
             case.claim(gorb)
         except Difference as difference:
-            verdict = Verdict.LACKS if case.addition else Verdict.DIFFERS
-            yield Finding(case, verdict, difference)
+            yield _finding(case, difference)
         except (KeyError, TypeError, AttributeError) as problem:
             # An answer whose JSON is not made as Gorb's is.
-            difference = Difference(case.name, "JSON made as Gorb's", f"{problem!r} in reading it")
-            yield Finding(case, Verdict.DIFFERS, difference)
+            seen = f"{problem!r} in reading it"
+            yield _finding(case, Difference(case.name, "JSON made as Gorb's", seen))
         else:
             yield Finding(case, Verdict.CONFORMS)
         finally:
             gorb.clean_up()
+
+
+def _finding(case: Case, difference: Difference) -> Finding:
+    return Finding(case, Verdict.LACKS if case.addition else Verdict.DIFFERS, difference)

@@ -20,8 +20,8 @@ import subprocess
 import sys
 import time
 
-SIZES = (1, 100, 1000)
-REPEATS = 300
+SIZES = (1, 100, 5000)
+REPEATS = 200
 STARTS = 5
 PORT = 4672
 TRIAL_PORT = 14672

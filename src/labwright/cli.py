@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import labwright
 from labwright import (
+    client_commands,
     commands,
     conform_commands,
     gate_commands,
@@ -112,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     gate_commands.add_parser(commands_)
     mistakes_commands.add_parser(commands_)
     vm_commands.add_parser(commands_)
+    client_commands.add_parser(commands_)
     conform_commands.add_parser(commands_)
 
     test = commands_.add_parser("test", help="run labwright's own tests (in a checkout)")

@@ -1,9 +1,12 @@
-"""The lab's client: ``python3 -m labwright.workload.client HOST[:PORT]``.
+"""The lab's client: ``labwright client HOST[:PORT]``, or this module where that is all.
 
-It sends ``GET /doWork`` at a rate that changes at random every five seconds, each request
-on a new connection and at its time, whatever has come back. On port 5555 it says how it
+It sends ``GET /doWork`` at a rate that changes at random every five seconds, or as another
+profile says, each request at its time, whatever has come back. On port 5555 it says how it
 goes, one number a line, as the document's client does: ``/requestRate``,
 ``/responseRate``, ``/numRequests``, ``/numResponses``.
+
+In the lab's image it has neither rich nor hdrhistogram: there it prints a line a second,
+and tells no latencies.
 """
 
 from __future__ import annotations
@@ -16,20 +19,34 @@ import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from labwright.workload import profile
+from labwright.workload.latency import latencies
 from labwright.workload.load import Load
 from labwright.workload.probe import Peer, ProbeFailed
+from labwright.workload.record import Record
 from labwright.workload.server import BadRequest, Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 PORT = 4444
 STATISTICS_PORT = 5555
 PATH = "/doWork"
 READ_TIMEOUT_S = 1.0
+EPILOG = """\
+profiles (rates in requests a second):
+  random                   a gap of 0 to 998 ms, drawn afresh every 5 s, as in the document
+  list                     the document's fixed list of gaps, 5 s each
+  constant:RATE
+  step:RATE,RATE,...:SECONDS   each rate for so long
+  ramp:FROM,TO:SECONDS
+  file:PATH                a line for each part: RATE SECONDS
+
+example: client 10.0.2.15 --seed 7 --duration 60
+"""
 FILES = 65536
 """Open files that are asked for: each request in flight is one."""
 
@@ -97,12 +114,22 @@ def peer_of(host: str) -> Peer:
     return peer
 
 
-def windows(options: argparse.Namespace) -> Iterator[tuple[float, float]]:
-    """Return the profile that the command line asks for."""
-    if options.profile == "list":
-        chosen = profile.list_windows()
+def windows(options: argparse.Namespace) -> Iterable[tuple[float, float]]:
+    """Return the profile that the command line asks for.
+
+    :raises ValueError: there is no such profile; the message is a sentence.
+    """
+    name = options.profile
+    if name.startswith("file:"):
+        path = Path(name.removeprefix("file:"))
+        try:
+            chosen: Iterable[tuple[float, float]] = profile.file_windows(path.read_text("utf-8"))
+        except OSError as problem:
+            raise ValueError(f"{path} cannot be read: {problem.strerror}") from None
+        except ValueError as problem:  # text that is none is one, too
+            raise ValueError(f"{path}:{problem}") from None
     else:
-        chosen = profile.random_windows(options.seed)
+        chosen = profile.named_windows(name, options.seed)
     return chosen if options.duration is None else profile.cut(chosen, options.duration)
 
 
@@ -131,46 +158,36 @@ def allow_many_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-def say(text: str) -> None:
+def say(text: str, out: TextIO) -> None:
     """Print at once: who follows the output must not wait for a buffer to fill."""
-    print(text, flush=True)  # noqa: T201
+    print(text, file=out, flush=True)
 
 
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="client",
-        description="Send requests at a rate that varies, whatever has come back.",
-        epilog="example: client 10.0.2.15 --seed 7 --duration 60",
-    )
-    parser.add_argument("host", metavar="HOST[:PORT]", help=f"the service; port {PORT} if none")
-    parser.add_argument("--seed", type=int, help="the same seed gives the same load")
-    parser.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the client can be told to a parser."""
+    add = parser.add_argument
+    add("host", metavar="HOST[:PORT]", help=f"the service; port {PORT} if none")
+    add("--profile", default="random", metavar="P", help="how the rate varies (default: random)")
+    add("--seed", type=int, help="of the random profile: the same seed gives the same load")
+    add(
         "--duration",
         type=float,
         metavar="S",
-        help="seconds from the first request on; else for ever",
+        help="seconds from the first request on (default: until the profile or somebody ends it)",
     )
-    parser.add_argument(
-        "--start-after", type=float, default=5.0, metavar="S", help="seconds before the first (5)"
-    )
-    parser.add_argument(
-        "--drain",
-        type=float,
-        default=0.0,
-        metavar="S",
-        help="seconds to wait for answers at the end",
-    )
-    parser.add_argument(
-        "--profile",
-        choices=("random", "list"),
-        default="random",
-        help="a gap of 0 to 998 ms, drawn afresh every 5 s; or the fixed list, which ends",
-    )
-    parser.add_argument(
-        "--statistics-port", type=int, default=STATISTICS_PORT, metavar="PORT", help="5555; 0: any"
-    )
-    options = parser.parse_args(arguments)
+    add("--start-after", type=float, default=5.0, metavar="S", help="seconds before the first (5)")
+    add("--drain", type=float, default=0.0, metavar="S", help="seconds to wait for last answers")
+    add("--keep-alive", action="store_true", help="keep connections (default: one a request)")
+    add("--statistics-port", type=int, default=STATISTICS_PORT, metavar="PORT", help="5555; 0: any")
+    add("--plain", action="store_true", help="a line a second, also on a terminal")
+    add("--csv", metavar="FILE", help="write each second there as it passes")
+    add("--json", metavar="FILE", help="write all of it there at the end; - is the output")
+
+
+def checked(
+    parser: argparse.ArgumentParser, options: argparse.Namespace
+) -> tuple[argparse.Namespace, Iterable[tuple[float, float]]]:
+    """Complete what the command line says, with its profile; ends the process if it is wrong."""
     if options.duration is not None and options.duration <= 0:
         parser.error("--duration must be more than 0 seconds")
     if options.start_after < 0 or options.drain < 0:
@@ -179,39 +196,130 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("a port is 0 to 65535")
     if options.seed is None:
         options.seed = int.from_bytes(os.urandom(4), "big")
-    return options
+    try:
+        return options, windows(options)
+    except ValueError as problem:
+        parser.error(str(problem))
 
 
-def run(options: argparse.Namespace, load: Load) -> None:
-    """Send the load, until it ends or someone ends it; then say how it went."""
+def title_of(options: argparse.Namespace) -> str:
+    """Say what load it is."""
     seed = f", seed {options.seed}" if options.profile == "random" else ""
+    kept = ", connections kept" if options.keep_alive else ""
+    return f"profile {options.profile}{seed}{kept}"
+
+
+def run(
+    options: argparse.Namespace,
+    shape: Iterable[tuple[float, float]],
+    load: Load,
+    record: Record,
+    out: TextIO,
+) -> None:
+    """Send the load, until it ends or someone ends it; then say how it went."""
+    shown = _view(options, load, record, out)
     with contextlib.suppress(KeyboardInterrupt):
-        say(f"the client starts in {options.start_after:g} s: profile {options.profile}{seed}")
+        say(f"the client starts in {options.start_after:g} s: {title_of(options)}", out)
         time.sleep(options.start_after)
-        load.run(windows(options), lambda seconds: say(line(load, seconds)))
-        load.drain(options.drain)
+        with shown as each_second:
+            load.run(shape, each_second)
+            load.drain(options.drain)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C does not spoil the end
-    say(summary(load))
+    say(summary(load), out)
+    if told := record.latency_ms():
+        figures = ", ".join(f"{name} {value:.1f}" for name, value in told.items())
+        say(f"latency from the intended start, in ms: {figures}", out)
 
 
-def main(arguments: list[str] | None = None) -> int:
+@contextlib.contextmanager
+def _view(
+    options: argparse.Namespace, load: Load, record: Record, out: TextIO
+) -> Iterator[Callable[[int], object]]:
+    """Show the load while it runs: on a terminal as a picture, else as a line a second."""
+    console = None
+    if out.isatty() and not options.plain:
+        with contextlib.suppress(ImportError):
+            from rich.console import Console
+
+            console = Console(file=out)
+    if console is None:
+
+        def tell(second: int) -> None:
+            record.look(second)
+            say(line(load, second), out)
+
+        yield tell
+        return
+    from labwright.workload.live import live
+
+    with live(console, f"{options.host}: {title_of(options)}", load, record):
+        yield record.look
+
+
+def start(options: argparse.Namespace, shape: Iterable[tuple[float, float]]) -> int:
     """Run the client; return 0, 1 if every request failed, 2 if it cannot begin."""
-    options = parse_arguments(arguments)
     # As a container's first process it must end by itself; the end has a summary.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     allow_many_files()
+    out = sys.stderr if options.json == "-" else sys.stdout
+    counted = latencies()
     try:
-        load = Load(peer_of(options.host))
-        with listen(options.statistics_port) as listener:
+        load = Load(
+            peer_of(options.host),
+            keep_alive=options.keep_alive,
+            answered=counted.add if counted else lambda _: None,
+        )
+        with contextlib.ExitStack() as files:
+            csv = files.enter_context(_writable(options.csv)) if options.csv else None
+            listener = files.enter_context(listen(options.statistics_port))
             threading.Thread(target=serve_statistics, args=(listener, load), daemon=True).start()
-            run(options, load)
+            record = Record(load, counted, csv)
+            run(options, shape, load, record, out)
+            if options.json:
+                _write_json(options, record)
     except ProbeFailed as problem:
         sys.stderr.write(f"client: {problem}\n")
         return 2
     except BrokenPipeError:  # nobody reads on; nor must Python's own last flush complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1 if load.requests and load.errors == load.requests else 0
+
+
+def _writable(path: str) -> TextIO:
+    try:
+        return Path(path).open("w", encoding="utf-8")
+    except OSError as problem:
+        raise ProbeFailed(f"{path} cannot be written: {problem.strerror}") from None
+
+
+def _write_json(options: argparse.Namespace, record: Record) -> None:
+    import json
+
+    about = {
+        "target": options.host,
+        "profile": options.profile,
+        "seed": options.seed if options.profile == "random" else None,
+        "keep_alive": options.keep_alive,
+    }
+    text = json.dumps(record.as_json(about), indent=2) + "\n"
+    if options.json == "-":
+        sys.stdout.write(text)
+        return
+    with _writable(options.json) as file:
+        file.write(text)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the client by its own command line."""
+    parser = argparse.ArgumentParser(
+        prog="client",
+        description="Send requests at a rate that varies, whatever has come back.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    return start(*checked(parser, parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from labwright.workload.probe import Exchange, Flight, Peer, ProbeFailed, message
+from labwright.workload.probe import Answer, Exchange, Flight, Peer, ProbeFailed, message
 from labwright.workload.profile import intended
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterable, Iterator
 
 LOOK_S = 0.1
@@ -24,12 +25,23 @@ FOREVER = float("inf")
 
 
 class Load:
-    """Requests to one URL, each on a connection of its own, and how many of them.
+    """Requests to one URL, and how many of them.
 
+    Each is on a connection of its own, unless connections are kept: then one that is idle
+    is used, and another opened where none is, so no request waits for an answer to another.
     The counts may be read from another thread at any time.
+
+    :param answered: called with the seconds from the intended time of a request to its
+        answer, for each that was served.
     """
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        keep_alive: bool = False,
+        answered: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self.requests = 0
         """Requests that became due, and were sent if this computer could."""
         self.responses = 0
@@ -38,6 +50,8 @@ class Load:
         """Answers with status 200."""
         self.errors = 0
         """Requests that came to nothing, or to another status."""
+        self.problems: Counter[str] = Counter()
+        """Errors by what they are called."""
         self.last_error = ""
         self.request_rate = 0.0
         """Requests a second that are being offered: 1000 / gap."""
@@ -45,6 +59,11 @@ class Load:
         """By how much the latest request missed its intended time."""
         self._peer = peer
         self._message = message(peer, "GET", {}, "")
+        self._idle: list[socket.socket] | None = None
+        if keep_alive:
+            self._message = self._message.replace(b"Connection: close\r\n", b"")
+            self._idle = []
+        self._tell = answered
         self._flight = Flight()
         self._in_flight: dict[Exchange, None] = {}
         self._answered: deque[float] = deque()
@@ -103,7 +122,11 @@ class Load:
             self._flight.turn(until)
 
     def _send(self, due: float) -> None:
-        exchange = Exchange(self._peer, self._message)
+        if self._idle is None:
+            exchange = Exchange(self._peer, self._message)
+        else:
+            exchange = KeptExchange(self._peer, self._message, self._idle)
+        exchange.intended = due
         self.requests += 1
         self.latest_s = max(self.latest_s, time.monotonic() - due)
         try:
@@ -123,12 +146,55 @@ class Load:
                 self._answered.append(exchange.ended)
             if answer is not None and answer.status == 200:
                 self.served += 1
+                self._tell((exchange.ended or 0.0) - (exchange.intended or 0.0))
             else:
                 self.errors += 1
                 status = f"status {answer.status}" if answer else exchange.error
+                self.problems[status] += 1
                 self.last_error = f"{status}: {exchange.detail}" if exchange.detail else status
         while self._answered and self._answered[0] < time.monotonic() - 2:
             self._answered.popleft()
+
+
+class KeptExchange(Exchange):
+    """An exchange on a connection that is kept for others, where the server lets it."""
+
+    def __init__(self, peer: Peer, sent: bytes, idle: list[socket.socket]) -> None:
+        super().__init__(peer, sent)
+        self._whole = sent
+        self._idle = idle
+        self._reused = False
+
+    def open(self) -> None:
+        """Take an idle connection, or open one."""
+        if not self._idle:
+            super().open()
+            return
+        self.socket = self._idle.pop()
+        self.started = self.connected = time.monotonic()
+        self.local = self.socket.getsockname()[:2]
+        self._reused = True
+
+    def fail(self, error: str, detail: str) -> None:
+        """End with an error; but a server may close an idle connection just then."""
+        super().fail(error, detail)
+        if self._reused and not self._raw and error in ("protocol", "reset"):
+            self._reused = self._cut_off = False
+            self._message, self.connected, self.error, self.detail = self._whole, None, "", ""
+            super().open()
+
+    def close(self) -> None:
+        """Keep the connection if the whole answer came and the server says no other."""
+        if self.socket is not None and self.answer is not None and _is_kept(self.answer):
+            self._idle.append(self.socket)
+            self.socket = None
+        super().close()
+
+
+def _is_kept(answer: Answer) -> bool:
+    framed = {"content-length", "transfer-encoding"} & answer.headers.keys()
+    kept = answer.headers.get("connection", "").lower() != "close"
+    return bool(framed) and kept and not answer.detail
 
 
 class Pace:

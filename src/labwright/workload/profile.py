@@ -25,6 +25,9 @@ LIST_MS = (800.0, 800.0, 100.0, 500.0, 100.0, 200.0, 50.0)
 OVERLOAD = (1.5, 2.2)
 """The load of :func:`overload`, as multiples of what the servers can answer."""
 MOST_DRAWS = 10_000
+RAMP_WINDOW_S = 0.25
+MOST_RATE = 100_000.0
+"""Requests a second; far more than one client can send."""
 
 
 def random_windows(seed: int, window_s: float = WINDOW_S) -> Iterator[tuple[float, float]]:
@@ -39,6 +42,90 @@ def list_windows() -> Iterator[tuple[float, float]]:
     """Yield the windows of the document's deterministic variant."""
     for gap in LIST_MS:
         yield gap, WINDOW_S
+
+
+def constant_windows(rate: float) -> Iterator[tuple[float, float]]:
+    """Yield windows without end, of one rate (requests a second)."""
+    while True:
+        yield 1000 / rate, WINDOW_S
+
+
+def step_windows(rates: Iterable[float], each_s: float) -> Iterator[tuple[float, float]]:
+    """Yield a window for each rate."""
+    for rate in rates:
+        yield 1000 / rate, each_s
+
+
+def ramp_windows(first: float, last: float, total_s: float) -> Iterator[tuple[float, float]]:
+    """Yield short windows whose rates lead from one to another along a line."""
+    count = max(1, round(total_s / RAMP_WINDOW_S))
+    for number in range(count):
+        rate = first + (last - first) * (number + 0.5) / count
+        yield 1000 / rate, total_s / count
+
+
+def file_windows(text: str) -> list[tuple[float, float]]:
+    """Return the windows of a file: ``RATE SECONDS`` a line; blank lines and # do not count.
+
+    :raises ValueError: a line is something else; the message begins with its number.
+    """
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].replace(",", " ").split()
+        if not words:
+            continue
+        try:
+            rate, seconds = map(float, words)
+        except ValueError:
+            raise ValueError(f"{number}: not RATE SECONDS, as in `20 5`: {line.strip()}") from None
+        if not (0 < rate <= MOST_RATE and 0 < seconds < float("inf")):
+            raise ValueError(f"{number}: a rate is more than 0 and at most {MOST_RATE:g} a second")
+        found.append((1000 / rate, seconds))
+    if not found:
+        raise ValueError("1: there is no line with RATE SECONDS, as in `20 5`")
+    return found
+
+
+def named_windows(name: str, seed: int) -> Iterable[tuple[float, float]]:
+    """Return the profile of a name, as it is written on a command line.
+
+    :raises ValueError: there is no such profile; the message says what there is.
+    """
+    kind, _, rest = name.partition(":")
+    try:
+        if kind == "random" and not rest:
+            return random_windows(seed)
+        if kind == "list" and not rest:
+            return list_windows()
+        if kind == "constant":
+            return constant_windows(_rate(rest))
+        if kind == "step":
+            rates, _, each = rest.partition(":")
+            return step_windows([_rate(one) for one in rates.split(",")], _seconds(each))
+        if kind == "ramp":
+            ends, _, total = rest.partition(":")
+            first, last = map(_rate, ends.split(","))
+            return ramp_windows(first, last, _seconds(total))
+    except ValueError:
+        pass
+    raise ValueError(
+        f"{name} is no profile: choose random, list, constant:RATE, step:RATE,RATE,...:SECONDS, "
+        f"ramp:FROM,TO:SECONDS or file:PATH; rates are requests a second, at most {MOST_RATE:g}"
+    )
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate <= MOST_RATE:
+        raise ValueError(text)
+    return rate
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
 
 
 def windows(seed: int, total_s: float, window_s: float = WINDOW_S) -> list[tuple[float, float]]:

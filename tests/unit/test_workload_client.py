@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import signal
 import socket
 import subprocess
@@ -13,10 +15,14 @@ from types import SimpleNamespace
 from urllib.error import HTTPError
 
 import pytest
+from rich.console import Console
 
 from labwright.workload import client
+from labwright.workload.latency import latencies
+from labwright.workload.live import bars, picture
 from labwright.workload.load import Load, Pace
 from labwright.workload.probe import ProbeFailed
+from labwright.workload.record import Record
 
 TEN = [(10.0, 0.1)]
 """Ten requests."""
@@ -321,3 +327,149 @@ def test_a_reader_that_goes_away_ends_the_client_without_a_traceback():
         run.stdout.close()
         assert run.stderr.read() == ""
         run.wait()
+
+
+def test_connections_that_are_kept_are_used_again():
+    def serve(sock):
+        while sock.recv(4096):
+            sock.sendall(OK)
+
+    with server(serve) as served:
+        load = Load(client.peer_of(f"127.0.0.1:{served.port}"), keep_alive=True)
+        load.run([(20.0, 0.2)], nothing)
+        load.drain(LIMIT_S)
+        assert (load.served, load.errors) == (10, 0)
+        assert len(set(served.clients)) < 10
+
+
+def test_a_kept_connection_that_waits_for_an_answer_makes_no_request_wait():
+    release = threading.Event()
+
+    def serve(sock):
+        sock.recv(4096)
+        release.wait(LIMIT_S)
+
+    with server(serve) as served:
+        load = Load(client.peer_of(f"127.0.0.1:{served.port}"), keep_alive=True)
+        load.run(TEN, nothing)
+        assert (load.requests, load.in_flight) == (10, 10)
+        release.set()
+
+
+def test_a_kept_connection_that_the_server_closed_is_opened_anew_and_no_error():
+    with server(answering(OK)) as served:  # closes after each answer, without a word
+        load = Load(client.peer_of(f"127.0.0.1:{served.port}"), keep_alive=True)
+        load.run([(30.0, 0.3)], nothing)
+        load.drain(LIMIT_S)
+        assert (load.served, load.errors, load.last_error) == (10, 0, "")
+
+
+def test_a_server_that_closes_each_connection_is_believed():
+    closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with server(answering(closing)) as served:
+        load = Load(client.peer_of(f"127.0.0.1:{served.port}"), keep_alive=True)
+        load.run(TEN, nothing)
+        load.drain(LIMIT_S)
+        assert len(set(served.clients)) == 10
+    assert load.served == 10
+
+
+def test_latency_is_counted_from_the_intended_start():
+    told = []
+
+    def serve(sock):
+        sock.recv(4096)
+        release.wait(LIMIT_S)
+        sock.sendall(OK)
+
+    release = threading.Event()
+    with server(serve) as served:
+        load = Load(client.peer_of(f"127.0.0.1:{served.port}"), answered=told.append)
+        load.run(TEN, lambda _: None)
+        release.set()
+        load.drain(LIMIT_S)
+    assert len(told) == 10
+    # The first was due when the load began, and none was answered before its 100 ms were over.
+    assert max(told) >= 0.1
+
+
+def test_percentiles_are_those_of_the_answers():
+    counted = latencies()
+    assert counted.all_ms() == {}
+    for milliseconds in range(1, 1001):
+        counted.add(milliseconds / 1000)
+    told = counted.all_ms()
+    assert told["p50"] == pytest.approx(500, rel=0.001)
+    assert told["p99"] == pytest.approx(990, rel=0.001)
+    assert told["max"] == pytest.approx(1000, rel=0.001)
+    assert counted.recent_ms() == told
+    assert counted.recent_ms() == {}
+
+
+def test_where_there_is_no_histogram_no_latency_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hdrh.histogram", None)
+    assert latencies() is None
+    assert Record(counted(), None).latency_ms() == {}
+
+
+def test_a_second_is_what_came_in_it_and_is_written_at_once():
+    load, file = counted(), io.StringIO()
+    record = Record(load, None, file)
+    record.look(1)
+    load.requests, load.served = 30, 20
+    record.look(2)
+    record.finish()
+    assert [(row.second, row.sent, row.served, row.errors) for row in record.seconds] == [
+        (1, 22, 12, 3),
+        (2, 8, 8, 0),
+    ]
+    assert file.getvalue().splitlines()[1:] == ["1,3.096,22,12,3,0,,", "2,3.096,8,8,0,0,,"]
+
+
+def test_the_graph_has_a_bar_for_each_second_and_sees_the_least():
+    assert bars([0, 8, 4, 1], 8, 2) == [" █  ", " ██▂"]
+    assert bars([1], 1000, 2) == [" ", "▁"]
+
+
+def test_the_picture_says_what_there_is_to_see():
+    record = Record(counted(), None)
+    record.look(1)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(picture("10.0.2.15", counted(), record, 80))
+    drawn = console.file.getvalue()
+    assert "10.0.2.15" in drawn
+    assert "3.1/s" in drawn
+    assert "████" not in drawn.splitlines()[-1]
+    assert max(map(len, drawn.splitlines())) == 80
+
+
+def test_json_and_csv_tell_the_whole_load(tmp_path):
+    file = tmp_path / "load.csv"
+    with server(answering(OK)) as served:
+        options = ["--start-after", "0", "--profile", "constant:20", "--duration", "1.2"]
+        options += ["--drain", "20", "--json", "-", "--csv", str(file)]
+        with start(f"127.0.0.1:{served.port}", *options) as run:
+            output, said = run.communicate()
+    told = json.loads(output)
+    assert (told["schema"], told["sent"], told["served"]) == ("labwright/load/v1", 24, 24)
+    assert sum(row["served"] for row in told["seconds"]) == 24
+    assert set(told["latency_ms"]) == {"p50", "p90", "p99", "p99.9", "max"}
+    assert "latency from the intended start" in said
+    assert file.read_text().startswith("second,offered_per_s,sent,served")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--profile", "odd"), "odd is no profile"),
+        (("--profile", "file:/nowhere"), "/nowhere cannot be read"),
+        (("--duration", "0"), "--duration must be more than 0"),
+        (("--start-after", "0", "--csv", "/nowhere/x"), "/nowhere/x cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(arguments, says):
+    with start("127.0.0.1:1", *arguments) as run:
+        _, errors = run.communicate()
+    assert says in errors
+    assert "Traceback" not in errors
+    assert run.returncode == 2

@@ -90,3 +90,65 @@ def test_overloads_differ_from_seed_to_seed():
 def test_an_overload_that_the_client_cannot_offer_is_refused_in_a_sentence(capacity):
     with pytest.raises(ValueError, match="capacity of"):
         profile.overload(1, 5.0, capacity)
+
+
+def first(name, count):
+    return list(islice(profile.named_windows(name, 7), count))
+
+
+def test_a_constant_rate_has_no_end():
+    assert first("constant:20", 2) == [(50.0, 5.0), (50.0, 5.0)]
+
+
+def test_steps_take_so_long_each_and_end():
+    assert first("step:2,4:10", 9) == [(500.0, 10.0), (250.0, 10.0)]
+
+
+def test_a_ramp_leads_from_one_rate_to_another_in_the_time():
+    windows = first("ramp:10,30:8", 99)
+    assert sum(window for _, window in windows) == pytest.approx(8)
+    assert 1000 / windows[0][0] == pytest.approx(10, abs=1)
+    assert 1000 / windows[-1][0] == pytest.approx(30, abs=1)
+    assert profile.offered(windows) == pytest.approx(160, abs=2)
+
+
+def test_the_document_s_profiles_have_names():
+    assert first("list", 99) == list(profile.list_windows())
+    assert first("random", 3) == profile.windows(7, 15)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x",
+        "random:1",
+        "constant",
+        "constant:0",
+        "constant:inf",
+        "constant:1e9",
+        "constant:nan",
+        "step:1,2",
+        "step:1,,2:5",
+        "step:1:0",
+        "ramp:1:5",
+        "ramp:1,2,3:5",
+        "ramp:1,2:inf",
+    ],
+)
+def test_what_is_no_profile_is_refused_and_all_are_named(name):
+    with pytest.raises(ValueError, match=r"choose random, list, constant:RATE"):
+        profile.named_windows(name, 7)
+
+
+def test_a_file_has_a_rate_and_seconds_a_line():
+    text = "# a morning\n2 60\n\n20, 1.5  # a peak\n"
+    assert profile.file_windows(text) == [(500.0, 60.0), (50.0, 1.5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("", "1:"), ("2 5\nx 5", "2:"), ("2", "1:"), ("0 5", "1:"), ("5 inf", "1:"), ("1 2 3", "1:")],
+)
+def test_a_file_that_is_wrong_is_refused_with_its_line(text, line):
+    with pytest.raises(ValueError, match=f"^{line}"):
+        profile.file_windows(text)

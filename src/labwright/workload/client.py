@@ -225,6 +225,7 @@ def run(
             load.run(shape, each_second)
             load.drain(options.drain)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C does not spoil the end
+    record.finish()
     say(summary(load), out)
     if told := record.latency_ms():
         figures = ", ".join(f"{name} {value:.1f}" for name, value in told.items())

@@ -34,7 +34,9 @@ def live(console: Console, title: str, load: Load, record: Record) -> Iterator[N
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
     over = threading.Event()
-    with Live(console=console, auto_refresh=False, transient=False) as view:
+    # Drawn once before the first request: what drawing imports would make that one late.
+    first = picture(title, load, record, console.width)
+    with Live(first, console=console, auto_refresh=False) as view:
 
         def draw() -> None:
             while not over.wait(1 / FRAMES_PER_S):

@@ -64,6 +64,11 @@ class Record:
             self._csv.flush()
         return row
 
+    def finish(self) -> None:
+        """Take note of what came after the last second that was looked at."""
+        if self._before != (self._load.requests, self._load.served, self._load.errors):
+            self.look(self.seconds[-1].second + 1 if self.seconds else 1)
+
     def latency_ms(self) -> dict[str, float]:
         """Return percentiles over all answers."""
         return self._latencies.all_ms() if self._latencies else {}

@@ -191,7 +191,7 @@ def test_half_a_request_line_is_refused(head):
 
 
 @pytest.fixture
-def process():
+def process(request):
     """The server as the container runs it, and its port."""
     command = [
         sys.executable,
@@ -201,6 +201,7 @@ def process():
         "0",
         "--work-ms",
         "60000",
+        *getattr(request, "param", ()),
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         try:
@@ -222,6 +223,32 @@ def test_a_signal_ends_it_at_once_even_in_the_middle_of_work(process, number):
         sock.sendall(b"GET /doWork HTTP/1.1\r\n\r\n")
         assert "Processing request" in running.stderr.readline()
         running.send_signal(number)
+        assert running.wait(LIMIT_S) == 0
+
+
+@pytest.mark.parametrize("process", [("--concurrency", "2")], indirect=True)
+def test_as_many_connections_are_served_at_a_time_as_it_is_told_and_no_more(process):
+    running, port = process
+    with connect(port) as first, connect(port) as second, connect(port) as third:
+        for sock in (first, second, third):
+            sock.sendall(b"GET /doWork HTTP/1.1\r\n\r\n")
+        lines = [running.stderr.readline() for _ in range(2)]
+        assert all(line.endswith("Processing request\n") for line in lines)
+        third.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            third.recv(1)
+        running.terminate()
+        assert running.wait(LIMIT_S) == 0
+        assert running.stderr.read() == ""
+
+
+@pytest.mark.parametrize("process", [("--concurrency", "3")], indirect=True)
+def test_stop_ends_all_of_it_whoever_is_asked(process):
+    running, port = process
+    with connect(port) as busy:
+        busy.sendall(b"GET /doWork HTTP/1.1\r\n\r\n")
+        running.stderr.readline()
+        assert get(port, "/stop") == (200, "")
         assert running.wait(LIMIT_S) == 0
 
 

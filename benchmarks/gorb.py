@@ -6,8 +6,9 @@
 
 One client on one connection asks one thing after another, so the rate is the daemon's and
 the client's together on one processor. Service addresses are of 192.0.2.0/24, which is for
-documentation; what the benchmark registers it removes. The `x` columns compare with the
-first size of the same run; only they can be compared between machines.
+documentation; what the benchmark registers it removes. `cpu ms` is the daemon's processor
+time for one request, which other load on the computer disturbs least; `x` compares it with
+the first size of the same run.
 
 Of the standard library only what a minimal Python has: it also runs where the daemon runs.
 """
@@ -21,7 +22,7 @@ import sys
 import time
 
 SIZES = (1, 100, 5000)
-REPEATS = 200
+REPEATS = 300
 STARTS = 5
 PORT = 4672
 TRIAL_PORT = 14672
@@ -87,49 +88,76 @@ def backend(number: int) -> bytes:
     )
 
 
-def latencies(client: Client, size: int) -> dict[str, list[float]]:
-    """Return each operation's seconds, beside `size` backends that are there."""
+def latencies(
+    client: Client, size: int, process: int
+) -> dict[str, tuple[list[float], float | None]]:
+    """Return each operation's seconds, and the daemon's processor time for each.
+
+    Beside what is asked for there are `size` backends.
+    """
     here = f"/service/{ID}"
-    taken: dict[str, list[float]] = {}
+    taken = {}
     client.must("PUT", here, SERVICE)
     try:
         for number in range(size):
             client.must("PUT", f"{here}/{ID}-{number}", backend(number))
-        extra = f"{here}/{ID}-extra"
-        operations = (
-            ("PUT backend", "PUT", extra, backend(size)),
-            ("GET backend", "GET", extra, b""),
-            ("PATCH backend", "PATCH", extra, b'{"weight": 7}'),
-            ("DELETE backend", "DELETE", extra, b""),
-            ("GET service *", "GET", here, b""),
-            ("GET /service", "GET", "/service", b""),
-        )
-        for _ in range(REPEATS):
-            for name, *request in operations:
-                start = time.perf_counter()
-                client.must(*request)
-                taken.setdefault(name, []).append(time.perf_counter() - start)
-        start = time.perf_counter()
+        many = range(size, size + REPEATS)
+        operations = {
+            "PUT backend": [("PUT", f"{here}/{ID}-{n}", backend(n)) for n in many],
+            "GET backend": [("GET", f"{here}/{ID}-{n}", b"") for n in many],
+            "PATCH backend": [("PATCH", f"{here}/{ID}-{n}", b'{"weight": 7}') for n in many],
+            "DELETE backend": [("DELETE", f"{here}/{ID}-{n}", b"") for n in many],
+            "GET service *": [("GET", here, b"")] * REPEATS,
+            "GET /service": [("GET", "/service", b"")] * REPEATS,
+        }
+        for name, requests in operations.items():
+            taken[name] = measured(client, requests, process)
     finally:
-        client.must("DELETE", here)
-    taken["DELETE service *"] = [time.perf_counter() - start]
+        removal = measured(client, [("DELETE", here, b"")], process)
+    taken["DELETE service *"] = removal
     return taken
 
 
-def print_latencies(port: int) -> None:
+def measured(
+    client: Client, requests: list[tuple[str, str, bytes]], process: int
+) -> tuple[list[float], float | None]:
+    seconds = []
+    before = processor_s(process)
+    for request in requests:
+        start = time.perf_counter()
+        client.must(*request)
+        seconds.append(time.perf_counter() - start)
+    after = processor_s(process)
+    used = None if before is None or after is None else (after - before) / len(requests)
+    return sorted(seconds), used
+
+
+def processor_s(process: int) -> float | None:
+    """Return the processor time that a process has used, in hundredths of a second."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii") as file:  # noqa: PTH123  minimal
+            words = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def print_latencies(port: int, process: int) -> None:
     client = Client(port)
     first: dict[str, float] = {}
-    print(f"{'':18}{'backends':>8} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8} {'p50 x':>6}")
+    print(f"{'':18}{'backends':>8} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8} ", end="")
+    print(f"{'cpu ms':>8} {'x':>6}")
     for size in SIZES:
-        for name, seconds in latencies(client, size).items():
-            seconds.sort()
+        for name, (seconds, used) in latencies(client, size, process).items():
             middle = seconds[len(seconds) // 2]
             tail = seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)]
-            first.setdefault(name, middle)
+            cost = middle if used is None else used
             rate = len(seconds) / sum(seconds)
             print(
                 f"{name:18}{size:8} {rate:11.0f} {middle * 1e3:8.2f} {tail * 1e3:8.2f} "
-                f"{middle / first[name]:6.2f}"
+                f"{'?' if used is None else f'{used * 1e3:.2f}':>8} "
+                f"{cost / (first.setdefault(name, cost) or cost or 1):6.2f}",
+                flush=True,
             )
     print("* lists or removes all the backends of the service\n")
 
@@ -197,7 +225,8 @@ def print_memory(process: int) -> None:
 def main() -> None:
     what = sys.argv[1] if len(sys.argv) > 1 else "memory"
     if what == "running":
-        print_latencies(PORT)
+        print_latencies(PORT, 1)  # the container's first process
+        print_memory(1)
         return
     if what not in ("memory", "kernel"):
         sys.exit(__doc__)
@@ -208,7 +237,7 @@ def main() -> None:
     try:
         wait_for_answer(daemon)
         print_memory(daemon.pid)
-        print_latencies(TRIAL_PORT)
+        print_latencies(TRIAL_PORT, daemon.pid)
         print_memory(daemon.pid)
     finally:
         stop(daemon)

@@ -60,7 +60,7 @@ def conform(arguments: argparse.Namespace) -> int:
         raise UsageError(f"no case has {arguments.only!r} in its name")
     gorb = Gorb(arguments.url, arguments.own_port)
     console = Console(stderr=arguments.json == "-", highlight=False)
-    findings = []
+    findings: list[Finding] = []
     for finding in run(gorb, cases, beside_others=arguments.beside_others):
         if not findings or findings[-1].case.group != finding.case.group:
             console.print(f"\n[bold]{finding.case.group}[/]")

@@ -220,13 +220,84 @@ def test_a_stop_removes_its_services_and_leaves_others_and_a_start_with_f_remove
     assert gorb.table() == {}
 
 
+HAMMER = """
+import http.client, threading
+def ask(method, path, body=b""):
+    connection = http.client.HTTPConnection("127.0.0.1", 4672, timeout=120)
+    connection.request(method, path, body)
+    return connection.getresponse().status
+statuses = []
+def create(number):
+    body = b'{"host": "172.17.2.%d", "port": 4444, "pulse": {"type": "none"}}' % (number % 250 + 1)
+    statuses.append(ask("PUT", "/service/0/same", body))
+threads = [threading.Thread(target=create, args=(number,)) for number in range(200)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(statuses.count(200), statuses.count(409))
+"""
+
+
+def test_of_hundreds_of_requests_at_once_for_one_id_exactly_one_wins(gorb):
+    gorb.ask(("PUT", "/service/0", {"port": 4444, "method": "rr"}))
+    done = gorb.machine.run("docker exec -i gorb python3 -", stdin=HAMMER.encode(), timeout=120)
+    assert done.stdout.split() == ["1", "199"], done.stderr
+    (service,) = gorb.table().values()
+    assert len(service.destinations) == 1
+
+
+def start(machine, flags):
+    assert machine.run(RUN.format(more="--detach --name gorb", flags=flags), timeout=60).ok
+    return json.loads(machine.run(READY, timeout=90).stdout)
+
+
+def remove(machine, how):
+    assert machine.run(f"docker {how} gorb && docker rm gorb", timeout=60).ok
+
+
+def test_what_a_killed_daemon_leaves_is_known_to_the_next_only_if_it_is_told(gorb):
+    machine = gorb.machine
+    gorb.ask(
+        ("PUT", "/service/0", {"port": 4444, "method": "sh", "flags": "sh-port"}),
+        ("PUT", "/service/0/0", backend("172.17.0.2", method="dr", weight=7)),
+        ("PUT", "/service/6", {"host": "2001:db8::1", "port": 80, "method": "rr"}),
+        ("PUT", "/service/6/6", backend("2001:db8::2", method="tunnel")),
+    )
+    assert machine.run("sudo ipvsadm -A -f 1 -s rr").ok
+    before = machine.run("sudo ipvsadm -Sn").stdout
+    remove(machine, "kill --signal KILL")
+    assert machine.run("sudo ipvsadm -Sn").stdout == before
+    assert start(machine, "-i enp0s3") == []
+    assert gorb.statuses(("PUT", "/service/0", {"port": 4444, "method": "rr"})) == [500]
+    remove(machine, "kill --signal KILL")
+    adopted = [f"tcp-{DEVICE}-4444", "tcp-2001:db8::1-80"]
+    assert sorted(start(machine, "-i enp0s3 -adopt -vipi lo")) == sorted(adopted)
+    assert machine.run("sudo ipvsadm -Sn").stdout == before
+    assert gorb.statuses(("PATCH", f"/service/x/{adopted[0]}-172.17.0.2-4444", {"weight": 9})) == [
+        200
+    ]
+    (destination,) = gorb.table()["tcp", DEVICE, 4444].destinations
+    assert destination == Destination("172.17.0.2", 4444, "Route", 9)
+    # -vipi: an address is there as long as its service.
+    vip = "192.0.2.77"
+    assert gorb.statuses(("PUT", "/service/vip", {"host": vip, "port": 80})) == [200]
+    assert f"{vip}/32" in machine.run("ip address show dev lo").stdout
+    remove(machine, "stop")
+    left = machine.run("ip address show dev lo; sudo ipvsadm -Sn").stdout
+    assert vip not in left
+    assert "-A -f 1" in left
+    assert "4444" not in left
+    assert start(machine, "-f -i enp0s3") == []
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
         ("-f -i enp0s3", "port 4672 is taken"),
         ("-i enp9s9 -l :4673", "there is no network device enp9s9"),
         ("-i enp0s3 -l 4673", "-l 4673 is not [HOST]:PORT"),
-        ("-i enp0s3 -store consul://127.0.0.1/x", "-store (a store of services) is not supported"),
+        ("-i enp0s3 -l :4673 -vipi nope", "there is no network device nope"),
+        ("-i enp0s3 -l :4673 -store consul://127.0.0.1/x", "-store consul:// needs a package"),
+        ("-i enp0s3 -l :4673 -f -adopt", "-adopt takes over what -f removes"),
     ],
 )
 def test_what_cannot_start_says_why_in_one_sentence_and_touches_nothing(gorb, flags, sentence):

@@ -62,7 +62,7 @@ def a_service_is_shown_with_its_defaults_indented_by_tabs(gorb: Gorb) -> None:
 
 @services.case
 def options_are_shown_as_they_were_given(gorb: Gorb) -> None:
-    given = {
+    given: dict[str, Any] = {
         "host": "192.0.2.9",
         "port": 65535,
         "protocol": "udp",

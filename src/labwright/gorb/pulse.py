@@ -42,11 +42,11 @@ class Pulses:
 
     def watch(self, backend: Backend, report: Callable[[Health], None]) -> Callable[[], object]:
         """Begin to watch a backend, and return what ends it."""
-        log.info("starting pulse for [%s/%s]", backend.service.id, backend.id)
+        log.debug("starting pulse for [%s/%s]", backend.service.id, backend.id)
         task = asyncio.get_running_loop().create_task(self._watch(backend.options, report))
 
         def stop() -> None:
-            log.info("stopping pulse for [%s/%s]", backend.service.id, backend.id)
+            log.debug("stopping pulse for [%s/%s]", backend.service.id, backend.id)
             task.cancel()
 
         return stop

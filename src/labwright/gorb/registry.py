@@ -205,8 +205,10 @@ class Registry:
         self._remove(self._ipvs.delete_service, service.options.virtual)
         self._vips.release(service.options.address)
         del self._services[service_id]
+        # One line: thousands would keep everybody else waiting where the log is slow.
+        if service.backends:
+            log.info("cleaning up now orphaned backends: %d", len(service.backends))
         for backend in list(service.backends.values()):
-            log.info("cleaning up now orphaned backend [%s/%s]", service_id, backend.id)
             self._forget(backend)
 
     def strangers(self) -> dict[VirtualService, Listed]:

@@ -10,13 +10,12 @@ import contextlib
 import itertools
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labwright.workload.probe import Answer, Exchange, Flight, Peer, ProbeFailed, message
 from labwright.workload.profile import intended
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterable, Iterator
 
 LOOK_S = 0.1
@@ -59,7 +58,7 @@ class Load:
         """By how much the latest request missed its intended time."""
         self._peer = peer
         self._message = message(peer, "GET", {}, "")
-        self._idle: list[socket.socket] | None = None
+        self._idle: list[Any] | None = None
         if keep_alive:
             self._message = self._message.replace(b"Connection: close\r\n", b"")
             self._idle = []
@@ -79,7 +78,7 @@ class Load:
         return sum(ended > since for ended in tuple(self._answered))
 
     def run(
-        self, profile: Iterable[tuple[float, float]], each_second: Callable[[int], None]
+        self, profile: Iterable[tuple[float, float]], each_second: Callable[[int], object]
     ) -> None:
         """Send what the profile says until it ends.
 
@@ -159,7 +158,7 @@ class Load:
 class KeptExchange(Exchange):
     """An exchange on a connection that is kept for others, where the server lets it."""
 
-    def __init__(self, peer: Peer, sent: bytes, idle: list[socket.socket]) -> None:
+    def __init__(self, peer: Peer, sent: bytes, idle: list[Any]) -> None:
         super().__init__(peer, sent)
         self._whole = sent
         self._idle = idle
@@ -204,7 +203,7 @@ class Pace:
         self,
         start: float,
         profile: Iterable[tuple[float, float]],
-        each_second: Callable[[int], None],
+        each_second: Callable[[int], object],
     ) -> None:
         self.rate = 0.0
         self.over = False

@@ -132,7 +132,11 @@ def _grade(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
     checklist = Checklist(console, target)
     steps = lab.selected(getattr(arguments, "part", None), getattr(arguments, "step", []))
     checklist.begin(lab, len(steps))
-    score = grade(lab.folder, _pytest_options(target, arguments), checklist)
+    options = _pytest_options(target, arguments)
+    with closing(open_machine(target)) as machine:
+        # It connects while pytest collects the steps.
+        machine.prepare()
+        score = grade(lab.folder, options, checklist, machine)
     checklist.end(score)
     _hand_out(score, arguments, console)
     return exit_status(score)

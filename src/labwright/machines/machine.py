@@ -129,6 +129,9 @@ class Machine(ABC):
     def docker_socket(self) -> str:
         """Return the path, on this computer, of a socket to the machine's Docker Engine."""
 
+    def prepare(self) -> None:  # noqa: B027  most have nothing to wait for
+        """Begin with what the first command would have to wait for, without waiting."""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of the machine; the machine itself is left as it is."""

@@ -99,8 +99,25 @@ class SshMachine(Machine):
         # Short, and not under a long TMPDIR: a socket's path holds 108 characters at most.
         self._folder = Path(tempfile.mkdtemp(prefix="lw-", dir="/tmp"))
         self._control = self._folder / "c"
+        self._errors = self._folder / "stderr"
         self._master: subprocess.Popen[bytes] | None = None
+        self._ready = False
         self._lost = ""
+
+    def prepare(self) -> None:
+        """Begin to connect."""
+        if self._master or self._lost:
+            return
+        # The master's own session is a `cat` at the end of a pipe of ours: however this
+        # process ends, the pipe closes, the cat ends, and the connection with it.
+        with self._errors.open("wb") as stderr:
+            self._master = subprocess.Popen(
+                [*self._argv("-oControlMaster=yes"), f"echo {READY}; exec cat >/dev/null"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
 
     def execute(
         self, command: str, *, timeout: float, stdin: bytes = b"", limit: int = OUTPUT_LIMIT
@@ -154,29 +171,22 @@ class SshMachine(Machine):
         return subprocess.run([*argv, command] if command else argv, check=False).returncode
 
     def _connect(self) -> None:
+        """Wait for the connection, which is begun if it was not."""
         if self._lost:
             raise HostUnreachable(self._lost)
-        if self._master:
+        self.prepare()
+        assert self._master  # noqa: S101  it has just been prepared
+        if self._ready:
             # Without its master, ssh would quietly make a connection anew: to a machine that
             # was started again, perhaps, on which nothing runs of what ran before.
             if self._master.poll() is not None:
                 self._give_up("the connection was lost")
             return
-        # The master's own session is a `cat` at the end of a pipe of ours: however this
-        # process ends, the pipe closes, the cat ends, and the connection with it.
-        errors = self._folder / "stderr"
-        with errors.open("wb") as stderr:
-            self._master = subprocess.Popen(
-                [*self._argv("-oControlMaster=yes"), f"echo {READY}; exec cat >/dev/null"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-            )
         problem = _await_ready(self._master, CONNECT_TIMEOUT_S + 10)
         if problem:
-            lines = errors.read_text(errors="backslashreplace").strip().splitlines()
+            lines = self._errors.read_text(errors="backslashreplace").strip().splitlines()
             self._give_up(lines[-1].strip()[:300] if lines else problem)
+        self._ready = True
 
     def _still_there(self) -> None:
         """Tell a slow command from a machine that is gone."""

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 HANDLED = "Response sent"
 """What a server prints for each request that it has answered."""
-EARLIEST, LATEST = 0.8, 4.0
+EARLIEST, LATEST = 0.8, 5.0
 """How long a server may take, as multiples of what the document says: it cannot be early,
 and is late where the machine is busy."""
+VISITS = 3
+"""How often a server that is late is asked: the best answer counts."""
 
 
 def container_evidence(seen: Container) -> Evidence:
@@ -63,19 +65,21 @@ def server_running(
     yield container_evidence(seen)
     _runs(seen, docker_engine)
     heartbeat, work = server_urls(seen.address, service_port, work_path)
+    unit_s = 1 / server_rate
     survey.plan(urls=[heartbeat, work])
     beat, done = survey.reply(heartbeat), survey.reply(work)
+    since, asked = survey.started_at, 1
+    # Slow once may be the machine's doing, or ours.
+    while _slow(beat, done, work_answer, unit_s) and asked < VISITS:
+        survey.forget(heartbeat, work)
+        survey.plan(urls=[heartbeat, work])
+        beat, done = survey.reply(heartbeat), survey.reply(work)
+        asked += 1
     yield Evidence(f"{container} answers", f"curl {heartbeat}", beat.summary())
     took = "" if done.took_s is None else f" after {done.took_s:.2f} s"
     yield Evidence(f"{container} works", f"curl {work}", done.summary() + took)
-    unit_s = 1 / server_rate
-    late = done.took_s is None or done.took_s > unit_s * LATEST
-    if (late or beat.error == "timeout") and not _alone(docker_engine, container, survey):
-        raise Disturbed(
-            f"{container} answers other requests at the same time, so how it works cannot be told: "
-            "stop what sends them (the client, say), wait until the servers are idle, "
-            "and check again"
-        )
+    if _slow(beat, done, work_answer, unit_s):
+        _alone(docker_engine.console(container, since=since), asked, container)
     see = f"See what it prints: `docker logs --tail 20 {container}`."
     if beat.status != 200 or beat.body != "tick\n":
         raise CheckFailed(
@@ -107,9 +111,21 @@ def _runs(seen: Container, docker_engine: Engine) -> None:
         )
 
 
-def _alone(docker_engine: Engine, container: str, survey: Survey) -> bool:
-    """Whether a server has printed of no more requests than our one."""
-    return docker_engine.console(container, since=survey.started_at).count(HANDLED) <= 1
+def _slow(beat: Reply, done: Reply, answer: str, unit_s: float) -> bool:
+    """Whether a server that is otherwise right takes too long."""
+    if "timeout" in (beat.error, done.error):
+        return True
+    return done.body == answer and (done.took_s or 0.0) > unit_s * LATEST
+
+
+def _alone(console: str, asked: int, container: str) -> None:
+    """See that a slow server has printed of no more requests than ours."""
+    if console.count(HANDLED) > asked:
+        raise Disturbed(
+            f"{container} answers other requests at the same time, so how it works cannot be told: "
+            "stop what sends them (the client, say), wait until the servers are idle, "
+            "and check again"
+        )
 
 
 def _works(container: str, work: str, done: Reply, answer: str, unit_s: float) -> None:

@@ -47,6 +47,11 @@ class Survey:
                 if (kind, name) not in self._seen:
                     self._planned[kind, name] = None
 
+    def forget(self, *urls: str) -> None:
+        """Ask again when it is next asked for: it may have been a bad moment."""
+        for url in urls:
+            self._seen.pop(("url", url), None)
+
     def reply(self, url: str) -> Reply:
         """Return what a GET on the machine itself came to."""
         return self._look("url", url, reply_of)

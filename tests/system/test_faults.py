@@ -42,7 +42,7 @@ def outcomes(guest) -> tuple[dict[str, str], dict]:
 @pytest.mark.parametrize(
     "fault",
     [
-        "sudo fallocate -l 20G /filler || sudo dd if=/dev/zero of=/filler bs=1M || true",
+        "sudo fallocate --length $(df --output=avail --block-size=1 / | tail -1) /filler",
         "sudo date --set 2001-01-01 >/dev/null",
         "sudo date --set 2037-01-01 >/dev/null",
         'sudo sh -c \'printf "%s\\n" "echo noise; sleep 3" >/etc/profile.d/slow.sh\'',

@@ -13,6 +13,7 @@ from labwright import (
     commands,
     conform_commands,
     gate_commands,
+    grade_commands,
     mistakes_commands,
     vm_commands,
 )
@@ -33,6 +34,7 @@ examples:
   labwright check --target vm:a --repeat 20
   labwright regrade ann/score.json --set false_pass_limit=0.0001
   labwright check --target ssh://ann@10.1.2.3 --out ann
+  labwright grade class.csv --out lab1
   labwright perform --target vm:a --upto service-created
   labwright vm up a --state deployed
 
@@ -112,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 
     gate_commands.add_parser(commands_)
     mistakes_commands.add_parser(commands_)
+    grade_commands.add_parser(commands_)
     vm_commands.add_parser(commands_)
     client_commands.add_parser(commands_)
     conform_commands.add_parser(commands_)

@@ -38,7 +38,12 @@ MAY_IMPORT = {
     "labwright.workload": {"workload"},
     "labwright.judge": {"errors", "lab", "outcome", "score"},
 }
-PYTEST_ALLOWED = ("labwright.plugin", "labwright.fixtures", "labwright.labs")
+PYTEST_ALLOWED = (
+    "labwright.plugin",
+    "labwright.batch.turns",
+    "labwright.fixtures",
+    "labwright.labs",
+)
 
 
 def modules() -> dict[str, Path]:

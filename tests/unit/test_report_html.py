@@ -15,7 +15,7 @@ from labwright.score import Score
 
 from . import samples
 
-VOID = {"meta", "rect", "line", "path", "polyline", "link", "br"}
+VOID = {"meta", "input", "rect", "line", "path", "polyline", "link", "br"}
 
 
 class Page(HTMLParser):

@@ -1,1 +1,1 @@
-"""Grading many machines."""
+"""A class of machines: from a roster to a gradebook."""

@@ -1,0 +1,165 @@
+"""Examines one machine in a process of its own: ``python -m labwright.batch.examiner``.
+
+A line of JSON on standard input is the task; lines of JSON on standard output tell each
+step as it is done, and at last the whole. The process ends when its standard input does:
+whoever started it ends it so, and cannot leave it behind by dying.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labwright import judge
+from labwright.batch import reach
+from labwright.batch.task import Examined, Identity, Task
+from labwright.definition import load_lab
+from labwright.errors import LabwrightError
+from labwright.lab import find_lab
+from labwright.outcome import Outcome
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from labwright.machines.machine import Machine
+    from labwright.score import Score, StepResult
+
+REASON_LIMIT = 300
+
+
+class Telling:
+    """Tells each step to whoever started us: it counts, whatever becomes of the rest."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def step(self, result: StepResult) -> None:
+        """A step has been examined."""
+        self.tell("step", json.dumps(asdict(result)))
+
+    def tell(self, what: str, body: str) -> None:
+        """Write one line."""
+        self._stream.write(json.dumps([what, body]) + "\n")
+        self._stream.flush()
+
+
+def examine(task: Task, listener: Telling) -> Examined:
+    """Reach a machine, run the lab's steps on it, and render the reports."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="lw-", dir="/tmp") as name:
+        folder = Path(name)
+        identity, met = Identity(), ()
+        try:
+            machine = reach.connection(task, folder)
+            try:
+                identity = reach.probe(task, machine, folder)
+                met = reach.pins(folder)
+                listener.tell("reached", "")
+                score = None if task.reach_only else _run(task, machine, listener)
+            finally:
+                machine.close()
+            problem, reached = _problem(score), True
+        except LabwrightError as failure:
+            problem, reached = _explained(str(failure)), False
+            score = None if task.reach_only else all_broken(task, problem)
+    files = {} if score is None else reports(score)
+    took = round(time.monotonic() - start, 2)
+    return Examined(task.id, score, problem, reached, identity, met, files, took)
+
+
+def _run(task: Task, machine: Machine, listener: Telling) -> Score:
+    from labwright.plugin import grade
+
+    folder = find_lab(task.lab)
+    score = grade(folder, [f"--target={task.target}", *task.options], listener, machine)
+    # Their order is the lab's also where pytest could not keep it.
+    return replace(score, target=task.target)
+
+
+def _problem(score: Score | None) -> str:
+    """Say why a score is no grade, or nothing."""
+    broken = [s for s in score.steps if s.outcome is Outcome.BROKEN] if score else []
+    if not broken:
+        return ""
+    more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+    return f"{broken[0].id}{more}: {broken[0].reason}"[:REASON_LIMIT]
+
+
+def _explained(reason: str) -> str:
+    if "Host key verification failed" in reason or "host key" in reason.lower():
+        reason += (
+            ": it is not the key that was met before. If the machine was made anew, remove its "
+            "line from known_hosts in the output folder"
+        )
+    return reason
+
+
+def all_broken(task: Task, reason: str, done: tuple[StepResult, ...] = ()) -> Score:
+    """Return the score of a run that ended early: what was not examined is broken.
+
+    :param done: the steps that were.
+    """
+    lab = load_lab(find_lab(task.lab))
+    part = [int(o.partition("=")[2]) for o in task.options if o.startswith("--part=")]
+    ids = [o.partition("=")[2] for o in task.options if o.startswith("--step=")]
+    seed = [int(o.partition("=")[2]) for o in task.options if o.startswith("--seed=")]
+    known = {step.id: step for step in done}
+    pending = [
+        replace(judge.pending(step, lab.document.name), reason=reason)
+        for step in lab.selected(part[0] if part else None, ids)
+    ]
+    return judged(lab.name, lab.title, task, seed, [known.get(s.id, s) for s in pending])
+
+
+def judged(name: str, title: str, task: Task, seed: list[int], steps: list[StepResult]) -> Score:
+    """Return the score of these steps, as of now."""
+    from labwright.recorder import Recorder
+
+    recorder = Recorder(task.target, seed[0] if seed else 0)
+    recorder.steps = steps
+    return replace(recorder.score(), lab=name, title=title)
+
+
+def reports(score: Score) -> dict[str, str]:
+    """Return a student's files."""
+    from labwright.reports import html, junit
+
+    return {
+        "score.json": score.to_json(),
+        "report.html": html.render(score),
+        "junit.xml": junit.render(score),
+    }
+
+
+def main() -> int:
+    """Do one task."""
+    task = Task.from_json(sys.stdin.readline())
+    # Whatever else is printed in this process must not get among what we tell.
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    listener = Telling(stream)
+    try:
+        listener.tell("examined", examine(task, listener).to_json())
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _end_with_input() -> None:
+    """Interrupt us when nobody is left who wants to know."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

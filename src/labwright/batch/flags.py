@@ -1,0 +1,69 @@
+"""Finds machines that look like one: flagged for a person to look at, never judged.
+
+A host key, a machine's id, the Docker Engine's id and those of containers are drawn at
+random, so that two machines never have the same by chance: either one machine was named
+for two students, or one is a copy of the other. Where images are handed out with keys in
+them, all of a class may share one, and such a flag says nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from labwright.batch.student import Student
+    from labwright.batch.task import Identity
+
+KINDS = {
+    "target": "the same target in the roster",
+    "boot": "the same boot of a machine",
+    "container": "a container of the same id",
+    "engine": "the same Docker Engine",
+    "host key": "the same SSH host key",
+    "machine": "the same machine-id",
+}
+"""What may be the same, and what that is called; the most telling first."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Students who have something in common that no two machines have by chance."""
+
+    kinds: tuple[str, ...]
+    """Keys of :data:`KINDS`."""
+    students: tuple[str, ...]
+
+    @property
+    def what(self) -> str:
+        """What they have in common, in words."""
+        return ", ".join(KINDS[kind] for kind in self.kinds)
+
+
+def find(students: Sequence[Student], identities: Mapping[str, Identity]) -> list[Flag]:
+    """Return who looks like whom, in the order of the roster."""
+    order = {student.id: place for place, student in enumerate(students)}
+    holders: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for student in students:
+        holders["target", student.address].add(student.id)
+        for kind, value in _values(identities.get(student.id)):
+            holders[kind, value].add(student.id)
+    shared: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for (kind, _), ids in holders.items():
+        if len(ids) > 1:
+            shared[tuple(sorted(ids, key=order.__getitem__))].add(kind)
+    flags = [Flag(tuple(k for k in KINDS if k in found), ids) for ids, found in shared.items()]
+    return sorted(flags, key=lambda flag: [order[id] for id in flag.students])
+
+
+def _values(identity: Identity | None) -> Iterator[tuple[str, str]]:
+    if identity is None:
+        return
+    yield from (("host key", key) for key in identity.host_keys)
+    yield from (("container", id) for id in identity.containers)
+    for kind in ("machine", "boot", "engine"):
+        if getattr(identity, kind):
+            yield kind, getattr(identity, kind)

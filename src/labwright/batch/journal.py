@@ -1,0 +1,107 @@
+"""What has been done, line by line: only ever added to, so that nothing done is forgotten.
+
+Each line is JSON. A line that was cut off by a crash is the last one, and counts for
+nothing: what it would have told is done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from labwright.batch.task import Identity
+from labwright.errors import SetupError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = "labwright/journal/v1"
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What all of a grading has in common; it cannot be resumed with anything else."""
+
+    lab: str
+    definition: str
+    """A hash of what the lab asks for."""
+    options: tuple[str, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One examination of one student that came to its end."""
+
+    id: str
+    attempt: int
+    graded: bool
+    reached: bool
+    problem: str
+    key: str
+    """What was examined: :attr:`labwright.batch.student.Student.key`."""
+    digest: str
+    """Of the score that was written; empty when an earlier one is better and was kept."""
+    identity: Identity
+    seconds: float
+    at: str = ""
+
+
+class Journal:
+    """The journal of one output folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def exists(self) -> bool:
+        """Whether anything was begun here."""
+        return self._path.exists() and self._path.stat().st_size > 0
+
+    def begin(self, beginning: Beginning) -> None:
+        """Note what is begun."""
+        self._append({"journal": FORMAT, **asdict(beginning)})
+
+    def note(self, entry: Entry) -> None:
+        """Note that a student was examined; it is on the disk when this returns."""
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._append({**asdict(entry), "at": at})
+
+    def read(self) -> tuple[Beginning | None, list[Entry]]:
+        """Return what was begun, and the examinations in their order."""
+        beginning, entries = None, []
+        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
+        for line in text.splitlines():
+            try:
+                body = json.loads(line)
+                if body.pop("journal", None) == FORMAT:
+                    beginning = Beginning(**{**body, "options": tuple(body["options"])})
+                else:
+                    entries.append(_entry(body))
+            except (ValueError, TypeError, KeyError, AttributeError):
+                continue
+        return beginning, entries
+
+    def _append(self, body: dict[str, Any]) -> None:
+        try:
+            # What a crash cut off is ended first, so that it spoils no more than itself.
+            torn = self.exists() and not self._path.read_bytes().endswith(b"\n")
+            line = ("\n" if torn else "") + json.dumps(body) + "\n"
+            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                os.write(handle, line.encode())
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as problem:
+            raise SetupError(
+                f"cannot write {self._path}: {problem.strerror}; free some space there, "
+                "and go on with --resume"
+            ) from problem
+
+
+def _entry(body: dict[str, Any]) -> Entry:
+    identity = {k: tuple(v) if isinstance(v, list) else v for k, v in body["identity"].items()}
+    return Entry(**{**body, "identity": Identity(**identity)})

@@ -1,0 +1,85 @@
+"""Writes what comes out of a class, whatever became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from labwright.batch import flags, gradebook
+from labwright.batch.gradebook import Row
+from labwright.batch.rule import Grade
+from labwright.reports import class_page
+from labwright.reports.class_page import ClassRow
+from labwright.reports.text import plural
+from labwright.reports.write import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from labwright.batch.folder import Folder
+    from labwright.batch.grading import Grading
+    from labwright.batch.rule import Rule
+    from labwright.lab import Lab
+
+
+@dataclass(frozen=True)
+class Book:
+    """What was written."""
+
+    files: list[Path]
+    summary: str
+
+
+def rows_of(grading: Grading, rule: Rule) -> list[Row]:
+    """Return each student of the roster with what became of them."""
+    identities = {id: record.identity for id, record in grading.records.items()}
+    found: dict[str, list[str]] = {}
+    for flag in flags.find(grading.students, identities):
+        for id in flag.students:
+            others = ", ".join(other for other in flag.students if other != id)
+            found.setdefault(id, []).append(f"{flag.what} as {others}")
+    rows = []
+    for student in grading.students:
+        record = grading.records[student.id]
+        graded = record.graded and record.score
+        grade = rule(student, record.score) if graded and record.score else Grade(None)
+        score = record.score
+        if score:  # evidence stays in the student's own files
+            score = replace(score, steps=tuple(replace(s, evidence=()) for s in score.steps))
+        rows.append(Row(student, score, grade, record.problem, tuple(found.get(student.id, ()))))
+    return rows
+
+
+def _shown(row: Row) -> ClassRow:
+    student, points = row.student, row.grade.points
+    report = f"students/{student.id}/report.html" if row.score else ""
+    return ClassRow(student.id, student.name, row.score, points, row.remark, row.flags, report)
+
+
+def write(grading: Grading, lab: Lab, folder: Folder, rule: Rule, platforms: Sequence[str]) -> Book:
+    """Write the class's files, and say in a sentence how it went."""
+    rows = rows_of(grading, rule)
+    steps = [step.id for step in lab.steps]
+    page = class_page.render(lab.title, [_shown(row) for row in rows])
+    files = [
+        write_text(folder.path / "gradebook.csv", gradebook.general(rows, steps)),
+        write_text(folder.path / "index.html", page),
+    ]
+    if "moodle" in platforms:
+        files.append(write_text(folder.path / "moodle.csv", gradebook.moodle(rows, lab.title)))
+    if "canvas" in platforms:
+        top = max((row.score.max_points for row in rows if row.score), default=100.0)
+        body = gradebook.canvas(rows, lab.title, top)
+        files.append(write_text(folder.path / "canvas.csv", body))
+    if "gradescope" in platforms:
+        for row in rows:
+            place = folder.student(row.student.id) / "results.json"
+            write_text(place, gradebook.gradescope(row))
+        files.append(folder.path / "students")
+    graded = sum(row.grade.points is not None for row in rows)
+    flagged = sum(bool(row.flags) for row in rows)
+    summary = f"{graded} of {plural(len(rows), 'student')} graded"
+    if flagged:
+        summary += f"; {flagged} on machines that look alike, see index.html"
+    return Book(files, summary)

@@ -1,0 +1,123 @@
+"""The way to a student's machine: with keys pinned, nothing forwarded, nothing asked."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from labwright.batch.task import Identity
+from labwright.errors import LabwrightError, MachineError
+from labwright.machines.ssh import Destination, SshMachine
+from labwright.machines.target import open_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from labwright.batch.task import Task
+    from labwright.machines.machine import Machine
+
+REACH_S = 40.0
+"""Seconds for the one probe that decides whether a machine can be reached."""
+MOST_CONTAINERS = 64
+HASH = re.compile(r"[0-9a-f]{64}")
+BOOT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# The user's own configuration follows: in ssh the first value that is found counts.
+CONFIG = """\
+Host {host}
+  HostKeyAlias {id}
+  StrictHostKeyChecking {strict}
+{jump}
+Host *
+  BatchMode yes
+  ForwardAgent no
+  ForwardX11 no
+  StrictHostKeyChecking accept-new
+  UserKnownHostsFile "{known_hosts}"
+  GlobalKnownHostsFile /dev/null
+  UpdateHostKeys no
+  HashKnownHosts no
+  PermitLocalCommand no
+  Include ~/.ssh/config
+  Include /etc/ssh/ssh_config
+"""
+
+
+def connection(task: Task, folder: Path) -> Machine:
+    """Return the machine of a task; nothing is connected yet.
+
+    A key that is known must be the one that is met. One that is not is accepted once, and
+    told in :func:`pins`.
+
+    :param folder: of our own; what ssh needs is written there.
+    :raises UsageError: the target is none, or no such guest runs.
+    """
+    if not task.target.startswith("ssh://"):
+        return open_machine(task.target)
+    known_hosts = folder / "known_hosts"
+    known_hosts.write_text("".join(f"{line}\n" for line in task.pins))
+    parsed = Destination.parse(task.target)
+    known = any(line.split(" ", 1)[0] == task.id for line in task.pins)
+    config = folder / "ssh_config"
+    config.write_text(
+        CONFIG.format(
+            host=parsed.host,
+            id=task.id,
+            strict="yes" if known else "accept-new",
+            jump=f"  ProxyJump {task.jump}\n" if task.jump else "",
+            known_hosts=known_hosts,
+        )
+    )
+    return SshMachine(
+        task.target, Destination(parsed.host, parsed.port, parsed.user, config=config)
+    )
+
+
+def pins(folder: Path) -> tuple[str, ...]:
+    """Return the keys that were met and are now known, as lines of known_hosts."""
+    known_hosts = folder / "known_hosts"
+    lines = known_hosts.read_text().splitlines() if known_hosts.exists() else []
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def probe(task: Task, machine: Machine, folder: Path) -> Identity:
+    """Reach a machine, and return what tells it from others.
+
+    :raises HostUnreachable: there is no way to it.
+    :raises CommandTimedOut: it does not answer.
+    """
+    clock: Any = {}
+    try:
+        clock = machine.probe({"task": "clock"}, timeout=REACH_S)
+    except MachineError as problem:
+        # A machine without python3 is reached all the same: its steps say what it lacks.
+        if not machine.run("true", timeout=REACH_S).ok:
+            raise MachineError(f"{machine.target} runs no commands: {problem}") from problem
+    keys = [" ".join(p.split()[1:3]) for p in pins(folder) if p.split()[0] == task.id]
+    engine, containers = _docker(machine)
+    return Identity(
+        host_keys=tuple(keys),
+        machine=_matching(HASH, clock, "machine"),
+        boot=_matching(BOOT, clock, "boot_id"),
+        engine=engine,
+        containers=containers,
+    )
+
+
+def _matching(pattern: re.Pattern[str], answer: Any, key: str) -> str:
+    value = answer.get(key) if isinstance(answer, dict) else None
+    return value if isinstance(value, str) and pattern.fullmatch(value) else ""
+
+
+def _docker(machine: Machine) -> tuple[str, tuple[str, ...]]:
+    """Return the ids of the Engine and its containers; its failures are a step's business."""
+    # The machine is hostile, and what it sends may end docker's client in any way.
+    with contextlib.suppress(LabwrightError, Exception):
+        engine = machine.docker.api.info().get("ID")
+        found: list[Mapping[str, Any]] = machine.docker.api.containers(all=True)
+        ids = [str(each.get("Id")) for each in found[:MOST_CONTAINERS]]
+        shown = engine if isinstance(engine, str) and engine.isprintable() else ""
+        return shown[:100], tuple(sorted(id for id in ids if HASH.fullmatch(id)))
+    return "", ()

@@ -1,0 +1,59 @@
+"""Late days, bonus, a grade of another scale: the instructor's own Python, not a language of ours.
+
+The file defines ``grade(student, score)``, which returns the points for the gradebook, or
+the points and a remark; None is no grade. It is called for graded students only.
+"""
+
+from __future__ import annotations
+
+import runpy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from labwright.batch.student import Student
+    from labwright.score import Score
+
+    Rule = Callable[["Student", "Score"], "Grade"]
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What stands in the gradebook for a student."""
+
+    points: float | None
+    """None: no grade, a blank."""
+    remark: str = ""
+
+
+def as_scored(_: Student, score: Score) -> Grade:
+    """Return the score's points as they are."""
+    return Grade(score.points)
+
+
+def load(path: Path) -> Rule:
+    """Return the rule of a file.
+
+    :raises UsageError: it cannot be run, or has no function ``grade``.
+    """
+    try:
+        function = runpy.run_path(str(path)).get("grade")
+    except Exception as problem:  # noqa: BLE001  it is somebody's program
+        raise UsageError(f"{path}: the rule cannot be run: {problem}") from None
+    if not callable(function):
+        raise UsageError(f"{path}: a rule defines `def grade(student, score):`")
+
+    def rule(student: Student, score: Score) -> Grade:
+        try:
+            said = function(student, score)
+            points, remark = said if isinstance(said, tuple) else (said, "")
+            return Grade(None if points is None else float(points), str(remark))
+        except Exception as problem:  # noqa: BLE001  a mistake there is no student's zero
+            return Grade(None, f"the rule {path.name} failed: {type(problem).__name__}: {problem}")
+
+    return rule

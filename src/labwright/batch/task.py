@@ -1,0 +1,97 @@
+"""What a worker is told of a student's machine, and what it tells of it: plain data.
+
+Both go through pipes and networks as JSON. Nothing is pickled, and nothing of a target is
+ever more than text in them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+
+from labwright.score import Score
+
+
+@dataclass(frozen=True)
+class Task:
+    """One machine to be examined."""
+
+    id: str
+    target: str
+    lab: str
+    """A lab's name or folder, as :func:`labwright.lab.find_lab` takes it."""
+    jump: str = ""
+    pins: tuple[str, ...] = ()
+    """Lines of known_hosts: the student's key, if it is known, and those of jump hosts."""
+    options: tuple[str, ...] = ()
+    """For the lab's run of pytest: ``--set=...``, ``--part=...``, ``--seed=...``."""
+    limit_s: float = 300.0
+    """Seconds for all of it."""
+    reach_only: bool = False
+
+    def to_json(self) -> str:
+        """Return it on one line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Task:
+        """Read it back."""
+        body = json.loads(text)
+        return cls(**{**body, "pins": tuple(body["pins"]), "options": tuple(body["options"])})
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells one machine from another: evidence, bounded, never trusted."""
+
+    host_keys: tuple[str, ...] = ()
+    machine: str = ""
+    """A hash of its machine-id."""
+    boot: str = ""
+    """Drawn by the kernel when it started."""
+    engine: str = ""
+    """The Docker Engine's own id."""
+    containers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What became of a task."""
+
+    id: str
+    score: Score | None
+    """None: only whether it can be reached was asked."""
+    problem: str = ""
+    """Why there is no grade; empty when there is one."""
+    reached: bool = True
+    identity: Identity = field(default_factory=Identity)
+    pins: tuple[str, ...] = ()
+    """Lines of known_hosts that were not known before."""
+    files: dict[str, str] = field(default_factory=dict)
+    """The student's reports: a file's name and its text."""
+    seconds: float = 0.0
+
+    @property
+    def graded(self) -> bool:
+        """Whether there is a grade."""
+        return self.score is not None and self.score.graded and not self.problem
+
+    def to_json(self) -> str:
+        """Return it on one line."""
+        body = asdict(replace(self, score=None))
+        body["score"] = self.score.to_json() if self.score else None
+        return json.dumps(body)
+
+    @classmethod
+    def from_json(cls, text: str) -> Examined:
+        """Read it back."""
+        body = json.loads(text)
+        identity = {k: tuple(v) if isinstance(v, list) else v for k, v in body["identity"].items()}
+        return cls(
+            **{
+                **body,
+                "score": Score.from_json(body["score"]) if body["score"] else None,
+                "identity": Identity(**identity),
+                "pins": tuple(body["pins"]),
+            }
+        )

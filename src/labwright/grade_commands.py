@@ -1,0 +1,196 @@
+"""``labwright grade``: a class, from a roster to a gradebook."""
+
+from __future__ import annotations
+
+import random
+import signal
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from labwright import judge
+from labwright.batch import cluster, outputs, roster, rule, turns
+from labwright.batch.folder import Folder
+from labwright.batch.grading import Deadline, Grading, workers_for
+from labwright.batch.stop import Stop
+from labwright.batch.view import ClassView
+from labwright.definition import load_lab
+from labwright.errors import UsageError
+from labwright.lab import find_lab
+from labwright.reports.text import line, plural
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from labwright.batch.grading import Spread
+    from labwright.lab import Lab
+
+INTERRUPTED = 130
+NOT_ALL = 3
+"""Exit status when some could not be graded: the same as a check's that is broken."""
+OUT = Path("labwright-class")
+EXAMPLES = """\
+examples:
+  labwright grade class.csv --dry-run                 only try to reach everybody
+  labwright grade class.csv --out lab1 --moodle       grade, and write a CSV for Moodle
+  labwright grade class.csv --out lab1 --resume       whoever is missing, and no more
+
+exit status: 0 everybody was graded, 2 wrong usage, 3 some could not be graded,
+130 interrupted
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add ``grade``."""
+    import argparse
+
+    grade = commands.add_parser(
+        "grade",
+        help="grade a class of machines, into a gradebook",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = grade.add_argument
+    add("roster", type=Path, metavar="ROSTER", help="CSV or YAML: id, target, name, email, ...")
+    add("--lab", default="gorb", metavar="LAB", help="a lab's name or folder (default: gorb)")
+    add("--out", type=Path, default=OUT, metavar="DIR", help=f"output folder (default: {OUT})")
+    add("-n", default="auto", metavar="N", help="students at once (default: auto, by the cores)")
+    add("--dask", metavar="ADDRESS", help="spread over a Dask cluster: tcp://host:8786")
+    add("--resume", action="store_true", help="go on: only students without a grade")
+    add("--dry-run", action="store_true", help="only try to reach everybody; writes nothing")
+    add("--only", action="append", default=[], metavar="ID", help="only this student")
+    add("--limit", type=float, default=300, metavar="S", help="seconds a student (default: 300)")
+    add("--total-limit", type=float, metavar="S", help="seconds for all")
+    add("--part", type=int, metavar="N", help="only this part of the document")
+    add("--step", action="append", default=[], metavar="ID", help="only this step, and its needs")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
+    add("--seed", type=int, metavar="N", help="of everything random (default: a new one)")
+    add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; see the manual")
+    add("--names", action="store_true", help="show names, too, while grading")
+    for platform in ("moodle", "canvas", "gradescope"):
+        add(f"--{platform}", action="store_true", help=f"write for {platform.capitalize()}, too")
+    grade.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Grade a class; see ``labwright grade --help``."""
+    lab = load_lab(find_lab(arguments.lab))
+    _validate(lab, arguments)
+    read = roster.read(arguments.roster, lab)
+    students = [s for s in read.students if not arguments.only or s.id in arguments.only]
+    unknown = set(arguments.only) - {student.id for student in students}
+    if unknown:
+        raise UsageError(f"--only: not in the roster: {', '.join(sorted(unknown))}")
+    grades = rule.load(arguments.rule) if arguments.rule else rule.as_scored
+    workers = _workers(arguments.n, len(students))
+    console = Console(stderr=True)
+    folder = Folder(arguments.out)
+    # The whole class belongs to the outputs, also when only some are graded.
+    grading = Grading(read.students, lab, folder, _options(arguments), arguments.limit)
+    names = {student.id: student.name for student in students} if arguments.names else {}
+    view = ClassView(console, 0 if arguments.dask else workers, names)
+    if read.unused:
+        view.say(f"columns that only a rule may read: {line(', '.join(read.unused), 200)}")
+
+    def spread(tasks: Any, stop: Stop, listener: Any) -> None:
+        if arguments.dask:
+            cluster.spread(tasks, arguments.dask, stop, listener)
+        else:
+            turns.spread(
+                tasks, min(workers, len(tasks)), stop, grading.folder.workers_lock, listener
+            )
+
+    grading.only = {student.id for student in students}
+    if arguments.dry_run:
+        return _try(grading, spread, view, console)
+    seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
+    with folder.locked():
+        grading.begin(seed, resume=arguments.resume)
+        with _stopping(view) as stop:
+            try:
+                with Deadline(stop, arguments.total_limit), view:
+                    grading.run(spread, view, stop)
+            finally:
+                book = outputs.write(grading, lab, folder, grades, _platforms(arguments))
+        console.print(Text(book.summary), soft_wrap=True, highlight=False)
+        for path in book.files:
+            console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+    if stop.reason:
+        console.print(Text(f"{stop.reason}: go on with --resume"), soft_wrap=True)
+        return INTERRUPTED
+    return NOT_ALL if grading.missing else 0
+
+
+def _try(grading: Grading, spread: Spread, view: ClassView, console: Console) -> int:
+    """Try to reach everybody, and leave nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="lw-") as name:
+        if not grading.folder.path.is_dir():
+            grading.folder = Folder(Path(name))
+        with _stopping(view) as stop, view:
+            grading.run(spread, view, stop, dry=True)
+    records = {id: record for id, record in grading.records.items() if id in grading.only}
+    lost = {id: record.problem for id, record in records.items() if record.problem}
+    reached = len(records) - len(lost)
+    console.print(f"{reached} of {plural(len(records), 'machine')} can be reached")
+    for id, problem in lost.items():
+        console.print(Text(f"  {id}: {line(problem, 300)}"), soft_wrap=True, highlight=False)
+    return INTERRUPTED if stop.reason else NOT_ALL if lost else 0
+
+
+def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
+    """Find what is wrong with the words of the command line before a machine is touched."""
+    values = lab.values_with(arguments.set)
+    for step in lab.selected(arguments.part, arguments.step):
+        judge.bind(lab, step, values)
+    for name in ("limit", "total_limit"):
+        limit = getattr(arguments, name)
+        if limit is not None and not limit > 0:
+            raise UsageError(f"--{name.replace('_', '-')} must be more than 0 seconds")
+
+
+def _options(arguments: argparse.Namespace) -> tuple[str, ...]:
+    part = [] if arguments.part is None else [f"--part={arguments.part}"]
+    steps = [f"--step={step}" for step in arguments.step]
+    return (*part, *steps, *(f"--set={setting}" for setting in arguments.set))
+
+
+def _workers(text: str, students: int) -> int:
+    if text == "auto":
+        return workers_for(students)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1000):
+        raise UsageError(f"-n: not a number of students at once: {text!r} (1 to 1000, or auto)")
+    return min(int(text), students)
+
+
+def _platforms(arguments: argparse.Namespace) -> tuple[str, ...]:
+    known = ("moodle", "canvas", "gradescope")
+    return tuple(platform for platform in known if getattr(arguments, platform))
+
+
+@contextmanager
+def _stopping(view: ClassView) -> Iterator[Stop]:
+    """Answer Ctrl-C: those that are being graded are finished; a second one abandons them."""
+    with tempfile.TemporaryDirectory(prefix="lw-") as name:
+        stop = Stop(Path(name))
+
+        def asked(_number: int, _frame: object) -> None:
+            if stop.finishing:
+                stop.abandon("interrupted")
+                view.say("abandoning those that are being graded")
+            else:
+                stop.finish("interrupted")
+                view.say("finishing those that are being graded; Ctrl-C again to abandon them")
+
+        before = {
+            number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield stop
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -49,21 +49,22 @@ def spread(tasks: Sequence[Sequence[Task]], address: str, stop: Stop, listener: 
     :raises UsageError: there is no cluster at the address.
     """
     try:
-        from distributed import Client
+        import distributed
     except ImportError:
         raise SetupError("--dask needs Dask: pip install 'labwright[dask]'") from None
     try:
-        client = Client(address, timeout=CONNECT_S, set_as_default=False)
+        dask: Any = distributed  # it has no types of its own
+        client = dask.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as problem:
         raise UsageError(f"no Dask cluster at {address}: {problem}") from None
     with client:
         client.subscribe_topic(TOPIC, lambda event: listener.started(event[1]["id"]))
-        _await(client, tasks, stop, listener)
+        _await(dask, client, tasks, stop, listener)
 
 
-def _await(client: Any, tasks: Sequence[Sequence[Task]], stop: Stop, listener: Listener) -> None:
-    from distributed import wait
-
+def _await(
+    dask: Any, client: Any, tasks: Sequence[Sequence[Task]], stop: Stop, listener: Listener
+) -> None:
     futures = {
         # Not pure: what is asked of a machine again may be answered otherwise.
         client.submit(examine_group, [task.to_json() for task in group], pure=False): group
@@ -77,7 +78,7 @@ def _await(client: Any, tasks: Sequence[Sequence[Task]], stop: Stop, listener: L
             running = {key for keys in client.processing().values() for key in keys}
             client.cancel([future for future in left if future.key not in running])
         try:
-            done = wait(left, timeout=TICK_S, return_when="FIRST_COMPLETED").done
+            done = dask.wait(left, timeout=TICK_S, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             continue
         for future in done:

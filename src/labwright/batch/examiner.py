@@ -56,7 +56,8 @@ def examine(task: Task, listener: Telling) -> Examined:
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lw-", dir="/tmp") as name:
         folder = Path(name)
-        identity, met = Identity(), ()
+        identity = Identity()
+        met: tuple[str, ...] = ()
         try:
             machine = reach.connection(task, folder)
             try:

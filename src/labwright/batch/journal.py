@@ -103,5 +103,4 @@ class Journal:
 
 
 def _entry(body: dict[str, Any]) -> Entry:
-    identity = {k: tuple(v) if isinstance(v, list) else v for k, v in body["identity"].items()}
-    return Entry(**{**body, "identity": Identity(**identity)})
+    return Entry(**{**body, "identity": Identity.of(body["identity"])})

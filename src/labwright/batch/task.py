@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from labwright.score import Score
 
@@ -53,6 +54,11 @@ class Identity:
     """The Docker Engine's own id."""
     containers: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> Identity:
+        """Read it back out of JSON."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in body.items()})
+
 
 @dataclass(frozen=True)
 class Examined:
@@ -86,12 +92,11 @@ class Examined:
     def from_json(cls, text: str) -> Examined:
         """Read it back."""
         body = json.loads(text)
-        identity = {k: tuple(v) if isinstance(v, list) else v for k, v in body["identity"].items()}
         return cls(
             **{
                 **body,
                 "score": Score.from_json(body["score"]) if body["score"] else None,
-                "identity": Identity(**identity),
+                "identity": Identity.of(body["identity"]),
                 "pins": tuple(body["pins"]),
             }
         )

@@ -19,6 +19,7 @@ import time
 from typing import TYPE_CHECKING
 
 from labwright.batch.journal import Journal
+from labwright.batch.task import bare
 from labwright.errors import LabwrightError, SetupError, UsageError
 from labwright.reports.write import write_text
 from labwright.score import Score
@@ -97,10 +98,10 @@ class Folder:
         return _digest(files["score.json"])
 
     def score(self, id: str, digest: str = "") -> Score | None:
-        """Return a student's score, or None where there is none, or not the one of the digest."""
+        """Return a student's bare score; None where there is none, or not that of the digest."""
         try:
             text = (self.student(id) / "score.json").read_text(encoding="utf-8")
-            return Score.from_json(text) if not digest or _digest(text) == digest else None
+            return bare(Score.from_json(text)) if not digest or _digest(text) == digest else None
         except (OSError, UnicodeDecodeError, LabwrightError):
             return None
 

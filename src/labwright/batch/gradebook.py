@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from labwright.batch.student import Student
     from labwright.score import Score
 
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -116,4 +118,6 @@ def _csv(table: Iterable[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     shown = line(text)
+    if NUMBER.fullmatch(shown):  # below 0, too: a rule's business
+        return shown
     return f"'{shown}" if text.startswith(FORMULA) or shown.startswith(FORMULA) else shown

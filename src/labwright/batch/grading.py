@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from labwright.batch.journal import Beginning, Entry
-from labwright.batch.task import Identity, Task
+from labwright.batch.task import Identity, Task, bare
 from labwright.errors import UsageError
 from labwright.outcome import Outcome
 
@@ -53,6 +53,7 @@ class Record:
     """What is known of a student in the end."""
 
     score: Score | None = None
+    """Bare: what was seen stays in the student's files."""
     problem: str = "not examined yet"
     """Why there is no grade; empty when there is one."""
     reached: bool = False
@@ -115,7 +116,9 @@ class Grading:
             )
         before, entries = journal.read()
         if before is None:
-            raise UsageError(f"{journal._path}: its first line is gone: choose another folder")
+            raise UsageError(
+                f"{self.folder.path}: its journal has no beginning: choose another folder"
+            )
         if replace(before, seed=seed) != beginning:
             raise UsageError(
                 f"{self.folder.path}: the lab or its options are not those that it was begun "
@@ -183,7 +186,8 @@ class Grading:
         self.folder.pin(examined.pins)
         if better:
             digest = self.folder.write(examined.id, examined.files)
-            record.score, record.problem = examined.score, examined.problem
+            record.score = bare(examined.score) if examined.score else None
+            record.problem = examined.problem
             record.reached = examined.reached
         if examined.reached:
             record.identity = examined.identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labwright.batch import flags, gradebook
@@ -42,11 +42,8 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
     rows = []
     for student in grading.students:
         record = grading.records[student.id]
-        graded = record.graded and record.score
-        grade = rule(student, record.score) if graded and record.score else Grade(None)
         score = record.score
-        if score:  # evidence stays in the student's own files
-            score = replace(score, steps=tuple(replace(s, evidence=()) for s in score.steps))
+        grade = rule(student, score) if score and record.graded else Grade(None)
         rows.append(Row(student, score, grade, record.problem, tuple(found.get(student.id, ()))))
     return rows
 

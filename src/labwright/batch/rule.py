@@ -6,6 +6,7 @@ the points and a remark; None is no grade. It is called for graded students only
 
 from __future__ import annotations
 
+import math
 import runpy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -52,7 +53,10 @@ def load(path: Path) -> Rule:
         try:
             said = function(student, score)
             points, remark = said if isinstance(said, tuple) else (said, "")
-            return Grade(None if points is None else float(points), str(remark))
+            points = None if points is None else float(points)
+            if points is not None and not math.isfinite(points):
+                raise ValueError(f"it returned {points}")
+            return Grade(points, str(remark))
         except Exception as problem:  # noqa: BLE001  a mistake there is no student's zero
             return Grade(None, f"the rule {path.name} failed: {type(problem).__name__}: {problem}")
 

@@ -74,7 +74,7 @@ class Examined:
     pins: tuple[str, ...] = ()
     """Lines of known_hosts that were not known before."""
     files: dict[str, str] = field(default_factory=dict)
-    """The student's reports: a file's name and its text."""
+    """The student's reports, a file's name and its text: ``score.json`` where there is a score."""
     seconds: float = 0.0
 
     @property
@@ -84,19 +84,30 @@ class Examined:
 
     def to_json(self) -> str:
         """Return it on one line."""
-        body = asdict(replace(self, score=None))
-        body["score"] = self.score.to_json() if self.score else None
-        return json.dumps(body)
+        # The score is among the files already, with all that was seen for it.
+        body = asdict(replace(self, score=None, files={}))
+        return json.dumps({**body, "files": self.files})
 
     @classmethod
     def from_json(cls, text: str) -> Examined:
         """Read it back."""
         body = json.loads(text)
+        score = body["files"].get("score.json")
         return cls(
             **{
                 **body,
-                "score": Score.from_json(body["score"]) if body["score"] else None,
+                "score": Score.from_json(score) if score else None,
                 "identity": Identity.of(body["identity"]),
                 "pins": tuple(body["pins"]),
             }
         )
+
+
+def bare(score: Score) -> Score:
+    """Return the score without what was seen: of a whole class, that is too much to hold.
+
+    It stays in the student's own files.
+    """
+    return replace(
+        score, steps=tuple(replace(step, evidence=(), observations=()) for step in score.steps)
+    )

@@ -113,7 +113,7 @@ def read(path: Path, lab: Lab) -> Roster:
     unused = _unused(records, lab.values, mistakes)
     students = [_student(record, lab, mistakes) for record in records]
     found = [student for student in students if student]
-    _duplicates(found, mistakes)
+    _duplicates(records, mistakes)
     mistakes.check()
     if not found:
         raise UsageError(f"{path}: the roster has no students")
@@ -308,10 +308,10 @@ def _tried(name: str, problems: dict[str, str], parse: Callable[[], str]) -> str
         return ""
 
 
-def _duplicates(students: list[Student], mistakes: Mistakes) -> None:
+def _duplicates(records: list[Record], mistakes: Mistakes) -> None:
     """An id is a folder's name, and some systems know no capitals there."""
-    first: dict[str, Student] = {}
-    for student in students:
-        before = first.setdefault(student.id.casefold(), student)
-        if before is not student:
-            mistakes.add(student.row, "id", f"{student.id} is also the id of row {before.row}")
+    first: dict[str, Cell] = {}
+    for cell in (record["id"] for record in records if "id" in record):
+        before = first.setdefault(cell.text.casefold(), cell)
+        if cell.text and before is not cell:
+            mistakes.add(cell.row, "id", f"{cell.text} is also the id of row {before.row}")

@@ -86,7 +86,9 @@ class ClassView:
         ok = examined.graded or (examined.score is None and not examined.problem)
         what = "graded" if ok else ("not graded" if examined.reached else "unreachable")
         self._counts[what] += 1
-        text = Text(f"{self._done:>{len(str(self._total))}}/{self._total}  ", "dim")
+        place = f"{self._done:>{len(str(self._total))}}/{self._total}  "
+        text = Text(place, no_wrap=True, overflow="ellipsis")
+        text.stylize("dim", 0, len(place))
         text.append(f"{self._shown(examined.id)}  ", "bold")
         text.append(*self._verdict(examined))
         if self._live:
@@ -125,7 +127,8 @@ class ClassView:
             )
         if len(self._running) > MOST_SHOWN:
             table.add_row("", Text(f"and {len(self._running) - MOST_SHOWN} more", "dim"))
-        bar = ProgressBar(total=max(self._total, 1), completed=self._done, width=60)
+        bar = Table.grid()  # a bar alone does not end its line
+        bar.add_row(ProgressBar(total=max(self._total, 1), completed=self._done, width=60))
         head = Text(self.note or self._head, "bold")
         return Group(head, bar, counts, table, *self._last)
 

@@ -1,0 +1,122 @@
+"""The gradebooks are what the platforms take: no grade is blank there, and nothing is run.
+
+The formats are those of the platforms' manuals: Moodle, "Grade import"; Canvas, "Gradebook
+CSV"; Gradescope, "Autograder specifications".
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from labwright.batch import gradebook
+from labwright.batch.gradebook import Row
+from labwright.batch.rule import Grade
+from labwright.batch.student import Student
+from labwright.batch.task import Examined
+from labwright.batch.view import ClassView
+
+from . import samples
+
+ANN = Student("s1", "ssh://h1", "Ann Ames", "ann@example.org", extra={"login": "ann"})
+BOB = Student("s2", "ssh://h2", "Bob Bird")
+EVE = Student("s3", "ssh://h3", "=HYPERLINK(1)", extra={"section": "@x", "canvas_id": "-7"})
+
+
+def rows() -> list[Row]:
+    return [
+        Row(ANN, samples.all_passed(), Grade(110, "bonus"), ""),
+        Row(BOB, samples.ssh_broken(), Grade(None), "no way\nto it", ("the same boot as s3",)),
+        Row(EVE, samples.server2_stopped(), Grade(-2.5, "+1"), ""),
+        Row(replace(BOB, id="s4", name=""), None, Grade(None), "not examined yet"),
+    ]
+
+
+def table(text: str) -> list[dict[str, str]]:
+    assert "\n" not in text.replace("\r\n", "")
+    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+
+
+def test_the_general_gradebook_has_all_that_is_known():
+    ann, bob, eve, left = table(gradebook.general(rows(), ["server2-running", "client-split"]))
+    assert (ann["points"], ann["max_points"], ann["graded"]) == ("110", "100", "yes")
+    assert (ann["server2-running"], ann["remark"]) == ("passed", "bonus")
+    assert (bob["points"], bob["graded"], bob["flags"]) == ("", "no", "the same boot as s3")
+    assert bob["remark"] == "no way to it"
+    assert (eve["points"], eve["server2-running"]) == ("-2.5", "failed")
+    assert (left["points"], left["server2-running"], left["target"]) == ("", "", "ssh://h2")
+
+
+def test_cells_that_a_spreadsheet_would_run_are_text():
+    eve = table(gradebook.general(rows(), []))[2]
+    assert (eve["name"], eve["remark"]) == ("'=HYPERLINK(1)", "'+1")
+    for start in ("=", "+", "-", "@", "\t=", "\r="):
+        assert gradebook._cell(f"{start}1+1").startswith("'")
+
+
+def test_moodle_gets_no_grade_that_would_make_it_refuse_the_file():
+    title = "Balance"
+    found = table(gradebook.moodle(rows(), title))
+    assert list(found[0]) == ["idnumber", "username", "email", title, f"{title} (feedback)"]
+    assert [row["idnumber"] for row in found] == ["s1", "s2", "s3", "s4"]
+    assert [row[title] for row in found] == ["100", "", "0", ""]
+    assert (found[0]["username"], found[0]["email"]) == ("ann", "ann@example.org")
+
+
+def test_canvas_gets_its_columns_and_the_row_of_possible_points():
+    text = gradebook.canvas(rows(), "Balance", 100)
+    assert text.startswith("Student,ID,SIS User ID,SIS Login ID,Section,Balance\r\n")
+    possible, *found = table(text)
+    assert (possible["Student"], possible["Balance"]) == ("Points Possible", "100")
+    assert [row["Balance"] for row in found] == ["110", "", "-2.5", ""]
+    assert [row["SIS User ID"] for row in found] == ["s1", "s2", "s3", "s4"]
+    assert (found[0]["SIS Login ID"], found[3]["Student"]) == ("ann", "s4")
+    assert (found[2]["Section"], found[2]["Student"]) == ("'@x", "'=HYPERLINK(1)")
+
+
+def test_gradescope_gets_a_score_only_where_there_is_a_grade():
+    ann, bob, eve, left = (json.loads(gradebook.gradescope(row)) for row in rows())
+    assert ann["score"] == 110
+    assert {test["status"] for test in ann["tests"]} == {"passed"}
+    assert sum(test["max_score"] for test in ann["tests"]) == 100
+    for body in (bob, left):
+        assert "score" not in body
+        assert not [test for test in body["tests"] if "score" in test or "status" in test]
+    assert bob["output"] == "no way to it"
+    failed = next(test for test in eve["tests"] if test["extra_data"]["outcome"] == "failed")
+    assert (failed["status"], failed["score"]) == ("failed", 0)
+    assert "it exited with status 0" in failed["output"]
+
+
+# What is seen while it runs.
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_class_is_watched_by_ids_not_by_names(terminal):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=90)
+    with ClassView(console, 4, {}) as view:
+        view.round(2, 1)
+        view.started("s1")
+        view.ended(Examined("s1", samples.all_passed(), seconds=8.0))
+        view.ended(Examined("s2", None, "no way\x1b[2J to it", reached=False))
+    shown = Text.from_ansi(out.getvalue()).plain
+    assert "grading 2 students, 2 at once" in shown
+    assert "100 of 100 in 8.0 s" in shown
+    assert "no way\\x1b[2J to it" in shown
+    assert "Ann" not in shown
+    assert not terminal or "1 graded  0 not graded  1 unreachable  0 being graded" in shown
+
+
+def test_names_are_shown_to_whoever_asks_for_them():
+    out = io.StringIO()
+    with ClassView(Console(file=out, width=90), 1, {"s1": "Ann"}) as view:
+        view.round(1, 1)
+        view.ended(Examined("s1", None))
+    assert "s1 (Ann)  can be reached" in out.getvalue()

@@ -1,0 +1,330 @@
+"""A class is graded whatever its machines do: a fake spread stands for the workers."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from labwright.batch import flags, outputs, rule
+from labwright.batch.examiner import reports
+from labwright.batch.folder import Folder
+from labwright.batch.grading import Deadline, Grading, seed_of, workers_for
+from labwright.batch.journal import Beginning, Entry, Journal
+from labwright.batch.stop import Stop
+from labwright.batch.student import Student
+from labwright.batch.task import Examined, Identity, Task
+from labwright.definition import load_lab
+from labwright.errors import SetupError, UsageError
+from labwright.lab import find_lab
+from labwright.outcome import Outcome
+
+from . import samples
+
+LAB = load_lab(find_lab("gorb"))
+RIGHT, WRONG = samples.all_passed(), samples.server2_stopped()
+BROKEN = samples.ssh_broken()
+WORSE = replace(BROKEN, steps=tuple(replace(s, outcome=Outcome.BROKEN) for s in BROKEN.steps))
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0vbX6hYcUxY1cPDdJcxk5yTkC1bq9YvFq0lXo0aaaa"
+
+
+def students(*ids: str) -> list[Student]:
+    return [Student(id, f"ssh://{id}.example.org", name=id.title(), row=2) for id in ids]
+
+
+def examined(id: str, score, problem: str = "", **more) -> Examined:
+    broken = [step.reason for step in score.steps if step.outcome is Outcome.BROKEN]
+    problem = problem or (broken[0] or "broken" if broken else "")
+    return Examined(id, score, problem, files=reports(score), **more)
+
+
+class Workers:
+    """Answers for each student in turn with what was given, the last for ever."""
+
+    def __init__(self, **scores) -> None:
+        self.scores = {id: list(found) for id, found in scores.items()}
+        self.asked: list[Task] = []
+        self.after = None
+
+    def __call__(self, groups, stop, listener) -> None:
+        for group in groups:
+            for task in group:
+                if stop.finishing:
+                    return
+                self.asked.append(task)
+                listener.started(task.id)
+                scores = self.scores[task.id]
+                found = scores.pop(0) if len(scores) > 1 else scores[0]
+                listener.ended(found if isinstance(found, Examined) else examined(task.id, found))
+                if self.after:
+                    self.after(task, stop)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(Counter(task.id for task in self.asked))
+
+
+class Nobody:
+    def round(self, students: int, attempt: int) -> None: ...
+    def started(self, id: str) -> None: ...
+    def ended(self, examined: Examined) -> None: ...
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(workers, ids="ab", out="out", *, resume=False, members=None, options=()) -> Grading:
+        place = tmp_path / f"stop{len(list(tmp_path.iterdir()))}"
+        place.mkdir()
+        folder = Folder(tmp_path / out)
+        grading = Grading(members or students(*ids), LAB, folder, options, 60)
+        with folder.locked():
+            grading.begin(7, resume=resume)
+            grading.run(workers, Nobody(), Stop(place))
+            outputs.write(grading, LAB, folder, rule.as_scored, ("moodle", "canvas", "gradescope"))
+        return grading
+
+    return run
+
+
+def outcome(grading: Grading) -> dict[str, tuple]:
+    return {
+        id: (record.graded, record.score and record.score.points, record.problem)
+        for id, record in grading.records.items()
+    }
+
+
+def test_who_broke_is_tried_once_more_at_the_end_and_nobody_else(run):
+    workers = Workers(a=[BROKEN, RIGHT], b=[WRONG], c=[BROKEN])
+    grading = run(workers, "abc")
+    assert [task.id for task in workers.asked] == ["a", "b", "c", "a", "c"]
+    assert {id: record.graded for id, record in grading.records.items()} == {
+        "a": True,
+        "b": True,
+        "c": False,
+    }
+
+
+def test_a_second_try_that_sees_less_does_not_cost_what_was_seen_before(run, tmp_path):
+    grading = run(Workers(a=[BROKEN, WORSE]), "a")
+    assert grading.records["a"].score.points == BROKEN.points
+    kept = json.loads((tmp_path / "out/students/a/score.json").read_text())
+    assert kept["points"] == BROKEN.points
+    again = run(Workers(a=[WORSE]), "a", resume=True)
+    assert again.records["a"].score.points == BROKEN.points
+
+
+def test_resume_does_what_is_missing_and_no_more_and_ends_as_if_uninterrupted(run, tmp_path):
+    given = {"a": [RIGHT], "b": [BROKEN, WRONG], "c": [RIGHT], "d": [WRONG]}
+    whole = run(Workers(**given), "abcd", "whole")
+    first = Workers(**given)
+    first.after = lambda task, stop: stop.finish("enough") if task.id == "b" else None
+    run(first, "abcd")
+    assert first.counts == {"a": 1, "b": 1}
+    second = Workers(**{**given, "b": first.scores["b"]})
+    resumed = run(second, "abcd", resume=True)
+    assert second.counts == {"b": 1, "c": 1, "d": 1}
+    assert outcome(resumed) == outcome(whole)
+    seeds = {task.id: task.options for task in (*first.asked, *second.asked)}
+    assert seeds == {id: (f"--seed={seed_of(7, id)}",) for id in "abcd"}
+    for path in (tmp_path / "whole").rglob("*"):
+        if path.is_file() and path.name != "journal.jsonl":
+            other = tmp_path / "out" / path.relative_to(tmp_path / "whole")
+            assert other.read_bytes() == path.read_bytes(), path
+    third = Workers()
+    run(third, "abcd", resume=True)
+    assert third.asked == []
+
+
+def test_a_score_that_was_changed_or_a_machine_that_was_is_graded_again(run, tmp_path):
+    run(Workers(a=[RIGHT], b=[RIGHT], c=[RIGHT]), "abc")
+    path = tmp_path / "out/students/a/score.json"
+    path.write_text(path.read_text().replace("100", "101"))
+    moved = [*students("a", "b"), Student("c", "ssh://elsewhere")]
+    workers = Workers(a=[WRONG], c=[WRONG])
+    run(workers, resume=True, members=moved)
+    assert workers.counts == {"a": 1, "c": 1}
+
+
+def test_another_grading_of_the_same_folder_is_refused(run):
+    run(Workers(a=[RIGHT]), "a")
+    with pytest.raises(UsageError, match="a grading already: go on with it by --resume"):
+        run(Workers(a=[RIGHT]), "a")
+    with pytest.raises(UsageError, match="would not be alike: choose another folder"):
+        run(Workers(a=[RIGHT]), "a", resume=True, options=("--set=requests=5",))
+
+
+def test_a_second_grader_is_refused_while_the_first_is_at_work(tmp_path):
+    with (
+        Folder(tmp_path).locked(),
+        pytest.raises(UsageError, match="another grader is at work there"),
+        Folder(tmp_path).locked(),
+    ):
+        pytest.fail("it was let in")
+    with Folder(tmp_path).locked():
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SetupError, match="cannot write to"), Folder(tmp_path / "file/x").locked():
+        pass
+
+
+def test_two_students_on_one_machine_are_examined_one_after_another(tmp_path):
+    members = [Student("a", "ssh://x@h"), Student("b", "ssh://h"), Student("c", "ssh://y@H")]
+    groups = []
+    grading = Grading(members, LAB, Folder(tmp_path), (), 60)
+    grading.run(lambda tasks, *_: groups.extend(tasks), Nobody(), Stop(tmp_path), dry=True)
+    assert [[task.id for task in group] for group in groups] == [["a", "b", "c"]]
+
+
+def test_trying_to_reach_everybody_tries_once_and_writes_nothing(tmp_path):
+    members = students("a", "b")
+    workers = Workers(a=[Examined("a", None)], b=[Examined("b", None, "no way", reached=False)])
+    grading = Grading(members, LAB, Folder(tmp_path / "out"), (), 60)
+    grading.run(workers, Nobody(), Stop(tmp_path), dry=True)
+    assert workers.counts == {"a": 1, "b": 1}
+    assert all(task.reach_only for task in workers.asked)
+    assert grading.records["b"].problem == "no way"
+    assert not (tmp_path / "out").exists()
+
+
+def test_keys_are_pinned_where_they_are_met_first_and_told_to_each_its_own(run, tmp_path):
+    met = {id: examined(id, BROKEN, pins=(f"{id} {KEY}",)) for id in "ab"}
+    workers = Workers(a=[met["a"], RIGHT], b=[met["b"], RIGHT])
+    members = [*students("a", "b"), replace(students("c")[0], host_key=KEY)]
+    workers.scores["c"] = [RIGHT]
+    run(workers, members=members)
+    assert (tmp_path / "out/known_hosts").read_text() == f"a {KEY}\nb {KEY}\n"
+    pins = [(task.id, task.pins) for task in workers.asked]
+    assert pins[:3] == [("a", ()), ("b", ()), ("c", (f"c {KEY}",))]
+    assert pins[3:] == [("a", (f"a {KEY}",)), ("b", (f"b {KEY}",))]
+
+
+def test_a_key_that_is_pinned_is_not_replaced(tmp_path):
+    folder = Folder(tmp_path)
+    folder.pin([f"a {KEY}"])
+    folder.pin([f"a {KEY[:-4]}bbbb", f"b {KEY}"])
+    assert folder.pins() == [f"a {KEY}", f"b {KEY}"]
+
+
+def test_what_was_seen_is_not_held_in_memory_but_in_the_files(run, tmp_path):
+    grading = run(Workers(a=[RIGHT]), "a")
+    assert not any(step.evidence for step in grading.records["a"].score.steps)
+    kept = json.loads((tmp_path / "out/students/a/score.json").read_text())
+    assert any(step["evidence"] for step in kept["steps"])
+
+
+def test_at_the_end_of_the_time_for_all_the_rest_is_abandoned(tmp_path):
+    stop = Stop(tmp_path)
+    with Deadline(stop, 0.01) as deadline:
+        deadline._timer.join()
+    assert stop.abandoned
+    assert "0.01 s for all was over" in stop.reason
+
+
+def test_no_more_workers_are_started_than_there_are_students():
+    assert workers_for(1) == 1
+    assert 1 <= workers_for(500) <= 500
+
+
+# The journal.
+
+
+def entry(id: str, **more) -> Entry:
+    values = {"attempt": 1, "graded": True, "reached": True, "problem": "", "key": "k"}
+    values |= {"digest": "d", "identity": Identity(("k",), containers=("c",)), "seconds": 1.5}
+    return Entry(id, **{**values, **more})
+
+
+def test_a_line_that_a_crash_cut_off_costs_itself_only(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    beginning = Beginning("gorb", "hash", ("--part=1",), 7)
+    journal.begin(beginning)
+    journal.note(entry("a"))
+    with journal._path.open("a") as file:
+        file.write('{"id": "b", "att')
+    assert [e.id for e in journal.read()[1]] == ["a"]
+    journal.note(entry("c"))
+    before, entries = journal.read()
+    assert before == beginning
+    assert [replace(e, at="") for e in entries] == [entry("a"), entry("c")]
+
+
+def test_a_journal_without_a_beginning_is_not_gone_on_with(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/journal.jsonl").write_text("{}\nnonsense\n")
+    with pytest.raises(UsageError, match="its journal has no beginning"):
+        run(Workers(), "a", resume=True)
+
+
+def test_a_task_and_what_became_of_it_travel_as_json():
+    task = Task("a", "ssh://h", "gorb", "j", ("a key",), ("--seed=1",), 5, reach_only=True)
+    assert Task.from_json(task.to_json()) == task
+    found = examined("a", BROKEN, identity=Identity(("k",), "m", "b"), pins=("a k",), seconds=2.0)
+    assert Examined.from_json(found.to_json()) == found
+    reached = Examined("a", None)
+    assert Examined.from_json(reached.to_json()) == reached
+
+
+# Who looks like whom.
+
+
+def test_machines_that_share_what_no_two_have_by_chance_are_flagged():
+    members = [*students("a", "b", "c"), Student("d", "ssh://me@a.example.org")]
+    one = Identity(("key1",), "m1", "b1", "e1", ("c1", "c2"))
+    found = flags.find(
+        members,
+        {
+            "a": one,
+            "b": Identity(("key2",), "m1", "b2", "e2", ("c3",)),
+            "c": Identity(("key3",), "", "", "", ()),
+            "d": one,
+        },
+    )
+    assert [(flag.students, flag.kinds) for flag in found] == [
+        (("a", "b", "d"), ("machine",)),
+        (("a", "d"), ("target", "boot", "container", "engine", "host key")),
+    ]
+
+
+def test_what_is_not_known_is_nothing_in_common():
+    assert flags.find(students("a", "b"), {"a": Identity(), "b": Identity()}) == []
+
+
+# Rules.
+
+
+def test_without_a_rule_the_points_are_the_grade():
+    assert rule.as_scored(students("a")[0], WRONG) == rule.Grade(55)
+
+
+def written(tmp_path, body: str) -> rule.Rule:
+    path = tmp_path / "late.py"
+    path.write_text(f"def grade(student, score):\n    {body}\n")
+    return rule.load(path)
+
+
+def test_a_rule_changes_points_and_may_say_why(tmp_path):
+    late = written(tmp_path, "return score.points - int(student.extra['late']), 'late'")
+    student = replace(students("a")[0], extra={"late": "10"})
+    assert late(student, RIGHT) == rule.Grade(90, "late")
+    assert written(tmp_path, "return None")(student, RIGHT) == rule.Grade(None)
+
+
+@pytest.mark.parametrize("body", ["return 1 / 0", "return float('nan')", "return 'many'"])
+def test_a_rule_that_fails_gives_no_grade_and_says_so(tmp_path, body):
+    grade = written(tmp_path, body)(students("a")[0], RIGHT)
+    assert grade.points is None
+    assert grade.remark.startswith("the rule late.py failed: ")
+
+
+def test_a_file_that_is_no_rule_is_refused_before_anything_starts(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1")
+    with pytest.raises(UsageError, match="a rule defines `def grade"):
+        rule.load(tmp_path / "a.py")
+    (tmp_path / "b.py").write_text("import nothing_of_that_name")
+    with pytest.raises(UsageError, match="the rule cannot be run"):
+        rule.load(tmp_path / "b.py")

@@ -1,0 +1,309 @@
+"""SSH servers that behave like machines on which the gorb lab was done, or tried.
+
+    python recorded_machines.py STATE ...
+
+prints a JSON list of ports, one for each state, and serves until its input ends. What a
+grader asks is answered by its meaning, with what a lab machine answered; ids and keys are
+each machine's own. A state is one of ``right``, ``stopped`` (server2), ``stalled`` (no
+command ever ends), ``refused`` (no key is good), ``hostile`` (floods and escapes), ``python``
+(has none) and ``lost`` (hangs up in the middle of the traffic, once).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import re
+import shlex
+import struct
+import sys
+import time
+
+import asyncssh
+
+INTERFACE = "10.0.2.15"
+ADDRESSES = {"server1": "172.17.0.2", "server2": "172.17.0.3"}
+WORK = "Response sent after 500 ms\n"
+TABLE = """\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+TCP  0A00020F:115C rr
+  -> AC110003:115C      Masq    100    0          0
+  -> AC110002:115C      Masq    100    0          0
+"""
+HEAD = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n"
+SERVICE = {
+    "options": {
+        "host": INTERFACE,
+        "port": 4444,
+        "protocol": "tcp",
+        "method": "rr",
+        "flags": "",
+        "persistent": False,
+    },
+    "health": 1,
+    "backends": ["0", "1"],
+}
+VERSION = {"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}
+
+
+class Machine:
+    """What one machine is and remembers."""
+
+    def __init__(self, number: int, state: str) -> None:
+        self.number, self.state = number, state
+        self.port = 40000
+        self.done: dict[str, list[float]] = {name: [] for name in ADDRESSES}
+        self.turn = 0
+        self.lose = state == "lost"
+
+    def hash(self, of: str) -> str:
+        return hashlib.sha256(f"{self.number} {of}".encode()).hexdigest()
+
+    # The Docker Engine.
+
+    def engine(self, path: str) -> tuple[int, bytes]:
+        path = re.sub(r"^/v[0-9.]+", "", path)
+        if path == "/version":
+            return 200, json.dumps(VERSION).encode()
+        if path == "/info":
+            return 200, json.dumps({"ID": self.hash("engine")[:30]}).encode()
+        if path.startswith("/containers/json"):
+            found = [self.container(name) for name in ("gorb", "server1", "server2")]
+            rows = [
+                {"Id": c["Id"], "Names": [c["Name"]], "Image": c["Config"]["Image"]} for c in found
+            ]
+            return 200, json.dumps(rows).encode()
+        if match := re.match(r"/containers/([^/]+)/logs.*since=([0-9.]+)", path):
+            name = next(n for n in ADDRESSES if match[1] in (n, self.hash(n)))
+            return 200, self.console(name, float(match[2]))
+        if match := re.match(r"/containers/([^/]+)/json", path):
+            for name in ("gorb", "server1", "server2"):
+                if match[1] in (name, self.hash(name)):
+                    return 200, json.dumps(self.container(name)).encode()
+        if re.match(r"/images/kobolog/gorb(:latest)?/json", path):
+            body = {"Id": "sha256:" + "8e4f" * 16, "RepoTags": ["kobolog/gorb:latest"]}
+            return 200, json.dumps(body).encode()
+        return 404, b'{"message": "no such thing"}'
+
+    def container(self, name: str) -> dict:
+        gorb = name == "gorb"
+        stopped = name == "server2" and self.state == "stopped"
+        network = "host" if gorb else "bridge"
+        return {
+            "Id": self.hash(name),
+            "Name": f"/{name}",
+            "Path": "gorb" if gorb else "server",
+            "Args": ["-f", "-i", "enp0s3"] if gorb else [],
+            "State": {"Status": "exited" if stopped else "running", "ExitCode": 0},
+            "Config": {"Image": "kobolog/gorb" if gorb else "server", "Tty": False},
+            "HostConfig": {"NetworkMode": "host" if gorb else "default", "Privileged": gorb},
+            "NetworkSettings": {
+                "Networks": {network: {"IPAddress": "" if stopped else ADDRESSES.get(name, "")}}
+            },
+        }
+
+    def console(self, name: str, since: float) -> bytes:
+        lines = [b"Response sent\n" for at in self.done[name] if at >= since]
+        return b"".join(struct.pack(">BxxxL", 1, len(line)) + line for line in lines)
+
+    # The probe.
+
+    def probe(self, task: dict) -> dict:
+        answer = getattr(self, task["task"])(task)
+        return {"probe": "labwright/probe/v1", "result": answer}
+
+    def clock(self, task: dict) -> dict:
+        boot = self.hash("boot")
+        boot_id = "-".join((boot[:8], boot[8:12], boot[12:16], boot[16:20], boot[20:32]))
+        now = {"epoch": time.time(), "monotonic": time.monotonic()}
+        return {**now, "boot_id": boot_id, "machine": self.hash("machine")}
+
+    def http(self, task: dict) -> list:
+        return [self.reply(request["url"]) for request in task["requests"]]
+
+    def survey(self, task: dict) -> dict:
+        now = time.time()
+        return {
+            "started_at": now,
+            "replies": [self.reply(request["url"]) for request in task["requests"]],
+            "files": {path: self.file(path) for path in task["files"]},
+            "addresses": dict.fromkeys(task["interfaces"], INTERFACE),
+        }
+
+    def file(self, path: str) -> str | None:
+        return TABLE if path == "/proc/net/ip_vs" else None
+
+    def reply(self, url: str) -> dict:
+        _, _, rest = url.partition("//")
+        authority, _, path = rest.partition("/")
+        took, body = 0.002, None
+        if authority.endswith(":4672"):
+            body = self.gorb(f"/{path}")
+        elif path == "heartbeat":
+            body = "tick\n"
+        elif path == "doWork":
+            body, took = WORK, 0.503
+        return {
+            "status": 404 if body is None else 200,
+            "headers": {"connection": "close"},
+            "body": body or "",
+            "error": "",
+            "detail": "",
+            "took_s": took,
+        }
+
+    def gorb(self, path: str) -> str | None:
+        if path == "/service":
+            return '[\n\t"0"\n]'
+        if path == "/service/0":
+            return json.dumps(SERVICE, indent="\t")
+        if match := re.fullmatch("/service/0/([01])", path):
+            host = list(ADDRESSES.values())[int(match[1])]
+            options = {"host": host, "port": 4444, "weight": 100, "method": "nat"}
+            metrics = {"status": 0, "health": 1, "uptime": 131}
+            return json.dumps({"options": options, "metrics": metrics}, indent="\t")
+        return None
+
+    def traffic(self, task: dict) -> dict:
+        return self.campaign([0.001 * n for n in range(task["count"])])
+
+    def load(self, task: dict) -> dict:
+        due, at, end = [], 0.0, 0.0
+        for gap, window in task["gaps_ms"]:
+            end += window * 1000
+            while at < end:
+                due.append(at / 1000)
+                at += gap
+        return self.campaign(due)
+
+    def campaign(self, due: list[float]) -> dict:
+        """Answer each request by the next server, which takes half a second for each."""
+        started, free = time.time(), dict.fromkeys(ADDRESSES, 0.0)
+        rows, table = [], [HEAD]
+        order = ["server2", "server1"]
+        for n, at in enumerate(due, 1):
+            server = order[self.turn % 2]
+            self.turn += 1
+            self.port += 1
+            free[server] = max(free[server], at) + 0.5
+            self.done[server].append(started + free[server])
+            last = ADDRESSES[server].rpartition(".")[2]
+            table.append(
+                f"TCP 0A00020F {self.port:04X} 0A00020F 115C AC1100{int(last):02X} 115C "
+                "TIME_WAIT       118\n"
+            )
+            times = {"start_s": at, "connected_s": at + 0.001, "end_s": free[server]}
+            rows.append(
+                {
+                    "n": n,
+                    "local_address": INTERFACE,
+                    "local_port": self.port,
+                    **times,
+                    "status": 200,
+                    "bytes": len(WORK),
+                    "body": WORK,
+                    "error": "",
+                    "detail": "",
+                    "intended_s": at,
+                }
+            )
+        tables = {"/proc/net/ip_vs": TABLE, "/proc/net/ip_vs_conn": HEAD}
+        after = {**tables, "/proc/net/ip_vs_conn": "".join(table)}
+        return {"started_at": started, "requests": rows, "before": tables, "after": after}
+
+
+class Server(asyncssh.SSHServer):
+    """The SSH server of a machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def begin_auth(self, username: str) -> bool:
+        return self._machine.state == "refused"
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def unix_connection_requested(self, dest_path: str):
+        async def serve(reader, writer) -> None:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                status, body = self._machine.engine(head.split()[1].decode())
+                kind = "application/json" if body[:1] in (b"{", b"[") else "text/plain"
+                writer.write(
+                    f"HTTP/1.1 {status} OK\r\nContent-Type: {kind}\r\n"
+                    f"Content-Length: {len(body)}\r\n\r\n".encode()
+                    + body
+                )
+
+        async def guarded(reader, writer) -> None:
+            ends = (asyncssh.Error, asyncio.IncompleteReadError, OSError)
+            with contextlib.closing(writer), contextlib.suppress(*ends):
+                await serve(reader, writer)
+
+        return guarded
+
+
+async def run(machine: Machine, process: asyncssh.SSHServerProcess) -> None:
+    """Answer a command, by what it means."""
+    command = process.command or ""
+    if "labwright-connected" in command:
+        process.stdout.write("labwright-connected\n")
+        await process.stdin.read()
+        process.exit(0)
+        return
+    if machine.state == "stalled":
+        await asyncio.sleep(3600)
+    inner = "true"
+    if command != "true":
+        inner = shlex.split(shlex.split(command)[3])[2].removesuffix(";")
+    if "python3" not in inner:
+        process.exit(0)
+        return
+    await process.stdin.read()
+    if machine.state == "python":
+        process.stderr.write("sh: 1: exec: python3: not found\n")
+        process.exit(127)
+        return
+    task = json.loads(shlex.split(inner)[4])
+    if machine.state == "hostile":
+        process.stdout.write('{"probe": "\x1b]0;owned\x07' + "A" * 300_000)
+        process.exit(0)
+        return
+    if machine.lose and task["task"] == "traffic":
+        machine.lose = False
+        process.channel.get_connection().abort()
+        return
+    process.stdout.write(json.dumps(machine.probe(task)) + "\n")
+    process.exit(0)
+
+
+async def serve(states: list[str]) -> None:
+    """Listen on a port for each state, tell the ports, and serve until the input ends."""
+    ports = []
+    for number, state in enumerate(states):
+        machine = Machine(number, state)
+
+        async def handle(process: asyncssh.SSHServerProcess, machine: Machine = machine) -> None:
+            with contextlib.suppress(asyncssh.Error, OSError):
+                await run(machine, process)
+
+        listener = await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_factory=lambda machine=machine: Server(machine),
+            server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+            process_factory=handle,
+        )
+        ports.append(listener.get_port())
+    sys.stdout.write(json.dumps(ports) + "\n")
+    sys.stdout.flush()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1:]))

@@ -33,6 +33,10 @@ MAY_IMPORT = {
     "labwright.checks": {"checks", "errors", "machines", "outcome"},
     "labwright.mistakes": {"errors", "lab", "outcome", "score"},
     "labwright.reports": {"errors", "lab", "mistakes", "outcome", "reports", "score"},
+    "labwright.batch": {
+        *("batch", "definition", "errors", "judge", "lab", "machines", "outcome"),
+        *("plugin", "recorder", "reports", "score"),
+    },
     "labwright.conform": {"conform", "errors"},
     "labwright.gorb": {"gorb"},
     "labwright.workload": {"workload"},

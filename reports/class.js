@@ -6,6 +6,7 @@
   const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
   const buttons = [...document.querySelectorAll("[data-show]")];
   const search = document.getElementById("search");
+  const collator = new Intl.Collator(undefined, { numeric: true });
   let kind = "";
 
   const show = () => {
@@ -31,14 +32,14 @@
     const up = head.getAttribute("aria-sort") !== "ascending";
     for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
-    const text = (row) => row.cells[head.cellIndex].textContent.trim();
+    const keys = new Map(rows.map((row) => [row, row.cells[head.cellIndex].textContent.trim()]));
     const numbers = head.dataset.sort === "number";
     const sign = up ? 1 : -1;
     // Blank is no grade, and comes last whichever way.
     rows.sort((one, two) => {
-      const [a, b] = [text(one), text(two)];
+      const [a, b] = [keys.get(one), keys.get(two)];
       if (a === "" || b === "") return (a === "") - (b === "");
-      return sign * (numbers ? Number(a) - Number(b) : a.localeCompare(b, undefined, { numeric: true }));
+      return sign * (numbers ? Number(a) - Number(b) : collator.compare(a, b));
     });
     body.append(...rows);
   };

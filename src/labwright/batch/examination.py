@@ -86,7 +86,12 @@ class _Process:
             stderr=subprocess.PIPE,
             # Ctrl-C is for whoever leads: they tell us when to end.
             start_new_session=True,
-            env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+                # What else is installed for pytest has no business here, and costs each
+                # student seconds: the examiner names the one plugin that it needs.
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            },
         )
         assert self._process.stdin  # noqa: S101  it was asked for
         with contextlib.suppress(BrokenPipeError):

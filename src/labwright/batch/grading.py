@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     Spread = Callable[[list[list[Task]], Stop, Listener], None]
 
 PER_CORE = 8
-"""Students at once for each core; benchmarks/class.py measures it: a student takes 1 to 2 s
-of a core, and 10 to 15 s of waiting for the machine."""
+"""Students at once for each core; benchmarks/batch.py measures it: a student takes 2.4 s of
+a core, and 20 s and more of waiting for the machine."""
 MEBIBYTES_EACH = 150
 """Memory of a worker and its examiner, with some to spare."""
 ATTEMPTS = 2

@@ -57,7 +57,10 @@ class Identity:
     @classmethod
     def of(cls, body: dict[str, Any]) -> Identity:
         """Read it back out of JSON."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in body.items()})
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in body.items()
+        }
+        return cls(**values)
 
 
 @dataclass(frozen=True)

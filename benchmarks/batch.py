@@ -1,0 +1,88 @@
+"""What a class costs the grader, and how that grows: machines that answer as recorded ones.
+
+    .venv/bin/python benchmarks/batch.py              # 10 and 50 students
+    .venv/bin/python benchmarks/batch.py 50 500 -n 8
+
+The machines are SSH servers in one process of this computer. What they cost is not counted
+as the grader's, but they take their share of its processors, so a class on real machines
+takes less time than what stands here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SERVERS = ROOT / "tests" / "system" / "recorded_machines.py"
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def main(arguments: list[str]) -> None:
+    """Grade classes of these sizes."""
+    options = arguments[arguments.index("-n") :] if "-n" in arguments else []
+    sizes = arguments[: len(arguments) - len(options)] or ["10", "50"]
+    print("students  graded  seconds  CPU s/student  most memory MiB  leader MiB")
+    for size in map(int, sizes):
+        with tempfile.TemporaryDirectory() as name:
+            measure(size, options, Path(name))
+
+
+def measure(size: int, options: list[str], folder: Path) -> None:
+    """Grade one class, and print its line."""
+    with subprocess.Popen(
+        [sys.executable, str(SERVERS), *["right"] * size],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as servers:
+        assert servers.stdout
+        ports = json.loads(servers.stdout.readline())
+        rows = [f"s{place},x@127.0.0.1:{port}" for place, port in enumerate(ports)]
+        (folder / "class.csv").write_text("\n".join(["id,target", *rows]) + "\n")
+        command = ["-m", "labwright", "grade", "class.csv", "--out", "out", *options]
+        before, start = os.times(), time.monotonic()
+        grader = subprocess.Popen([sys.executable, *command], cwd=folder, stderr=subprocess.DEVNULL)
+        peaks = {"all": 0, "leader": 0}
+        threading.Thread(target=watch, args=(grader.pid, peaks), daemon=True).start()
+        grader.wait()
+        seconds, after = time.monotonic() - start, os.times()
+        assert servers.stdin
+        servers.stdin.close()
+    cpu = after.children_user + after.children_system
+    cpu -= before.children_user + before.children_system
+    lines = (folder / "out" / "journal.jsonl").read_text().splitlines()[1:]
+    graded = sum(json.loads(line)["graded"] for line in lines)
+    print(
+        f"{size:8}  {graded:6}  {seconds:7.1f}  {cpu / size:13.2f}  {peaks['all'] >> 20:15}"
+        f"  {peaks['leader'] >> 20:10}"
+    )
+
+
+def watch(leader: int, peaks: dict[str, int]) -> None:
+    """Note the most memory that the grader and all its processes hold at once."""
+    while Path(f"/proc/{leader}").exists():
+        parents, held = {}, {}
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                fields = (place / "stat").read_text().rpartition(")")[2].split()
+                held[int(place.name)] = int(fields[21]) * PAGE
+                parents[int(place.name)] = int(fields[1])
+            except (OSError, IndexError):
+                continue
+        ours = {leader}
+        for _ in range(6):
+            ours |= {pid for pid, parent in parents.items() if parent in ours}
+        peaks["leader"] = max(peaks["leader"], held.get(leader, 0))
+        peaks["all"] = max(peaks["all"], sum(held.get(pid, 0) for pid in ours))
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -279,9 +280,14 @@ def grade(
     fixed = [
         *(f"--rootdir={folder}", f"--confcutdir={folder}", f"-c{os.devnull}"),
         *("--import-mode=importlib", "-pno:terminal", "-pno:cacheprovider"),
+        # What else is installed has no say in a grade, and is not waited for: there are
+        # plugins that reorder tests, and some that take seconds to import.
+        *("--disable-plugin-autoload", "--assert=plain"),
     ]
+    if any(option.startswith("--alluredir") for option in options):
+        fixed.append("-pallure_pytest.plugin")
     modules = [str(module) for module in sorted(folder.glob("test_*.py"))]
-    status = pytest.main([*modules, *fixed, *options], plugins=[run])
+    status = pytest.main([*modules, *fixed, *options], plugins=[sys.modules[__name__], run])
     if status == pytest.ExitCode.INTERRUPTED and not run.problem:
         raise KeyboardInterrupt
     if run.recorder is None or not run.recorder.steps:

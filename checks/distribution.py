@@ -130,7 +130,7 @@ def _all_attributed(traffic: Traffic) -> None:
     lost = [request.n for request in traffic.requests if request.server is None]
     if lost:
         raise CheckFailed(
-            "every request to go through IPVS to one of the two servers",
+            "every request to go through IPVS to one of the servers",
             f"{len(lost)} of {len(traffic.requests)} did not (the first is number {lost[0]})",
             "Something takes them before IPVS does. See `sudo iptables -t nat -L -n` and "
             "`sudo ss -ltnp`: does anything else answer on, or redirect, the service's port?",

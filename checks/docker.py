@@ -32,15 +32,13 @@ def container_evidence(seen: Container) -> Evidence:
     return Evidence(f"the container {seen.name}", f"docker inspect {seen.name}", "\n".join(words))
 
 
-def image_present(docker_engine: Engine, *, gorb_image: str) -> Iterator[Evidence]:
-    """The Engine has Gorb's image."""
-    found = docker_engine.image_id(gorb_image)
-    yield Evidence(
-        f"the image {gorb_image}", f"docker image inspect {gorb_image}", found or "No such image"
-    )
+def image_present(docker_engine: Engine, *, image: str) -> Iterator[Evidence]:
+    """The Engine has an image."""
+    found = docker_engine.image_id(image)
+    yield Evidence(f"the image {image}", f"docker image inspect {image}", found or "No such image")
     if found is None:
         names = ", ".join(docker_engine.image_names()) or "none"
-        raise CheckFailed(f"the image {gorb_image}", f"Docker has no such image; it has: {names}")
+        raise CheckFailed(f"the image {image}", f"Docker has no such image; it has: {names}")
 
 
 def server_urls(address: str, port: int, work_path: str) -> tuple[str, str]:
@@ -55,6 +53,7 @@ def server_running(
     survey: Survey,
     *,
     container: str,
+    server_image: str,
     service_port: int,
     work_path: str,
     work_answer: str,
@@ -85,9 +84,10 @@ def server_running(
         raise CheckFailed(
             f"{container} to answer `tick` to {heartbeat}",
             f"it answered {beat.summary()}",
-            f"Does the program of the image `server` run in it? {see}",
+            f"Does the program of the image `{server_image}` run in it? {see}",
         )
-    _works(container, work, done, work_answer, unit_s)
+    again = f"`docker rm -f {container}`, then `docker run --detach --name {container} "
+    _works(container, work, done, work_answer, unit_s, f"{again}{server_image}`")
 
 
 def _runs(seen: Container, docker_engine: Engine) -> None:
@@ -101,7 +101,7 @@ def _runs(seen: Container, docker_engine: Engine) -> None:
             expected,
             f"its state is {seen.status} (exit status {seen.exit_status})",
             f"Start it again with `docker {again} {seen.name}`; "
-            "if its address is another one then, register it again.",
+            "if its address is another one then, what was told the old one must be told anew.",
         )
     if not seen.address:
         raise CheckFailed(
@@ -128,10 +128,10 @@ def _alone(console: str, asked: int, container: str) -> None:
         )
 
 
-def _works(container: str, work: str, done: Reply, answer: str, unit_s: float) -> None:
+def _works(container: str, work: str, done: Reply, answer: str, unit_s: float, again: str) -> None:
     hint = (
-        f"Does it run from the document's image, without options of its own? Make it again: "
-        f"`docker rm -f {container}`, then `docker run --detach --name {container} server`."
+        "Does it run from the document's image, without options of its own? "
+        f"Make it again: {again}."
     )
     if done.status != 200 or done.body != answer:
         raise CheckFailed(

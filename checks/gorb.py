@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labwright.checks.docker import container_evidence
+from labwright.checks.docker import image_present as _image_present
 from labwright.errors import CheckFailed
 from labwright.outcome import Evidence
 
@@ -58,6 +59,11 @@ class Gorb:
             backend = self.described(f"/service/{service}/{id}")
             found[id] = backend["options"].get("host") if backend else None
         return found
+
+
+def image_present(docker_engine: Engine, *, gorb_image: str) -> Iterator[Evidence]:
+    """The Engine has Gorb's image."""
+    yield from _image_present(docker_engine, image=gorb_image)
 
 
 def running(

@@ -239,6 +239,8 @@ def requests_succeed(
     sender: Sender,
     *,
     interface: str,
+    gorb_port: int,
+    service: str,
     service_port: int,
     servers: list[str],
     requests: int,
@@ -254,7 +256,7 @@ def requests_succeed(
             f"{' and '.join(servers)} behind the service, and nothing else",
             f"the kernel also has {strangers[0].address}:{strangers[0].port}",
             "Delete the backend that the document does not ask for; "
-            "see `curl http://localhost:4672/service/0`.",
+            f"see `curl http://localhost:{gorb_port}/service/{service}`.",
         )
     traffic = sender.requests
     yield traffic.evidence("sequence")
@@ -300,6 +302,6 @@ def load_exceeds_capacity(
             f"they had answered {answered} of {len(load.requests)} when the last was sent; "
             f"one at a time, {1000 / server_rate:.0f} ms each, they could have answered "
             f"{most:.0f}",
-            "Something other than the two servers answers, or a server works on several "
-            "requests at a time. Do both run from the document's image, without options?",
+            "Something other than the servers answers, or a server works on several "
+            "requests at a time. Do all run from the document's image, without options?",
         )

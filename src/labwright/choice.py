@@ -7,9 +7,10 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-DEFAULT_GUEST = "lab"
-"""The name of the guest that is used where this computer cannot run a lab."""
+if TYPE_CHECKING:
+    from labwright.lab import Lab
 
 
 @dataclass(frozen=True)
@@ -20,22 +21,28 @@ class Choice:
     reason: str
 
 
-def choose() -> Choice:
-    """Choose this machine if it can run the lab, else the guest ``lab``."""
-    lacks = _lacks()
+def default_guest(lab: Lab) -> str:
+    """Return the name of the guest that is used where this computer cannot run a lab."""
+    return f"lab-{lab.name}"
+
+
+def choose(lab: Lab) -> Choice:
+    """Choose this machine if it can run a lab, else a guest of the lab's own."""
+    lacks = _lacks(lab)
     if lacks:
-        return Choice(f"vm:{DEFAULT_GUEST}", f"this machine cannot run the lab: {lacks}")
-    return Choice("local", "this machine has Docker and ip_vs")
+        return Choice(f"vm:{default_guest(lab)}", f"this machine cannot run the lab: {lacks}")
+    return Choice("local", f"this machine has {' and '.join(['Docker', *lab.modules])}")
 
 
-def _lacks() -> str:
-    """Say what keeps this machine from running the lab, or nothing."""
+def _lacks(lab: Lab) -> str:
+    """Say what keeps this machine from running a lab, or nothing."""
     if not shutil.which("docker") and not Path("/var/run/docker.sock").exists():
         return "it has no Docker"
     if not Path("/var/run/docker.sock").exists() and "DOCKER_HOST" not in os.environ:
         return "its Docker Engine does not run"
-    if not Path("/proc/net/ip_vs").exists() and not _can_load("ip_vs"):
-        return "its kernel has no ip_vs"
+    for module in lab.modules:
+        if not (Path("/sys/module") / module).exists() and not _can_load(module):
+            return f"its kernel has no {module}"
     return ""
 
 

@@ -19,6 +19,7 @@ from labwright import (
 )
 from labwright.errors import LabwrightError
 from labwright.judge import HINTS
+from labwright.options import add_lab
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ INTERRUPTED = 130
 
 EXAMPLES = """\
 examples:
-  labwright demo                          do the gorb lab on a real machine and grade it
+  labwright demo                          do the lab on a real machine and grade it
   labwright check                         check this machine
   labwright check --part 2                only part 2, and what it needs
   labwright check --target vm:a --repeat 20
@@ -68,12 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     commands_ = parser.add_subparsers(metavar="COMMAND", required=True)
 
     demo = commands_.add_parser("demo", help="perform the lab on a real machine, grade it, report")
-    _lab(demo)
+    add_lab(demo)
     _output(demo)
     demo.set_defaults(run=commands.demo)
 
     perform = commands_.add_parser("perform", help="play the student: do what the lab says")
-    _lab(perform)
+    add_lab(perform)
     _target(perform)
     perform.add_argument("--upto", metavar="STEP", help="stop after this step")
     perform.set_defaults(run=commands.perform_lab)
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         help="check and grade a machine",
         epilog="Nothing is changed on the machine; requests are sent through its load balancer.",
     )
-    _lab(check)
+    add_lab(check)
     _target(check)
     check.add_argument("--part", type=int, metavar="N", help="only this part of the document")
     check.add_argument(
@@ -123,12 +124,6 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...")
     test.set_defaults(run=commands.run_tests)
     return parser
-
-
-def _lab(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--lab", default="gorb", metavar="LAB", help="a lab's name or folder (default: gorb)"
-    )
 
 
 def _target(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 import labwright
 from labwright import judge
 from labwright import regrade as again
-from labwright.choice import DEFAULT_GUEST, choose
+from labwright.choice import choose, default_guest
 from labwright.definition import load_lab
 from labwright.errors import UsageError
 from labwright.lab import find_lab
@@ -44,7 +44,7 @@ def check(arguments: argparse.Namespace) -> int:
     _validate(lab, arguments)
     if arguments.repeat < 1:
         raise UsageError(f"--repeat is {arguments.repeat}: it must be at least 1")
-    target = _target(arguments)
+    target = _target(lab, arguments)
     if arguments.repeat == 1:
         return _grade(lab, target, arguments)
     return _repeat(lab, target, arguments)
@@ -69,7 +69,7 @@ def perform_lab(arguments: argparse.Namespace) -> int:
     """Do on a target what a lab says."""
     lab = load_lab(find_lab(arguments.lab))
     steps = lab.upto(arguments.upto) if arguments.upto else lab.steps
-    with closing(open_machine(_target(arguments))) as machine:
+    with closing(open_machine(_target(lab, arguments))) as machine:
         _perform(lab, machine, steps)
     return 0
 
@@ -78,8 +78,8 @@ def demo(arguments: argparse.Namespace) -> int:
     """Perform a lab on a machine of its own, grade it, and write the report."""
     lab = load_lab(find_lab(arguments.lab))
     arguments.out = arguments.out or REPORT
-    with ephemeral("servers") as guest:
-        given = lab.with_needs(list(lab.states.get("servers", ())))
+    with ephemeral(lab, lab.start) as guest:
+        given = lab.with_needs(list(lab.states.get(lab.start, ())))
         with closing(guest_machine(guest)) as machine:
             _perform(lab, machine, [step for step in lab.steps if step not in given])
         return _grade(lab, f"vm:{guest.name}", arguments)
@@ -105,15 +105,15 @@ def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
         judge.bind(lab, step, values)
 
 
-def _target(arguments: argparse.Namespace) -> str:
+def _target(lab: Lab, arguments: argparse.Namespace) -> str:
     """Return the target that was named, else the one that fits, saying which and why."""
     if arguments.target:
         open_machine(arguments.target).close()
         return str(arguments.target)
-    choice = choose()
+    choice = choose(lab)
     _say(f"target: {choice.target}, since {choice.reason}")
-    if choice.target == f"vm:{DEFAULT_GUEST}":
-        up(DEFAULT_GUEST, "servers")
+    if choice.target == f"vm:{default_guest(lab)}":
+        up(default_guest(lab), lab, lab.start)
     return choice.target
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from labwright.course.document import Document
 from labwright.errors import DefinitionError
-from labwright.lab import Command, Lab, Prose, Step, Waived
+from labwright.lab import DOCKER, Command, Image, Lab, Prose, Step, Waived
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 
 STEP_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LAB_KEYS = {
-    *("name", "title", "document", "requires", "values", "states", "perform"),
-    *("step", "waived", "prose"),
+    *("name", "title", "document", "requires", "values", "states", "perform", "machine"),
+    *("image", "step", "waived", "prose"),
 }
 STEP_KEYS = {"id", "title", "points", "needs", "check", "with", "hint", "perform"}
 COMMAND_KEYS = {"run", "terminal", "ready"}
+MACHINE_KEYS = {"start", "modules"}
+IMAGE_KEYS = {"name", "folder", "package", "dependencies"}
 WAIVED_KEYS = {"id", "reason"}
 PROSE_KEYS = {"says", "perform", "reason"}
 TOTAL_POINTS = 100
+LONGEST_NAME = 30
+"""A machine can be named after its lab."""
 
 
 def load_lab(folder: Path) -> Lab:
@@ -41,6 +45,10 @@ def load_lab(folder: Path) -> Lab:
     definition = _Definition.read(folder / "lab.toml")
     body = definition.body
     name = definition.typed(body, "name", str, "the lab")
+    if not STEP_ID.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise definition.wrong(
+            f"a lab's name is kebab-case and short, like 'docker-server', not {name[:60]!r}", "name"
+        )
     document_path = folder / definition.typed(body, "document", str, "the lab")
     if not document_path.is_file():
         raise definition.wrong(f"the document {document_path.name!r} does not exist", "document")
@@ -53,18 +61,23 @@ def load_lab(folder: Path) -> Lab:
     waived = tuple(definition.waived(document))
     definition.verify(steps, waived, document)
     order = {id: number for number, id in enumerate(document.steps)}
+    states = definition.states({step.id for step in steps})
+    start, modules = definition.machine(states)
     return Lab(
         name=name,
         title=definition.typed(body, "title", str, "the lab"),
         folder=folder,
         document=document_path,
         values=definition.typed(body, "values", dict, "the lab", {}),
-        states=definition.states({step.id for step in steps}),
+        states=states,
         prelude=definition.prelude(),
         steps=_in_order(steps, order),
         waived=waived,
         prose=tuple(definition.prose()),
         requires=tuple(definition.typed(body, "requires", list, "the lab", [])),
+        images=tuple(definition.images(folder)),
+        start=start,
+        modules=modules,
     )
 
 
@@ -299,7 +312,35 @@ class _Definition:
         for name, steps in states.items():
             if not isinstance(steps, list) or not all(step in ids for step in steps):
                 raise self.wrong(f"the state {name!r} must be a list of ids of steps", name)
+            if name == DOCKER or not STEP_ID.fullmatch(name):
+                raise self.wrong(f"a state's name is kebab-case and not {DOCKER!r}: {name!r}", name)
         return {name: tuple(steps) for name, steps in states.items()}
+
+    def machine(self, states: dict[str, tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
+        """Return the state in which a student finds a machine, and what its kernel must have."""
+        table = self.typed(self.body, "machine", dict, "the lab", {})
+        self.only_known(table, MACHINE_KEYS, "[machine]")
+        start = self.typed(table, "start", str, "[machine]", DOCKER)
+        if start not in (DOCKER, *states):
+            raise self.wrong(
+                f"the start {start!r} is no state; known are: {DOCKER}, {', '.join(states)}",
+                "start",
+            )
+        modules = self.typed(table, "modules", list, "[machine]", [])
+        return start, tuple(map(str, modules))
+
+    def images(self, folder: Path) -> Iterator[Image]:
+        """Yield the images that the lab machine has before a student begins."""
+        for line, raw in self.tables("image", IMAGE_KEYS):
+            name = self.words(raw, "name", line)
+            place = folder / self.words(raw, "folder", line)
+            if not (place / "Dockerfile").is_file():
+                raise DefinitionError(
+                    self.path, line, f"the image {name!r}: there is no {place / 'Dockerfile'}"
+                )
+            package = self.words(raw, "package", line) if "package" in raw else ""
+            dependencies = self.typed(raw, "dependencies", list, "[[image]]", [])
+            yield Image(name, place, package, tuple(map(str, dependencies)))
 
     def prelude(self) -> str:
         perform = self.typed(self.body, "perform", dict, "the lab", {})

@@ -14,13 +14,14 @@ from labwright.course import formats, gate, lock
 from labwright.course.changes import Change, changes
 from labwright.course.instructions import pieces
 from labwright.errors import LabwrightError, UsageError
+from labwright.lab import DEFAULT
 
 if TYPE_CHECKING:
     from labwright.course.gate import Course, Stage, Verdict
 
 EXAMPLES = """\
 examples:
-  labwright gate                          the gorb lab: covered and linted
+  labwright gate                          the lab: covered and linted
   labwright gate labs/mine --only lint    one stage
   labwright gate notes.md --only lint     a document that belongs to no lab
   labwright gate labs/mine --update       show what has changed, and lock it
@@ -41,9 +42,9 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "lab",
         nargs="*",
-        default=["gorb"],
+        default=[DEFAULT],
         metavar="LAB|FILE.md",
-        help="a lab's name or folder, or a document (default: gorb)",
+        help=f"a lab's name or folder, or a document (default: {DEFAULT})",
     )
     parser.add_argument(
         "--only",

@@ -21,6 +21,7 @@ from labwright.batch.view import ClassView
 from labwright.definition import load_lab
 from labwright.errors import UsageError
 from labwright.lab import find_lab
+from labwright.options import add_lab
 from labwright.reports.text import line, plural
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     )
     add = grade.add_argument
     add("roster", type=Path, metavar="ROSTER", help="CSV or YAML: id, target, name, email, ...")
-    add("--lab", default="gorb", metavar="LAB", help="a lab's name or folder (default: gorb)")
+    add_lab(grade)
     add("--out", type=Path, default=OUT, metavar="DIR", help=f"output folder (default: {OUT})")
     add("-n", default="auto", metavar="N", help="students at once (default: auto, by the cores)")
     add("--dask", metavar="ADDRESS", help="spread over a Dask cluster: tcp://host:8786")

@@ -10,6 +10,11 @@ from typing import Any
 
 from labwright.errors import UsageError
 
+DEFAULT = "gorb"
+"""The lab that is meant where none is named."""
+DOCKER = "docker"
+"""The state that every machine can begin with: Docker is up and has the lab's images."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -66,6 +71,19 @@ class Prose:
 
 
 @dataclass(frozen=True)
+class Image:
+    """A Docker image that the lab machine has before a student begins."""
+
+    name: str
+    folder: Path
+    """Holds its Dockerfile, and what else the context has."""
+    package: str = ""
+    """A Python package that goes into the context as well, by its dotted name."""
+    dependencies: tuple[str, ...] = ()
+    """Distributions of pure Python that it imports; in the versions that we run with."""
+
+
+@dataclass(frozen=True)
 class Lab:
     """A lab's steps, in the order of its document."""
 
@@ -83,6 +101,11 @@ class Lab:
     prose: tuple[Prose, ...] = ()
     requires: tuple[str, ...] = ()
     """Labs that come before this one: what they leave behind may be used."""
+    images: tuple[Image, ...] = ()
+    start: str = DOCKER
+    """The state in which a student finds the machine."""
+    modules: tuple[str, ...] = ()
+    """Modules that the kernel of a machine must have."""
 
     def step(self, id: str) -> Step:
         """Return the step of this id.
@@ -164,10 +187,15 @@ def find_lab(name: str) -> Path:
     """
     if (Path(name) / "lab.toml").is_file():
         return Path(name).resolve()
-    home = Path(str(resources.files("labwright.labs")))
-    known = sorted(found.parent.name for found in home.glob("*/lab.toml"))
+    known = {folder.name: folder for folder in own_labs()}
     if name not in known:
         raise UsageError(
             f"no lab {name!r}: give a folder that holds a lab.toml, or one of: {', '.join(known)}"
         )
-    return home / name
+    return known[name]
+
+
+def own_labs() -> list[Path]:
+    """Return the folders of the labs that come with labwright, by name."""
+    home = Path(str(resources.files("labwright.labs")))
+    return sorted(found.parent for found in home.glob("*/lab.toml"))

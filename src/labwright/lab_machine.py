@@ -1,4 +1,9 @@
-"""The lab machine with the states of the lab: what a lab's definition makes of a guest."""
+"""The lab machine with the states of a lab: what a lab's definition makes of a guest.
+
+A state is named by its lab and kept under what it was made of. So the states of several labs
+lie side by side, all above the same Debian with Docker, and those that are made of the same
+are the same.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,10 @@ from contextlib import contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from labwright.definition import load_lab
-from labwright.lab import find_lab
+from labwright.lab import DOCKER
 from labwright.machines import guest
-from labwright.machines.vm.states import DOCKER, State
+from labwright.machines.vm.components import Component
+from labwright.machines.vm.states import State, with_images
 from labwright.perform import perform
 
 if TYPE_CHECKING:
@@ -19,38 +24,39 @@ if TYPE_CHECKING:
     from labwright.machines.guest import Guest
     from labwright.machines.machine import Machine
 
-LAB = "gorb"
 SECONDS_PER_STEP = 6.0
 
 
-def states() -> dict[str, State]:
-    """Return the lab's states, each on top of the one before it."""
-    lab = load_lab(find_lab(LAB))
-    found: dict[str, State] = {}
-    parent, done = DOCKER, set[str]()
+def states(lab: Lab) -> dict[str, State]:
+    """Return a lab's states, each on top of the one before it."""
+    components = [
+        Component(image.name, image.folder, image.package, image.dependencies)
+        for image in lab.images
+    ]
+    found = {DOCKER: with_images(DOCKER, components)}
+    below, done = found[DOCKER], set[str]()
     for name, ids in lab.states.items():
         steps = tuple(step for step in lab.with_needs(list(ids)) if step.id not in done)
         done |= {step.id for step in steps}
-        found[name] = State(
+        below = found[name] = State(
             name=name,
-            parent=parent,
+            parent=below,
             key=_key(lab, steps),
             prepare=lambda machine, steps=steps: _prepare(lab, steps, machine),  # type: ignore[misc]
             estimate_s=SECONDS_PER_STEP * len(steps),
         )
-        parent = name
     return found
 
 
-def up(name: str, state: str) -> Guest:
-    """Start a machine in a state, or return the one of this name that runs."""
-    return guest.up(name, state, states())
+def up(name: str, lab: Lab, state: str) -> Guest:
+    """Start a machine in a state of a lab, or return the one of this name that runs."""
+    return guest.up(name, state, states(lab), lab=lab.name)
 
 
 @contextmanager
-def ephemeral(state: str) -> Iterator[Guest]:
+def ephemeral(lab: Lab, state: str) -> Iterator[Guest]:
     """Run a machine that is gone afterwards, also when we are killed."""
-    with guest.ephemeral(state, states()) as found:
+    with guest.ephemeral(state, states(lab), lab=lab.name) as found:
         yield found
 
 

@@ -19,6 +19,7 @@ from labwright.lab import find_lab
 from labwright.machines.target import guest_machine
 from labwright.machines.vm import states
 from labwright.mistakes import Matrix, Mistake, Trial
+from labwright.options import add_lab
 from labwright.plugin import Silence, grade
 from labwright.progress import say
 from labwright.reports import matrix as matrix_report
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 SCRIPT_S = 180.0
 EXAMPLES = """\
 examples:
-  labwright mistakes                          every known mistake of the gorb lab
+  labwright mistakes                          every known mistake of the lab
   labwright mistakes --only method-wrr        one of them
   labwright mistakes -n 2 --out mistakes      two at a time; write matrix.html and matrix.json
   labwright mistakes --repeat 5               the verdict must be the same each time
@@ -48,9 +49,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--lab", default="gorb", metavar="LAB", help="a lab's name or folder (default: gorb)"
-    )
+    add_lab(parser)
     parser.add_argument(
         "--only", action="append", default=[], metavar="ID", help="only this mistake"
     )
@@ -69,12 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("-n and --repeat must be at least 1")
     lab = load_lab(find_lab(arguments.lab))
     chosen = mistakes.load_mistakes(lab, arguments.only)
-    known = lab_machine.states()
+    known = lab_machine.states(lab)
     for mistake in chosen:
-        if mistake.state != states.DOCKER and mistake.state not in known:
-            raise UsageError(f"the mistake {mistake.id} starts from no known state")
+        if mistake.state not in known:
+            raise UsageError(
+                f"the mistake {mistake.id} starts from {mistake.state!r}, which is no state of "
+                f"the lab {lab.name}; its states are: {', '.join(known)}"
+            )
         # Made now, and not by several workers that wait for each other.
-        states.saved(mistake.state, known)
+        states.saved(known[mistake.state])
     trials = _try_all(lab, chosen * arguments.repeat, arguments)
     matrix = Matrix(
         lab=lab.name,
@@ -123,7 +125,7 @@ def _try(folder: Path, mistake: Mistake, seed: int) -> Trial:
     start = time.monotonic()
     try:
         with (
-            lab_machine.ephemeral(mistake.state) as guest,
+            lab_machine.ephemeral(lab, mistake.state) as guest,
             closing(guest_machine(guest)) as machine,
         ):
             script = mistakes.prelude(lab) + mistake.run

@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from labwright import lab_machine
+from labwright.definition import load_lab
+from labwright.lab import DEFAULT, find_lab, own_labs
 from labwright.machines import guest
 from labwright.machines.target import guest_machine
 from labwright.machines.vm import states
+from labwright.options import add_lab
 from labwright.progress import say
 
 if TYPE_CHECKING:
@@ -22,8 +25,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  labwright vm build                      make the machine's image and all its states
+  labwright vm build                      make the machine's image and all states of the lab
   labwright vm up a --state deployed      a machine on which the lab is done
+  labwright vm up b --lab docker-server   a machine as another lab's student finds it
   labwright vm ssh a                      a shell on it
   labwright vm ssh a -- docker ps
   labwright vm down a
@@ -39,11 +43,16 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     actions = vm.add_subparsers(metavar="ACTION", required=True)
 
     build = actions.add_parser("build", help="make the image and all states now")
+    add_lab(build)
     build.set_defaults(run=_build)
 
     up = actions.add_parser("up", help="start a machine")
     up.add_argument("name", metavar="NAME")
-    up.add_argument("--state", default="servers", help="docker, servers (default) or deployed")
+    add_lab(up)
+    up.add_argument(
+        "--state",
+        help="docker, or one of [states] in the lab's definition (default: as a student finds it)",
+    )
     up.set_defaults(run=_up)
 
     ssh = actions.add_parser("ssh", help="a shell on a machine, or a command")
@@ -60,29 +69,39 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
     prune = actions.add_parser("prune", help="remove images and states that are out of date")
     prune.add_argument("--all", action="store_true", help="also those that are up to date")
+    prune.add_argument(
+        "--lab",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a lab whose states are kept, beside those that come with labwright",
+    )
     prune.set_defaults(run=_prune)
 
 
-def _build(_: argparse.Namespace) -> int:
+def _build(arguments: argparse.Namespace) -> int:
     start = time.monotonic()
-    known = lab_machine.states()
-    for name in (states.DOCKER, *known):
-        folder = states.saved(name, known).folder
+    known = lab_machine.states(load_lab(find_lab(arguments.lab)))
+    for name, state in known.items():
+        folder = states.saved(state).folder
         say(f"{name}: {folder}")
     say(f"the lab machine is ready ({time.monotonic() - start:.1f} s)")
     return 0
 
 
 def _up(arguments: argparse.Namespace) -> int:
+    lab = load_lab(find_lab(arguments.lab))
     runs = {found.name: found for found in guest.running()}
     found = runs.get(arguments.name)
     if found:
-        say(f"{found.name} runs already, begun in the state {found.state} ({_age(found)} ago)")
+        begun = f"begun in the state {found.state} of {found.lab or 'a lab'}"
+        say(f"{found.name} runs already, {begun} ({_age(found)} ago)")
         return 0
     start = time.monotonic()
-    found = lab_machine.up(arguments.name, arguments.state)
+    found = lab_machine.up(arguments.name, lab, arguments.state or lab.start)
     say(f"{found.name} is up in the state {found.state} ({time.monotonic() - start:.1f} s)")
-    say(f"labwright vm ssh {found.name}; labwright check --target vm:{found.name}")
+    chosen = "" if arguments.lab == DEFAULT else f" --lab {arguments.lab}"
+    say(f"labwright vm ssh {found.name}; labwright check{chosen} --target vm:{found.name}")
     return 0
 
 
@@ -100,9 +119,9 @@ def _ssh(arguments: argparse.Namespace) -> int:
 
 
 def _ls(_: argparse.Namespace) -> int:
-    table = Table("name", "state", "accelerator", "port", "pid", "memory", "up", box=None)
+    table = Table("name", "lab", "state", "accelerator", "port", "pid", "memory", "up", box=None)
     for found in guest.running():
-        row = (found.name, found.state, found.accelerator, found.port, found.pid)
+        row = (found.name, found.lab, found.state, found.accelerator, found.port, found.pid)
         table.add_row(*map(str, row), _memory(found), _age(found))
     Console().print(table if table.row_count else "no machine runs")
     return 0
@@ -115,7 +134,9 @@ def _down(arguments: argparse.Namespace) -> int:
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    freed = guest.prune(lab_machine.states(), everything=arguments.all)
+    folders = [*own_labs(), *map(find_lab, arguments.lab)]
+    known = [s for folder in folders for s in lab_machine.states(load_lab(folder)).values()]
+    freed = guest.prune(known, everything=arguments.all)
     say(f"{freed / (1 << 30):.1f} GiB freed")
     return 0
 

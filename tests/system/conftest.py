@@ -6,6 +6,8 @@ import secrets
 
 import pytest
 
+from labwright.definition import load_lab
+from labwright.lab import DEFAULT, find_lab
 from labwright.lab_machine import states as lab_states
 from labwright.machines import guest
 
@@ -15,9 +17,8 @@ def image():
     """Build what is missing of the lab machine before the first test, not within one."""
     from labwright.machines.vm import states
 
-    known = lab_states()
-    for name in (states.DOCKER, *known):
-        states.saved(name, known)
+    for state in lab_states(load_lab(find_lab(DEFAULT))).values():
+        states.saved(state)
 
 
 @pytest.fixture
@@ -25,9 +26,10 @@ def lab_machine():
     """Return a function that starts a machine in a state; all are gone after the test."""
     names = []
 
-    def start(state: str) -> guest.Guest:
+    def start(state: str, lab: str = DEFAULT) -> guest.Guest:
         names.append(f"test-{secrets.token_hex(4)}")
-        return guest.up(names[-1], state, lab_states(), dies_with_us=True)
+        known = lab_states(load_lab(find_lab(lab)))
+        return guest.up(names[-1], state, known, lab=lab, dies_with_us=True)
 
     yield start
     for name in names:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from labwright.definition import load_lab
+from labwright.lab import find_lab
 from labwright.lab_machine import states as lab_states
 from labwright.machines.guest import machines
 from labwright.machines.target import guest_machine
@@ -26,8 +28,10 @@ pytestmark = pytest.mark.system
 
 HOLD = """
 import sys
+from labwright.definition import load_lab
+from labwright.lab import find_lab
 from labwright.lab_machine import ephemeral
-with ephemeral("docker") as guest:
+with ephemeral(load_lab(find_lab("gorb")), "docker") as guest:
     print(guest.name, guest.pid, flush=True)
     sys.stdin.read()
 """
@@ -194,7 +198,7 @@ def other_cache():
     labwright("vm", "build")
     # Links do not cross file systems; the name is the test's own, for those beside it.
     folder = store.root() / f"other-cache-{secrets.token_hex(4)}"
-    for kept in states.in_cache(lab_states()):
+    for kept in states.in_cache(lab_states(load_lab(find_lab("gorb"))).values()):
         shutil.copytree(kept, folder / kept.name, copy_function=os.link)
     yield folder
     shutil.rmtree(folder)

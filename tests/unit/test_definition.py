@@ -30,7 +30,7 @@ title = "A toy lab"
 document = "lab.md"
 
 [values]
-gorb_image = "toy"
+image = "toy"
 count = 3
 
 [[step]]

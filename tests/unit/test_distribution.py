@@ -175,6 +175,8 @@ class Docker:
 
 SUCCEED = {
     "interface": "enp0s3",
+    "gorb_port": 4672,
+    "service": "0",
     "service_port": 4444,
     "servers": list(BOTH),
     "requests": 12,

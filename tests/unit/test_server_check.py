@@ -12,6 +12,7 @@ from labwright.machines.machine import Reply
 ANSWER = "Response sent after 500 ms\n"
 VALUES = {
     "container": "server1",
+    "server_image": "server",
     "service_port": 4444,
     "work_path": "/doWork",
     "work_answer": ANSWER,

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from labwright import lab_machine
+from labwright.definition import load_lab
+from labwright.errors import SetupError
+from labwright.lab import Lab, find_lab
 from labwright.machines.vm import components, qemu, states, store
+from labwright.machines.vm.components import Component
 from labwright.machines.vm.states import State
 
 
@@ -21,31 +28,47 @@ def made(name, data=b"x" * 100):
     return store.ensure(name, lambda folder: (folder / "disk").write_bytes(data) and None)
 
 
-def state(name, parent, key="key"):
+def state(name, parent=None, key="key"):
     return State(name, parent, key, lambda machine: None, 1)
 
 
+def lab(name: str) -> Lab:
+    return load_lab(find_lab(name))
+
+
 def test_a_state_comes_after_all_that_it_stands_on():
-    known = {"servers": state("servers", "docker"), "deployed": state("deployed", "servers")}
-    found = states._ancestry("deployed", known)
+    found = states._ancestry(lab_machine.states(lab("gorb"))["deployed"])
     assert [each.name for each in found] == ["base", "docker", "servers", "deployed"]
 
 
-def test_a_lab_cannot_put_another_state_in_the_place_of_docker():
-    mine = state("docker", "")
-    assert mine not in states._ancestry("docker", {"docker": mine})
+def test_a_lab_without_images_begins_with_what_all_labs_share():
+    plain = replace(lab("gorb"), images=())
+    assert lab_machine.states(plain)["docker"] is states.BASE
+
+
+def test_the_states_of_labs_are_the_same_only_where_they_are_made_of_the_same():
+    parent, gorb = made("thing"), lab("gorb")
+    other = replace(gorb, name="other")
+    changed = replace(gorb, prelude="IP_ADDR=192.0.2.1")
+
+    def names(of: Lab) -> list[str]:
+        return [states._name(s, parent, "tcg") for s in lab_machine.states(of).values()]
+
+    assert names(other) == names(gorb)
+    assert names(changed)[0] == names(gorb)[0]
+    assert not set(names(changed)[1:]) & set(names(gorb))
 
 
 def test_the_same_parts_made_anew_are_another_parent_to_a_state():
-    before = states._name(state("servers", "docker"), made("thing"), "tcg")
+    before = states._name(state("servers", states.BASE), made("thing"), "tcg")
     store.remove(store.root() / "thing")
-    assert states._name(state("servers", "docker"), made("thing"), "tcg") != before
+    assert states._name(state("servers", states.BASE), made("thing"), "tcg") != before
 
 
 def test_another_accelerator_or_preparation_is_another_state():
     parent = made("thing")
     names = {
-        states._name(state("servers", "docker", key), parent, accelerator)
+        states._name(state("servers", states.BASE, key), parent, accelerator)
         for key in ("one", "other")
         for accelerator in ("tcg", "kvm")
     }
@@ -84,20 +107,27 @@ def test_a_path_with_a_comma_stays_one_value_among_qemus_options(tmp_path):
 
 
 def test_an_image_holds_nothing_of_the_grader():
-    for component in components.COMPONENTS:
+    for image in lab("gorb").images:
+        component = Component(image.name, image.folder, image.package)
         names = [name for name, _ in components._sources(component)]
         assert "Dockerfile" in names
         tops = {name.split("/")[2] for name in names if name.startswith("site-packages/")}
-        assert tops == {"__init__.py", component.package}
+        assert tops == {"__init__.py", image.package.removeprefix("labwright.")}
 
 
-def test_the_key_of_the_images_changes_with_their_sources(monkeypatch, tmp_path):
-    before = components.key()
-    assert components.key() == before
-    changed = components._sources(components.COMPONENTS[0])
-    first, *rest = changed
-    monkeypatch.setattr(components, "_sources", lambda _: [(first[0], b"changed"), *rest])
-    assert components.key() != before
+def test_the_key_of_the_images_changes_with_what_is_in_their_folders(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch")
+    made_of = [Component("a", tmp_path)]
+    before = components.key(made_of)
+    assert components.key(made_of) == before
+    (tmp_path / "Dockerfile").write_text("FROM other")
+    assert components.key(made_of) != before
+
+
+@pytest.mark.parametrize("lacks", [{"package": "no_such"}, {"dependencies": ("no-such-dist",)}])
+def test_what_an_image_lacks_on_this_computer_is_one_sentence(tmp_path, lacks):
+    with pytest.raises(SetupError, match=r"needs the Python package no.such.*: install it"):
+        components.key([Component("a", tmp_path, **lacks)])
 
 
 def test_the_disk_of_a_state_names_the_one_below_it_relatively(tmp_path, monkeypatch):

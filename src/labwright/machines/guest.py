@@ -28,7 +28,7 @@ from labwright.machines.vm.qemu import Launch, Qemu
 from labwright.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from labwright.machines.vm.states import State
 
@@ -55,6 +55,8 @@ class Guest:
     """Seconds since the epoch."""
     stands_on: tuple[str, ...] = ()
     """The folders of the cache that it needs as long as it runs."""
+    lab: str = ""
+    """The lab whose state it is."""
 
     def destination(self) -> Destination:
         """Return how to reach it by SSH."""
@@ -70,10 +72,13 @@ def machines() -> Path:
     return folder
 
 
-def up(name: str, state: str, known: dict[str, State], *, dies_with_us: bool = False) -> Guest:
+def up(
+    name: str, state: str, known: dict[str, State], *, lab: str = "", dies_with_us: bool = False
+) -> Guest:
     """Start a machine in a state; one that runs already is returned as it is.
 
-    :param known: the states beyond ``docker``.
+    :param known: the states that there are.
+    :param lab: the name of the lab to which they belong.
     :raises UsageError: no such state, or no proper name.
     :raises SetupError: it could not be started.
     """
@@ -82,20 +87,33 @@ def up(name: str, state: str, known: dict[str, State], *, dies_with_us: bool = F
             f"not a machine's name: {name[:60]!r}: write small letters, digits and single dashes, "
             f"at most {LONGEST_NAME}"
         )
-    if state != states.DOCKER and state not in known:
-        raise UsageError(f"no state {state!r}: the states are {states.DOCKER}, {', '.join(known)}")
-    saved = states.saved(state, known)
+    if state not in known:
+        of = f" of the lab {lab}" if lab else ""
+        raise UsageError(f"no state {state!r}: the states{of} are {', '.join(known)}")
+    saved = states.saved(known[state])
+    begin = Begin(name, lab, state, dies_with_us)
     try:
-        return _claim_and_start(name, state, saved, dies_with_us)
+        return _claim_and_start(begin, saved)
     except LabwrightError:
         if not states.discard_damaged(saved.chain):
             raise
         say(f"the saved state {state} is damaged and is made again")
-    return _claim_and_start(name, state, states.saved(state, known), dies_with_us)
+    return _claim_and_start(begin, states.saved(known[state]))
 
 
-def _claim_and_start(name: str, state: str, saved: states.Saved, dies_with_us: bool) -> Guest:
+@dataclass(frozen=True)
+class Begin:
+    """What is wanted of a machine that is not there yet."""
+
+    name: str
+    lab: str
+    state: str
+    dies_with_us: bool
+
+
+def _claim_and_start(begin: Begin, saved: states.Saved) -> Guest:
     """Start a machine, or wait for the process that is just starting it."""
+    name = begin.name
     folder = machines() / name
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
@@ -106,7 +124,7 @@ def _claim_and_start(name: str, state: str, saved: states.Saved, dies_with_us: b
             time.sleep(0.05)
             continue
         try:
-            return _start(name, state, saved, folder, lock, dies_with_us)
+            return _start(begin, saved, folder, lock)
         finally:
             os.close(lock)
     raise SetupError(f"the machine {name} has a lock and does not answer: labwright vm down {name}")
@@ -132,9 +150,7 @@ def _claim(folder: Path) -> int | None:
         os.close(lock)
 
 
-def _start(
-    name: str, state: str, saved: states.Saved, folder: Path, lock: int, dies_with_us: bool
-) -> Guest:
+def _start(begin: Begin, saved: states.Saved, folder: Path, lock: int) -> Guest:
     _clear(folder)
     process: Qemu | None = None
     try:
@@ -148,7 +164,7 @@ def _start(
                 memory=saved.folder / qemu.MEMORY,
                 shared=False,
                 incoming=saved.folder / qemu.DEVICES,
-                dies_with_us=dies_with_us,
+                dies_with_us=begin.dies_with_us,
                 lock=lock,
             )
         )
@@ -156,8 +172,8 @@ def _start(
         with closing(states.connected(reached, process, READY_S)) as machine:
             states.set_clock(machine)
         guest = Guest(
-            name=name,
-            state=state,
+            name=begin.name,
+            state=begin.state,
             port=reached.port or 0,
             user=states.USER,
             key=saved.debian / "id_ed25519",
@@ -166,6 +182,7 @@ def _start(
             accelerator=saved.accelerator,
             since=time.time(),
             stands_on=tuple(below.name for below in saved.chain),
+            lab=begin.lab,
         )
         note = folder / "guest.tmp"
         note.write_text(json.dumps(asdict(guest), default=str))
@@ -270,18 +287,19 @@ def _clear(folder: Path) -> None:
 
 
 @contextmanager
-def ephemeral(state: str, known: dict[str, State]) -> Iterator[Guest]:
+def ephemeral(state: str, known: dict[str, State], *, lab: str = "") -> Iterator[Guest]:
     """Run a machine of its own that is gone afterwards, also when we are killed."""
     name = f"tmp-{secrets.token_hex(4)}"
     try:
-        yield up(name, state, known, dies_with_us=True)
+        yield up(name, state, known, lab=lab, dies_with_us=True)
     finally:
         down(name)
 
 
-def prune(known: dict[str, State], *, everything: bool = False) -> int:
+def prune(known: Iterable[State], *, everything: bool = False) -> int:
     """Remove images and states that are out of date, and what dead machines left.
 
+    :param known: the states that there are, of all labs.
     :param everything: also those that a machine could begin with now.
     :return: how many bytes of disk that freed. What a machine that runs stands on is kept.
     """

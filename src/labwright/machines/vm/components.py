@@ -1,4 +1,4 @@
-"""The lab's components as what their Docker images are made of.
+"""A lab's components as what their Docker images are made of.
 
 The images are built inside the machine, from Dockerfiles that build with an ordinary base
 too; the base here is the machine's own minimal Debian, which came with it.
@@ -6,13 +6,14 @@ too; the base here is the machine's own minimal Debian, which came with it.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import subprocess
 import sys
 import tarfile
 import tempfile
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 BASE = "labwright/base:bookworm"
 BASE_FILE = "/var/lib/labwright/base.tar"
 """Where the machine's image has the base's file system."""
-DEPENDENCIES = ("click", "h11", "prometheus-client", "pyroute2", "typing_extensions", "uvicorn")
-"""What the daemon imports: all of it pure Python."""
 _ZIP = """
 import pathlib, zipfile
 with zipfile.PyZipFile("site-packages/dependencies.zip", "w") as file:
@@ -43,28 +42,29 @@ BUILD_S = 300.0
 
 @dataclass(frozen=True)
 class Component:
-    """A Docker image of the lab."""
+    """A Docker image of a lab."""
 
-    folder: str
-    """Of its Dockerfile, in the lab's ``images``."""
     image: str
-    package: str
-    """The subpackage of labwright that runs in it; it imports nothing else of it."""
+    folder: Path
+    """The context: its Dockerfile, and whatever stands beside it."""
+    package: str = ""
+    """The Python package that runs in it, by its dotted name, if it is one of ours; it imports
+    nothing else of what is above it."""
     dependencies: tuple[str, ...] = ()
+    """Distributions that the package imports: all of it pure Python."""
 
 
-COMPONENTS = (
-    Component("gorb", "kobolog/gorb:latest", "gorb", DEPENDENCIES),
-    Component("server", "server:latest", "workload"),
-    Component("client", "client:latest", "workload"),
-)
+def key(components: Sequence[Component]) -> str:
+    """Return a name for all that goes into images.
 
-
-def key() -> str:
-    """Return a name for all that goes into the images."""
-    versions = [f"{name} {metadata.version(name)}" for name in DEPENDENCIES]
+    :raises SetupError: something of it is not there.
+    """
+    names = dict.fromkeys(name for component in components for name in component.dependencies)
+    versions = [f"{name} {_version(name)}" for name in names]
     files = [
-        f"{path}\n{data.decode()}" for component in COMPONENTS for path, data in _sources(component)
+        f"{path}\n{data.decode(errors='backslashreplace')}"
+        for component in components
+        for path, data in _sources(component)
     ]
     return store.key(*versions, *files)
 
@@ -77,19 +77,19 @@ def import_base(machine: Machine) -> None:
     _do(machine, f"docker import {BASE_FILE} {BASE} && sudo rm {BASE_FILE}")
 
 
-def build_images(machine: Machine) -> None:
-    """Build the images in a machine that has the base image, as its user.
+def build_images(components: Sequence[Component], machine: Machine) -> None:
+    """Build images in a machine that has the base image, as its user.
 
     :raises SetupError: Docker, in the machine, did not build one.
     """
-    for component in COMPONENTS:
+    for component in components:
         # Compiled in the machine: its Python is the image's, ours may be another.
         script = f"""
             set -eu
             mkdir context
             cd context
             tar -xf -
-            python3 -m compileall -q .
+            if [ -d site-packages ]; then python3 -m compileall -q .; fi
             if [ -d dependencies ]; then
                 python3 -c '{_ZIP}'
                 rm -r dependencies
@@ -110,11 +110,34 @@ def _do(machine: Machine, script: str, stdin: bytes = b"") -> None:
 
 def _sources(component: Component) -> Iterator[tuple[str, bytes]]:
     """Yield a component's own files with their places in the context, sorted."""
-    package = Path(str(resources.files("labwright")))
-    for file in [package / "__init__.py", *sorted((package / component.package).rglob("*.py"))]:
-        yield f"site-packages/labwright/{file.relative_to(package)}", file.read_bytes()
-    images = Path(str(resources.files("labwright.labs"))) / "gorb" / "images"
-    yield "Dockerfile", (images / component.folder / "Dockerfile").read_bytes()
+    if component.package:
+        yield from _package(component.package)
+    for file in sorted(path for path in component.folder.rglob("*") if path.is_file()):
+        yield str(file.relative_to(component.folder)), file.read_bytes()
+
+
+def _package(name: str) -> Iterator[tuple[str, bytes]]:
+    """Yield a package's modules with their places, and what makes it one of those above it."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or not spec.origin or not spec.submodule_search_locations:
+        raise SetupError(f"an image of the lab needs the Python package {name}: install it")
+    folder = Path(spec.origin).parent
+    root = folder.parents[name.count(".")]
+    above = [parent / "__init__.py" for parent in folder.parents if root in parent.parents]
+    for file in [*reversed(above), *sorted(folder.rglob("*.py"))]:
+        yield f"site-packages/{file.relative_to(root)}", file.read_bytes()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        raise SetupError(
+            f"an image of the lab needs the Python package {distribution}: install it with pip"
+        ) from None
 
 
 def _context(component: Component) -> bytes:
@@ -137,7 +160,7 @@ def _context(component: Component) -> bytes:
 
 def _install(names: Sequence[str], folder: str) -> None:
     """Put packages into a folder, in the versions that we run with."""
-    wanted = [f"{name}=={metadata.version(name)}" for name in names]
+    wanted = [f"{name}=={_version(name)}" for name in names]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
     command += ["--disable-pip-version-check", "--target", folder, *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -17,17 +17,14 @@ from labwright.machines.vm import accelerator, components, debian, qemu, store
 from labwright.machines.vm.qemu import Launch, Qemu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from labwright.machines.machine import Machine
+    from labwright.machines.vm.components import Component
 
 PROGRAMS = (accelerator.QEMU, "qemu-img", "ssh")
 USER = "student"
-BASE = "base"
-"""Docker is up and has the base of the lab's images: what does not change with our code."""
-DOCKER = "docker"
-"""The first state that a machine can begin with: Docker is up and has the lab's images."""
 BOOT_S = 180.0
 
 
@@ -36,7 +33,8 @@ class State:
     """A state that is reached from another one by doing something on the machine."""
 
     name: str
-    parent: str
+    parent: State | None
+    """None for the one that begins by booting."""
     key: str
     """Names all that ``prepare`` does: another key is another state."""
     prepare: Callable[[Machine], None]
@@ -54,8 +52,8 @@ class Saved:
     """What it stands on, and itself: the folders of the cache, the lowest first."""
 
 
-def saved(name: str, states: dict[str, State]) -> Saved:
-    """Return a saved state, making it and those before it if they are not in the cache.
+def saved(state: State) -> Saved:
+    """Return what is saved of a state, making it and those before it if they are not in the cache.
 
     :raises SetupError: a program is missing, or the machine could not be made.
     """
@@ -63,22 +61,22 @@ def saved(name: str, states: dict[str, State]) -> Saved:
     image = debian.image()
     chosen = accelerator.choose(image / "vmlinuz")
     chain = [image]
-    for state in _ancestry(name, states):
-        chain.append(_ensure(state, chain, chosen))
+    for each in _ancestry(state):
+        chain.append(_ensure(each, chain, chosen))
     return Saved(chain[-1], image, chosen, tuple(chain))
 
 
-def in_cache(states: dict[str, State]) -> set[Path]:
-    """Return the folders of the cache that a machine could begin with as things are now."""
+def in_cache(states: Iterable[State]) -> set[Path]:
+    """Return the folders of the cache that belong to states as things are now."""
     image = debian.place()
     if not store.is_complete(image):
         return set()
     chosen = accelerator.choose(image / "vmlinuz")
     found = {image}
-    for name in (DOCKER, *states):
+    for state in states:
         chain = [image]
-        for state in _ancestry(name, states):
-            folder = store.root() / _name(state, chain[-1], chosen)
+        for each in _ancestry(state):
+            folder = store.root() / _name(each, chain[-1], chosen)
             if not store.is_complete(folder):
                 break
             chain.append(folder)
@@ -96,21 +94,17 @@ def discard_damaged(chain: Sequence[Path]) -> bool:
     return False
 
 
-def _ancestry(name: str, states: dict[str, State]) -> list[State]:
+def _ancestry(state: State) -> list[State]:
     """Return a state and those before it, the first one first."""
-    known = {**states, **_OWN}
-    found = []
-    while name:
-        found.append(known[name])
-        name = known[name].parent
-    return found[::-1]
+    above = _ancestry(state.parent) if state.parent else []
+    return [*above, state]
 
 
 def _name(state: State, parent: Path, chosen: str) -> str:
     """Return the name of a state's folder: it has all that makes it another state."""
     machine = (qemu.KERNEL_ARGUMENTS, str(qemu.MEMORY_MB), *accelerator.arguments(chosen))
-    content = components.key() if state.name == DOCKER else state.key
-    return f"{state.name}-{store.key(store.identity(parent), _qemu_version(), content, *machine)}"
+    made_of = store.key(store.identity(parent), _qemu_version(), state.key, *machine)
+    return f"{state.name}-{made_of}"
 
 
 def _ensure(state: State, chain: Sequence[Path], chosen: str) -> Path:
@@ -240,8 +234,19 @@ def set_clock(machine: Machine) -> None:
         raise SetupError(f"the lab machine's clock could not be set: {result.stderr.strip()}")
 
 
-_OWN = {
-    BASE: State(BASE, "", "", components.import_base, 30),
-    DOCKER: State(DOCKER, BASE, "", components.build_images, 40),
-}
-"""The states below those of a lab; the first begins by booting."""
+BASE = State("base", None, "", components.import_base, 30)
+"""Docker is up and has the base of all images: what changes neither with our code nor with a
+lab. It begins by booting."""
+
+
+def with_images(name: str, images: Sequence[Component]) -> State:
+    """Return the state with a lab's images; it is the lowest one if the lab has none."""
+    if not images:
+        return BASE
+    return State(
+        name,
+        BASE,
+        components.key(images),
+        lambda machine: components.build_images(images, machine),
+        estimate_s=15.0 * len(images),
+    )

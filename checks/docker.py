@@ -62,7 +62,7 @@ def server_running(
     """A server's container runs and does a unit of work as the document says."""
     seen = docker_engine.container(container)
     yield container_evidence(seen)
-    _runs(seen, docker_engine)
+    require_running(seen, docker_engine)
     heartbeat, work = server_urls(seen.address, service_port, work_path)
     unit_s = 1 / server_rate
     survey.plan(urls=[heartbeat, work])
@@ -90,7 +90,11 @@ def server_running(
     _works(container, work, done, work_answer, unit_s, f"{again}{server_image}`")
 
 
-def _runs(seen: Container, docker_engine: Engine) -> None:
+def require_running(seen: Container, docker_engine: Engine) -> None:
+    """See that a container runs on Docker's own network.
+
+    :raises CheckFailed: it does not, or not there.
+    """
     expected = f"a running container named {seen.name}"
     if seen.absent:
         others = ", ".join(sorted(docker_engine.containers())) or "none"

@@ -37,6 +37,19 @@ def write_json(score: Score, path: Path) -> Path:
     return write_text(path, score.to_json())
 
 
+def append_text(path: Path, text: str) -> Path:
+    """Add to the end of a file, which is made where there is none.
+
+    :raises SetupError: it cannot be written.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+    except OSError as problem:
+        raise SetupError(f"cannot write {path}: {problem.strerror}") from problem
+    return path
+
+
 def write_text(path: Path, text: str) -> Path:
     """Write one file, all of it or nothing, and make its folder where there is none.
 

@@ -15,6 +15,7 @@ from labwright import (
     gate_commands,
     grade_commands,
     mistakes_commands,
+    new_commands,
     vm_commands,
 )
 from labwright.errors import LabwrightError
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     _writing(regrade)
     regrade.set_defaults(run=commands.regrade)
 
+    new_commands.add_parser(commands_)
     gate_commands.add_parser(commands_)
     mistakes_commands.add_parser(commands_)
     grade_commands.add_parser(commands_)
@@ -146,6 +148,9 @@ def _writing(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="write score.json, report.html and junit.xml there"
     )
     parser.add_argument("--json", metavar="FILE", help="write the score there; - is the output")
+    parser.add_argument(
+        "--summary", type=Path, metavar="FILE", help="append a summary in Markdown there"
+    )
     parser.add_argument(
         "--hints", choices=HINTS, default="full", help="how much a failed step gives away"
     )

@@ -23,9 +23,9 @@ from labwright.machines.target import guest_machine, open_machine
 from labwright.outcome import Outcome
 from labwright.perform import perform
 from labwright.plugin import Silence, grade
-from labwright.reports import summary
+from labwright.reports import markdown, summary
 from labwright.reports.terminal import Checklist
-from labwright.reports.write import write, write_json
+from labwright.reports.write import append_text, write, write_json
 
 if TYPE_CHECKING:
     import argparse
@@ -147,6 +147,8 @@ def _hand_out(score: Score, arguments: argparse.Namespace, console: Console) -> 
     if arguments.out:
         for path in write(score, arguments.out):
             console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+    if arguments.summary:
+        append_text(arguments.summary, markdown.render(score))
     if arguments.json == "-":
         sys.stdout.write(score.to_json())
     elif arguments.json:

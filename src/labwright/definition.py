@@ -14,6 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from labwright.course.document import Document
+from labwright.course.instructions import SESSIONS, is_typed
 from labwright.errors import DefinitionError
 from labwright.lab import DOCKER, Command, Image, Lab, Prose, Step, Waived
 
@@ -95,6 +96,18 @@ def _in_order(steps: tuple[Step, ...], order: dict[str, int]) -> tuple[Step, ...
         done.append(by_id[first])
         sorter.done(first)
     return tuple(done)
+
+
+def _as_written(document: Document, step: str) -> tuple[Command, ...]:
+    """Return the document's own commands for a step, which perform it if nothing else does."""
+    fences = [block for block in document.blocks if block.step == step and is_typed(block)]
+    sessions = any(block.language in SESSIONS for block in fences)
+    if not sessions:
+        return tuple(Command(block.text.strip()) for block in fences)
+    from labwright.course.shell import typed_in  # a grammar to load, and rarely needed
+
+    typed = [entry.text.strip() for block in fences for entry in typed_in(block)]
+    return (Command("\n".join(typed)),)  # one shell: what is kept in a variable is used later
 
 
 @dataclass(frozen=True)
@@ -204,7 +217,9 @@ class _Definition:
             check=check,
             arguments=self.typed(raw, "with", dict, what, {}, number),
             hint=self.typed(raw, "hint", str, what, "", number),
-            perform=self.commands(self.typed(raw, "perform", list, what, [], number), what, number),
+            perform=self.commands(self.typed(raw, "perform", list, what, [], number), what, number)
+            if "perform" in raw
+            else _as_written(document, id),
             line=place.line,
         )
 

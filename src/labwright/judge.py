@@ -14,6 +14,7 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from labwright import own_checks
 from labwright.errors import CheckFailed, DefinitionError, LabwrightError
 from labwright.outcome import Evidence, Outcome
 from labwright.score import StepResult
@@ -49,11 +50,18 @@ def bind(lab: Lab, step: Step, values: Mapping[str, Any]) -> Bound:
     where = lab.folder / "lab.toml"
     line = _line_of(where, f'check = "{step.check}"')
     try:
-        check = getattr(importlib.import_module(f"labwright.checks.{module_name}"), name)
+        if module_name == own_checks.MODULE:
+            module = own_checks.load(lab.folder)
+        else:
+            module = importlib.import_module(f"labwright.checks.{module_name}")
+        check = getattr(module, name)
         parameters = inspect.signature(check).parameters.values()
     except (ModuleNotFoundError, AttributeError, TypeError):
         raise DefinitionError(
-            where, line, f"step {step.id!r}: there is no check {step.check!r} in checks/"
+            where,
+            line,
+            f"step {step.id!r}: there is no check {step.check!r}, neither among labwright's nor "
+            "in a checks.py beside lab.toml (as 'checks.function')",
         ) from None
     wanted = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     offered = {**values, **step.arguments}

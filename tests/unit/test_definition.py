@@ -155,8 +155,9 @@ def test_a_check_is_not_given_values_that_it_does_not_take(write):
         judge.bind(lab, lab.steps[1], lab.values)
 
 
-def test_the_labs_that_come_along_are_valid():
-    lab = load_lab(find_lab("gorb"))
+@pytest.mark.parametrize("name", ["docker-server", "gorb"])
+def test_the_labs_that_come_along_are_valid(name):
+    lab = load_lab(find_lab(name))
     assert sum(step.points for step in lab.steps) == 100
     for step in lab.steps:
         judge.bind(lab, step, lab.values)
@@ -165,5 +166,5 @@ def test_the_labs_that_come_along_are_valid():
 
 
 def test_an_unknown_lab_is_refused_with_the_known_ones():
-    with pytest.raises(UsageError, match=r"no lab 'grob': .* one of: gorb"):
+    with pytest.raises(UsageError, match=r"no lab 'grob': .* one of: docker-server, gorb"):
         find_lab("grob")

@@ -40,7 +40,9 @@ MAY_IMPORT = {
     "labwright.conform": {"conform", "errors"},
     "labwright.gorb": {"gorb"},
     "labwright.workload": {"workload"},
-    "labwright.judge": {"errors", "lab", "outcome", "score"},
+    "labwright.judge": {"errors", "lab", "outcome", "own_checks", "score"},
+    "labwright.own_checks": {"errors"},
+    "labwright.labs": {"checks", "errors", "fixtures", "machines", "outcome"},
 }
 PYTEST_ALLOWED = (
     "labwright.plugin",

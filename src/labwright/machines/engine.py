@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NEVER = "0001-01-01"
+"""The day on which Docker says something has happened that has not: Go's zero time."""
+
 
 @dataclass(frozen=True)
 class Container:
@@ -29,6 +32,8 @@ class Container:
     privileged: bool = False
     arguments: tuple[str, ...] = ()
     exit_status: int = 0
+    ended_before: bool = False
+    """Whether it has ended since it was made; it may have been started again."""
 
     @property
     def running(self) -> bool:
@@ -58,6 +63,9 @@ class Container:
                 privileged=bool(host.get("Privileged")),
                 arguments=tuple(map(str, attributes.get("Args") or ())),
                 exit_status=int(attributes["State"].get("ExitCode", 0)),
+                ended_before=not str(attributes["State"].get("FinishedAt", NEVER)).startswith(
+                    NEVER
+                ),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as problem:
             raise MachineError(f"Docker describes {name} in an odd way: {problem!r}") from None

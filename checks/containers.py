@@ -1,0 +1,170 @@
+"""What a container is run from, where it is, and what it has done since."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from labwright.checks.docker import (
+    HANDLED,
+    container_evidence,
+    require_running,
+    server_running,
+    server_urls,
+)
+from labwright.errors import CheckFailed
+from labwright.outcome import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labwright.checks.survey import Survey
+    from labwright.machines.engine import Container, Engine
+    from labwright.machines.machine import Machine
+
+NOTE_LIMIT = 4096
+"""Bytes of a note that are read."""
+
+
+def alive(
+    docker_engine: Engine,
+    survey: Survey,
+    *,
+    container: str,
+    server_image: str,
+    service_port: int,
+) -> Iterator[Evidence]:
+    """A container runs from the document's image and answers; it is not asked to work."""
+    seen = docker_engine.container(container)
+    yield container_evidence(seen)
+    if not seen.absent and seen.image.removesuffix(":latest") != server_image:
+        raise CheckFailed(
+            f"{container} to run the image {server_image}",
+            f"it runs {seen.image}",
+            f"Make it again: `docker rm -f {container}`, then "
+            f"`docker run --detach --name {container} {server_image}`.",
+        )
+    _require_life(seen, docker_engine)
+    heartbeat, _ = server_urls(seen.address, service_port, "")
+    beat = survey.reply(heartbeat)
+    yield Evidence(f"{container} answers", f"curl {heartbeat}", beat.summary())
+    if beat.status != 200 or beat.body != "tick\n":
+        said = _last_line(docker_engine.console(container, tail=5))
+        raise CheckFailed(
+            f"{container} to answer `tick` to {heartbeat}",
+            f"it answered {beat.summary()}",
+            f"Does its program listen on port {service_port} of every address, and not on "
+            f"127.0.0.1, which is the container's own? It last printed: {said}.",
+        )
+
+
+def has_worked(
+    docker_engine: Engine,
+    survey: Survey,
+    *,
+    container: str,
+    server_image: str,
+    service_port: int,
+    work_path: str,
+    work_answer: str,
+    server_rate: float,
+) -> Iterator[Evidence]:
+    """A server has done a unit of work before we asked for one, and does it well."""
+    console = docker_engine.console(container)
+    count = console.count(HANDLED)
+    yield Evidence(
+        f"{container} has worked",
+        f"docker logs {container} | grep -c '{HANDLED}'",
+        f"{count}",
+    )
+    if not count:
+        raise CheckFailed(
+            f"{container} to have printed `{HANDLED}`",
+            "its console does not say so",
+            f"Ask it for a unit of work: `curl http://ADDRESS:{service_port}{work_path}`, with the "
+            f"address of {container}. One that was made anew has forgotten what it did before.",
+        )
+    yield from server_running(
+        docker_engine,
+        survey,
+        container=container,
+        server_image=server_image,
+        service_port=service_port,
+        work_path=work_path,
+        work_answer=work_answer,
+        server_rate=server_rate,
+    )
+
+
+def stopped_and_started(docker_engine: Engine, *, container: str) -> Iterator[Evidence]:
+    """A container that runs has ended at some time before, and is still the same one."""
+    seen = docker_engine.container(container)
+    ended = "it has ended before" if seen.ended_before else "it has run ever since it was made"
+    yield Evidence(
+        f"{container} was stopped",
+        f"docker inspect --format '{{{{.State.FinishedAt}}}}' {container}",
+        ended,
+    )
+    require_running(seen, docker_engine)
+    if not seen.ended_before:
+        raise CheckFailed(
+            f"{container} to have been stopped and started again",
+            ended,
+            f"`docker stop {container}`, then `docker start {container}`. One that was removed and "
+            "made anew is another container.",
+        )
+
+
+def addresses_noted(
+    docker_engine: Engine, machine: Machine, *, servers: list[str], addresses_file: str
+) -> Iterator[Evidence]:
+    """A file in the home directory has each server's name and the address that it has now."""
+    place = f"~/{addresses_file}"
+    result = machine.run('cat "$HOME"/%s', addresses_file, limit=NOTE_LIMIT)
+    text = result.stdout if result.ok else ""
+    yield Evidence("the addresses that were noted", f"cat {place}", text or result.stderr)
+    if not result.ok:
+        raise CheckFailed(
+            f"the addresses of {' and '.join(servers)} in {place}",
+            "there is no such file",
+            "Write it as the document says.",
+        )
+    noted = dict(re.findall(r"^\s*(\S+)\s+(\S+)\s*$", text, re.MULTILINE))
+    now = {server: docker_engine.container(server).address for server in servers}
+    yield Evidence(
+        "the addresses that they have",
+        "; ".join(f"docker inspect {server}" for server in servers),
+        "\n".join(f"{server} {address}" for server, address in now.items()),
+    )
+    for server, address in now.items():
+        if server not in noted:
+            raise CheckFailed(
+                f"a line `{server} ADDRESS` in {place}",
+                "there is none",
+                f"The address of {server} is what `docker inspect {server}` says.",
+            )
+        if noted[server] != address:
+            raise CheckFailed(
+                f"the address {address} for {server} in {place}",
+                f"it says {noted[server]}",
+                "A container that is started again can have another address. Note them anew.",
+            )
+
+
+def _require_life(seen: Container, docker_engine: Engine) -> None:
+    """See that a container runs; one that ended tells why in its console."""
+    if not seen.absent and not seen.running:
+        said = _last_line(docker_engine.console(seen.name, tail=5))
+        if seen.exit_status not in (0, 137, 143) and said:
+            raise CheckFailed(
+                f"a running container named {seen.name}",
+                f"its program ended with status {seen.exit_status} and last printed: {said}",
+                f"Mend the program, build the image again, and make {seen.name} anew after "
+                f"`docker rm {seen.name}`.",
+            )
+    require_running(seen, docker_engine)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "nothing"

@@ -1,1 +1,0 @@
-"""The lab on the Gorb load balancer."""

@@ -1,1 +1,0 @@
-"""Known wrong ways to do the gorb lab."""

@@ -1,0 +1,160 @@
+"""``labwright new``: a skeleton lab that passes the gate at once."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from labwright.course import lock
+from labwright.course.document import Document
+from labwright.course.instructions import pieces
+from labwright.definition import LONGEST_NAME, STEP_ID, load_lab
+from labwright.errors import SetupError, UsageError
+from labwright.progress import say
+
+if TYPE_CHECKING:
+    import argparse
+
+FILES = {
+    "lab.md": """\
+# The lab `$name`
+
+This is a skeleton: its one step stands for those to come.
+
+You need a Linux machine with Docker.
+
+## Part (1/1): Greet
+
+<!-- step: greeting-written -->
+1. Write a greeting into a file in your home directory:
+
+   ```sh
+   echo "Good morning" >~/greeting
+   ```
+""",
+    "lab.toml": """\
+# What lab.md asks for, and how each step is checked. labwright's docs/course-author.md
+# describes every key.
+
+name = "$name"
+title = "The lab $name"
+document = "lab.md"
+
+# What the checks take for granted about a machine; `--set KEY=VALUE` changes one.
+[values]
+greeting_file = "greeting"
+
+# Named states of a machine: steps that have been performed in it.
+[states]
+deployed = ["greeting-written"]
+
+# Without `perform`, a step is performed by the document's own commands.
+[[step]]
+id = "greeting-written"
+title = "The greeting is written"
+points = 100
+check = "checks.greeting_written"
+hint = "Write it with the command of the document."
+""",
+    "checks.py": '''\
+"""What can be claimed about a machine of this lab."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labwright.errors import CheckFailed
+from labwright.outcome import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labwright.machines.machine import Machine
+
+
+def greeting_written(machine: Machine, *, greeting_file: str) -> Iterator[Evidence]:
+    """The file in the home directory says something."""
+    result = machine.run('cat "$$HOME"/%s', greeting_file)
+    yield Evidence("the greeting", f"cat ~/{greeting_file}", result.stdout or result.stderr)
+    if not result.stdout.strip():
+        raise CheckFailed(f"a greeting in ~/{greeting_file}", "there is none")
+''',
+    "test_$module.py": '''\
+"""The lab as tests: one for each step of lab.toml, with the step's id."""
+
+
+def test_step(examine_step):
+    """The step's check holds on the target."""
+    examine_step()
+''',
+    "mistakes/greeting-left-out.toml": """\
+title = "The file is there, and empty"
+run = ": >~/greeting"
+fails = ["greeting-written"]
+says = ["there is none"]
+""",
+}
+EXAMPLES = """\
+example:
+  labwright new labs/my-lab
+  labwright gate labs/my-lab
+  labwright demo --lab labs/my-lab
+  labwright mistakes --lab labs/my-lab
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add ``new``."""
+    from argparse import RawDescriptionHelpFormatter
+
+    parser = commands.add_parser(
+        "new",
+        help="make a skeleton lab, which passes the gate",
+        epilog=EXAMPLES,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "folder", type=Path, metavar="LAB", help="the new folder; its name is the lab's"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make a lab; see ``labwright new --help``."""
+    folder: Path = arguments.folder
+    name = folder.name
+    if not STEP_ID.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"not a lab's name: {name[:60]!r}: write small letters, digits and single dashes, "
+            f"at most {LONGEST_NAME}"
+        )
+    if folder.exists() or folder.is_symlink():
+        raise UsageError(f"{folder} is there already: give the name of a new folder")
+    try:
+        _make(folder, name)
+    except OSError as problem:
+        raise SetupError(f"{folder} cannot be made: {problem.strerror or problem}") from None
+    say(f"{folder}: a lab of one step")
+    say(f"next: labwright gate {folder}; labwright demo --lab {folder}")
+    return 0
+
+
+def _make(folder: Path, name: str) -> None:
+    """Make the lab under another name, and give it its own when it is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    values = {"name": name, "module": name.replace("-", "_")}
+    beside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
+    try:
+        for path, text in FILES.items():
+            file = beside / Template(path).substitute(values)
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(Template(text).substitute(values), encoding="utf-8")
+        lab = load_lab(beside)
+        lock.write(beside / lock.NAME, pieces(Document.read(lab.document)))
+        beside.chmod(0o755)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -128,6 +128,14 @@ def test_a_lab_that_does_not_say_how_it_is_deployed_is_broken_with_that_reason(l
     assert "no fixture `deployment`" in score.steps[0].reason
 
 
+def test_a_value_that_a_witness_goes_by_is_named_when_it_is_missing(lab):
+    text = (lab / "checks.py").read_text().replace("(machine: Machine,", "(sender,")
+    (lab / "checks.py").write_text(text)
+    (step,) = grade(lab, ["--target=local"], Silence()).steps
+    assert step.outcome == "broken"
+    assert "[values] lacks 'interface', which service_url goes by" in step.reason
+
+
 def test_a_labs_name_and_states_are_held_to_their_form(lab):
     text = (lab / "lab.toml").read_text()
     for old, new, says in (

@@ -239,8 +239,6 @@ def requests_succeed(
     sender: Sender,
     *,
     interface: str,
-    gorb_port: int,
-    service: str,
     service_port: int,
     servers: list[str],
     requests: int,
@@ -255,8 +253,7 @@ def requests_succeed(
         raise CheckFailed(
             f"{' and '.join(servers)} behind the service, and nothing else",
             f"the kernel also has {strangers[0].address}:{strangers[0].port}",
-            "Delete the backend that the document does not ask for; "
-            f"see `curl http://localhost:{gorb_port}/service/{service}`.",
+            "Delete the backend that the document does not ask for; see `cat /proc/net/ip_vs`.",
         )
     traffic = sender.requests
     yield traffic.evidence("sequence")

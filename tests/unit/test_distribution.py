@@ -175,8 +175,6 @@ class Docker:
 
 SUCCEED = {
     "interface": "enp0s3",
-    "gorb_port": 4672,
-    "service": "0",
     "service_port": 4444,
     "servers": list(BOTH),
     "requests": 12,

@@ -19,8 +19,14 @@ another() {
     docker run --detach --name "$1" other
 }
 
-# ask NAME: a unit of work.
-ask() { curl --silent --show-error --retry 9 --retry-connrefused "http://$(address "$1"):4444/doWork"; }
+request() {
+    curl --silent --show-error --retry 60 --retry-delay 1 --retry-connrefused \
+        "http://$(address "$1"):4444/$2"
+}
+
+# alive NAME: wait until it is; ask NAME: a unit of work.
+alive() { request "$1" heartbeat; }
+ask() { request "$1" doWork; }
 
 # note: the addresses as they are now.
 note() { for name in server1 server2; do echo "$name $(address $name)"; done >~/addresses; }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from labwright.course.document import Document
 from labwright.course.instructions import SESSIONS, is_typed
 from labwright.errors import DefinitionError
-from labwright.lab import DOCKER, Command, Image, Lab, Prose, Step, Waived
+from labwright.lab import DOCKER, Command, Image, Lab, Prose, Step, Typing, Waived
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 STEP_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LAB_KEYS = {
     *("name", "title", "document", "requires", "values", "states", "perform", "machine"),
-    *("image", "step", "waived", "prose"),
+    *("image", "step", "typed", "waived", "prose"),
 }
 STEP_KEYS = {"id", "title", "points", "needs", "check", "with", "hint", "perform"}
 COMMAND_KEYS = {"run", "terminal", "ready"}
 MACHINE_KEYS = {"start", "modules"}
-IMAGE_KEYS = {"name", "folder", "package", "dependencies"}
+IMAGE_KEYS = {"name", "folder", "package", "dependencies", "published"}
 WAIVED_KEYS = {"id", "reason"}
+TYPED_KEYS = {"step", "begins", "ready", "instead", "reason"}
 PROSE_KEYS = {"says", "perform", "reason"}
 TOTAL_POINTS = 100
 LONGEST_NAME = 30
@@ -75,6 +76,8 @@ def load_lab(folder: Path) -> Lab:
         steps=_in_order(steps, order),
         waived=waived,
         prose=tuple(definition.prose()),
+        typed=tuple(definition.typings(document)),
+        varies=definition.varies(),
         requires=tuple(definition.typed(body, "requires", list, "the lab", [])),
         images=tuple(definition.images(folder)),
         start=start,
@@ -259,6 +262,37 @@ class _Definition:
             reason = self.words(raw, "reason", line) if "reason" in raw else ""
             yield Prose(says, self.commands(commands, "[[prose]]", None), reason, line)
 
+    def typings(self, document: Document) -> Iterator[Typing]:
+        """Yield how commands are typed that cannot be typed just as they stand."""
+        for line, raw in self.tables("typed", TYPED_KEYS):
+            step = self.words(raw, "step", line)
+            if step not in document.steps:
+                raise DefinitionError(
+                    self.path, line, f"the step {step!r} is not in {document.path.name}"
+                )
+            if "ready" not in raw and "instead" not in raw:
+                raise DefinitionError(self.path, line, "[[typed]] wants 'ready', 'instead' or both")
+            if ("instead" in raw) != ("reason" in raw):
+                raise DefinitionError(self.path, line, "'instead' wants a 'reason', and it alone")
+            ready, instead, reason = (
+                self.words(raw, key, line).strip() if key in raw else ""
+                for key in ("ready", "instead", "reason")
+            )
+            yield Typing(step, self.words(raw, "begins", line), ready, instead, reason, line)
+
+    def varies(self) -> dict[str, str]:
+        """Return the document's values that differ between machines, and their forms."""
+        perform = self.typed(self.body, "perform", dict, "the lab", {})
+        forms = self.typed(perform, "varies", dict, "[perform]", {})
+        for shown, form in forms.items():
+            try:
+                groups = re.compile(form).groups
+            except (re.error, TypeError) as problem:
+                raise self.wrong(f"the form of {shown!r}: {problem}", shown) from None
+            if groups:
+                raise self.wrong(f"the form of {shown!r} has a group: write (?:...)", shown)
+        return {str(shown): str(form) for shown, form in forms.items()}
+
     def tables(self, name: str, known: set[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the tables of an array, each with its line."""
         for number, raw in enumerate(self.typed(self.body, name, list, "the lab", [])):
@@ -355,9 +389,12 @@ class _Definition:
                 )
             package = self.words(raw, "package", line) if "package" in raw else ""
             dependencies = self.typed(raw, "dependencies", list, "[[image]]", [])
-            yield Image(name, place, package, tuple(map(str, dependencies)))
+            published = raw.get("published", False)
+            if not isinstance(published, bool):
+                raise DefinitionError(self.path, line, "'published' must be true or false")
+            yield Image(name, place, package, tuple(map(str, dependencies)), published)
 
     def prelude(self) -> str:
         perform = self.typed(self.body, "perform", dict, "the lab", {})
-        self.only_known(perform, {"prelude"}, "[perform]")
+        self.only_known(perform, {"prelude", "varies"}, "[perform]")
         return str(perform.get("prelude", ""))

@@ -10,22 +10,30 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from labwright import gate_perform
 from labwright.course import formats, gate, lock
 from labwright.course.changes import Change, changes
+from labwright.course.gate import Stage
 from labwright.course.instructions import pieces
 from labwright.errors import LabwrightError, UsageError
 from labwright.lab import DEFAULT
 
 if TYPE_CHECKING:
-    from labwright.course.gate import Course, Stage, Verdict
+    from collections.abc import Iterator
+
+    from labwright.course.gate import Course, Verdict
 
 EXAMPLES = """\
 examples:
   labwright gate                          the lab: covered and linted
+  labwright gate labs/mine --only perform --target vm:a
   labwright gate labs/mine --only lint    one stage
   labwright gate notes.md --only lint     a document that belongs to no lab
   labwright gate labs/mine --update       show what has changed, and lock it
   labwright gate labs/* --github --sarif gate.sarif --summary "$GITHUB_STEP_SUMMARY"
+
+The third stage performs the document on a lab machine of its own, which is gone afterwards;
+it is not run where the first two have found something, unless it is asked for alone.
 
 exit status: 0 passed, 1 something found, 2 wrong usage, or the gate could not be run
 """
@@ -52,10 +60,16 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         choices=gate.STAGES,
         default=[],
         metavar="STAGE",
-        help="cover or lint; may be given again (default: both)",
+        help="cover, lint or perform; may be given again (default: all three)",
     )
     parser.add_argument(
         "--update", action="store_true", help="show what the document says anew, and lock it"
+    )
+    parser.add_argument(
+        "--target",
+        metavar="T",
+        help="perform there: vm:NAME, ssh://[user@]host[:port] or local "
+        "(default: a fresh lab machine)",
     )
     parser.add_argument("--github", action="store_true", help="print GitHub's annotations")
     parser.add_argument("--sarif", type=Path, metavar="FILE", help="write SARIF 2.1.0 there")
@@ -77,21 +91,39 @@ def run(arguments: argparse.Namespace) -> int:
             _update(course, console)
         arguments.only = ["cover"]
     verdicts = []
-    for course in courses:
-        stages: list[Stage] = []
-        verdict = gate.Verdict(course)
-        for name in gate.STAGES:
-            if not arguments.only or name in arguments.only:
-                stages.append(_stage(name, course))
-                verdict = gate.Verdict(course, tuple(stages))
-        formats.terminal(verdict, console)
-        verdicts.append(verdict)
-    _write(arguments, verdicts)
+    try:
+        for course in courses:
+            verdicts.append(gate.Verdict(course))
+            for stage in _stages(course, arguments):
+                verdicts[-1] = gate.Verdict(course, (*verdicts[-1].stages, stage))
+            formats.terminal(verdicts[-1], console)
+    finally:
+        _write(arguments, verdicts)
+    if any(stage.problem for verdict in verdicts for stage in verdict.stages):
+        return 2
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
-def _stage(name: str, course: Course) -> Stage:
-    return gate.run_cover(course) if name == "cover" else gate.run_lint(course)
+def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
+    """Run the stages that are asked for; the slow one only where the others found nothing."""
+    found = False
+    for name in arguments.only or gate.STAGES:
+        if name == "perform":
+            continue
+        stage = gate.run_cover(course) if name == "cover" else gate.run_lint(course)
+        found = found or not stage.passed
+        yield stage
+    if arguments.only and "perform" not in arguments.only:
+        return
+    if course.lock is None:
+        if arguments.only:
+            raise UsageError(f"{course.document.path} belongs to no lab: nothing says how it ends")
+        return
+    if found:
+        why = "what was found above comes first; --only perform does it all the same"
+        yield Stage("perform", (), 0, "", skipped=why)
+        return
+    yield gate.run_perform(course, lambda: gate_perform.follow(course, arguments.target))
 
 
 def _update(course: Course, console: Console) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,23 @@ class Prose:
 
 
 @dataclass(frozen=True)
+class Typing:
+    """How a command of the document is typed that cannot be typed just as it stands."""
+
+    step: str
+    begins: str
+    """What the document's command begins with."""
+    ready: str
+    """It keeps its terminal: a command that succeeds once it can be used."""
+    instead: str
+    """What is typed in its place."""
+    reason: str
+    """Why something else is typed."""
+    line: int
+    """In the definition."""
+
+
+@dataclass(frozen=True)
 class Image:
     """A Docker image that the lab machine has before a student begins."""
 
@@ -81,6 +98,8 @@ class Image:
     """A Python package that goes into the context as well, by its dotted name."""
     dependencies: tuple[str, ...] = ()
     """Distributions of pure Python that it imports; in the versions that we run with."""
+    published: bool = False
+    """Whether it is in the machine's registry only, for the student to fetch."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +118,10 @@ class Lab:
     steps: tuple[Step, ...]
     waived: tuple[Waived, ...] = ()
     prose: tuple[Prose, ...] = ()
+    typed: tuple[Typing, ...] = ()
+    varies: dict[str, str] = field(default_factory=dict)
+    """Values that the document shows and that differ between machines: their form, as a
+    regular expression."""
     requires: tuple[str, ...] = ()
     """Labs that come before this one: what they leave behind may be used."""
     images: tuple[Image, ...] = ()

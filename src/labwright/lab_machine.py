@@ -30,7 +30,7 @@ SECONDS_PER_STEP = 6.0
 def states(lab: Lab) -> dict[str, State]:
     """Return a lab's states, each on top of the one before it."""
     components = [
-        Component(image.name, image.folder, image.package, image.dependencies)
+        Component(image.name, image.folder, image.package, image.dependencies, image.published)
         for image in lab.images
     ]
     found = {DOCKER: with_images(DOCKER, components)}

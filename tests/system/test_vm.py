@@ -90,9 +90,16 @@ def test_the_machine_is_what_the_document_takes_for_granted(lab_machine):
     assert on(guest, "python3 -c 'import asyncio, ctypes, json, sqlite3, ssl; print(1)'") == "1"
 
 
-def test_the_images_of_the_components_are_in_the_machine(lab_machine):
-    images = on(lab_machine("docker"), "docker images --format '{{.Repository}}:{{.Tag}}'")
-    assert {"kobolog/gorb:latest", "server:latest", "client:latest"} <= set(images.split())
+def test_the_images_of_the_components_are_in_the_machine_and_gorbs_is_pulled(lab_machine):
+    guest = lab_machine("docker")
+    names = "docker images --format '{{.Repository}}:{{.Tag}}'"
+    images = on(guest, names).split()
+    assert {"server:latest", "client:latest"} <= set(images)
+    assert "kobolog/gorb:latest" not in images
+    for _ in range(2):
+        on(guest, "docker pull kobolog/gorb:latest")
+        assert "kobolog/gorb:latest" in on(guest, names).split()
+        on(guest, "docker image rm kobolog/gorb")
 
 
 def test_the_clock_of_a_restored_machine_is_right(lab_machine):

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "labwright.course.document": {"errors"},
     "labwright.course.rules": {"course"},
     "labwright.course.cover": {"course", "lab"},
+    "labwright.rehearsal": {"course", "errors", "lab", "machines", "outcome", "score"},
     "labwright.course": {"course", "definition", "errors", "lab"},
     "labwright.lab": {"errors"},
     "labwright.definition": {"course", "errors", "lab"},

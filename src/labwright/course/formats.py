@@ -44,7 +44,11 @@ def terminal(verdict: Verdict, console: Console) -> None:
 
     line(f"{shown(verdict.course.document.path)}: {verdict.course.document.title}", "bold")
     for stage in verdict.stages:
-        line(f"  {_status(stage)}", "green" if stage.passed else "red")
+        line(
+            f"  {_status(stage)}", "green" if stage.passed else "yellow" if stage.skipped else "red"
+        )
+        if stage.problem:
+            line(f"    {stage.problem}", "bold")
         explained = set[str]()
         for finding in stage.findings:
             line(f"\n  {shown(finding.path)}:{finding.line}:{finding.column}: {finding.rule}")
@@ -62,7 +66,10 @@ def terminal(verdict: Verdict, console: Console) -> None:
 
 def _status(stage: Stage) -> str:
     number = len(stage.findings)
-    found = f"{number} finding{'s' * (number != 1)}" if number else "passed"
+    if stage.skipped:
+        return f"{stage.name:8} {'not run':11} {stage.skipped}"
+    found = "passed" if stage.passed else f"{number} finding{'s' * (number != 1)}"
+    found = "broken" if stage.problem else found
     return f"{stage.name:8} {found:11} {stage.summary} ({stage.seconds:.1f} s)"
 
 
@@ -93,6 +100,8 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
         for stage in verdict.stages:
             number = len(stage.findings)
             said = "passed" if stage.passed else f"**{number} findings**"
+            said = f"**broken**: {stage.problem}" if stage.problem else said
+            said = f"not run: {stage.skipped}" if stage.skipped else said
             cells = (name, stage.name, said, stage.summary, f"{stage.seconds:.1f} s")
             rows.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     for finding in _all(verdicts):
@@ -122,11 +131,15 @@ def junit(verdicts: Iterable[Verdict]) -> str:
                 case = ET.Element("testcase", {"classname": path, "name": stage.name})
                 case.set("time", f"{stage.seconds:.3f}")
                 case.set("file", path)
+                if stage.problem:
+                    ET.SubElement(case, "error", {"message": _printable(stage.problem)})
+                if stage.skipped:
+                    ET.SubElement(case, "skipped", {"message": stage.skipped})
                 cases.append(case)
             counted = {
                 "tests": str(len(cases)),
                 "failures": str(len(stage.findings)),
-                "errors": "0",
+                "errors": str(int(bool(stage.problem))),
                 "time": f"{stage.seconds:.3f}",
             }
             suite = ET.SubElement(root, "testsuite", {"name": f"{path} {stage.name}", **counted})

@@ -1,9 +1,9 @@
-"""The gate: a document is covered by its definition, and fit for people to follow."""
+"""The gate: a document is covered by its definition, fit to be followed, and leads there."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from labwright.course.findings import Finding
 from labwright.course.instructions import pieces
 from labwright.course.lint import lint
 from labwright.definition import load_lab
-from labwright.errors import DefinitionError, UsageError
+from labwright.errors import DefinitionError, LabwrightError, UsageError
 from labwright.lab import find_lab
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from labwright.lab import Lab
 
-STAGES = ("cover", "lint")
+STAGES = ("cover", "lint", "perform")
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,15 @@ class Stage:
     seconds: float
     summary: str
     """What it looked at, in a few words."""
+    problem: str = ""
+    """Why nothing can be said about the document: our fault, or the machine's."""
+    skipped: str = ""
+    """Why it was not run; then another stage has found something."""
 
     @property
     def passed(self) -> bool:
-        """Whether it found nothing."""
-        return not self.findings
+        """Whether it was run and found nothing."""
+        return not (self.findings or self.problem or self.skipped)
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,22 @@ def run_lint(course: Course) -> Stage:
         return lint(course.document, required), f"{len(course.document.source)} lines"
 
     return timed("lint", look)
+
+
+def run_perform(course: Course, follow: Callable[[], tuple[list[Finding], str]]) -> Stage:
+    """Run the third stage.
+
+    :param follow: follows the document; what it cannot say is no finding.
+    """
+    if course.problem:
+        found = _about_definition(course.problem)
+        found = replace(found, rule="perform/definition")
+        return Stage("perform", (found,), 0, "nothing was performed")
+    start = time.monotonic()
+    try:
+        return timed("perform", follow)
+    except LabwrightError as problem:
+        return Stage("perform", (), time.monotonic() - start, "not done", problem=str(problem))
 
 
 def timed(name: str, look: Callable[[], tuple[list[Finding], str]]) -> Stage:

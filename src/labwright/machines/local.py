@@ -32,5 +32,9 @@ class LocalMachine(Machine):
             )
         return host.removeprefix("unix://")
 
+    def shell(self) -> list[str]:
+        """Return a shell."""
+        return ["bash", "--noediting", "-i"]
+
     def close(self) -> None:
         """Nothing is held open."""

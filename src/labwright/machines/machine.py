@@ -129,6 +129,14 @@ class Machine(ABC):
     def docker_socket(self) -> str:
         """Return the path, on this computer, of a socket to the machine's Docker Engine."""
 
+    def shell(self) -> list[str]:
+        """Return a program of this computer that is an interactive shell on the machine.
+
+        It wants a terminal. It edits no lines, so that it prints nothing but what a command
+        does.
+        """
+        raise MachineError(f"{self.target} has no terminal")
+
     def prepare(self) -> None:  # noqa: B027  most have nothing to wait for
         """Begin with what the first command would have to wait for, without waiting."""
 

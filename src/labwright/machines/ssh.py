@@ -154,6 +154,11 @@ class SshMachine(Machine):
                 self._give_up(_reason(output))
         return str(socket)
 
+    def shell(self) -> list[str]:
+        """Return a session of its own over the one connection."""
+        self._connect()
+        return [*self._argv("-tt", "-q", "-enone"), "exec bash --noediting -i"]
+
     def close(self) -> None:
         """End the connection and remove its sockets."""
         if self._master:

@@ -26,4 +26,8 @@ ip route add default via 10.0.2.2
 echo 1 >/proc/sys/net/ipv4/ip_forward
 /etc/init.d/ssh start &
 /etc/init.d/docker start &
+# Holds the images that a lab tells the student to pull.
+start-stop-daemon --start --background --chuid docker-registry --make-pidfile \
+    --pidfile /run/docker-registry.pid --exec /usr/bin/docker-registry \
+    -- serve /usr/share/labwright/registry.yml
 wait

@@ -24,7 +24,11 @@ tar -C "$root" --numeric-owner \
     --exclude='./usr/lib/python3*/pydoc_data' --exclude=./usr/share/bash-completion \
     -cf "$root/tmp/base.tar" .
 mkdir -p "$root/var/lib/labwright"
-mv "$root/tmp/base.tar" "$root/var/lib/labwright/base.tar"
+# As a registry keeps it: packed, and known by the digest of what is packed. Done here, since
+# in the machine it takes a hundred seconds.
+sha256sum <"$root/tmp/base.tar" | cut -d ' ' -f 1 >"$root/var/lib/labwright/base.sha256"
+gzip -1 -n <"$root/tmp/base.tar" >"$root/var/lib/labwright/base.tar.gz"
+rm "$root/tmp/base.tar"
 
 say packages
 # shellcheck disable=SC2086  a list of words

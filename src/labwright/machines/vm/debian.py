@@ -28,8 +28,8 @@ KERNEL = "linux-image-cloud-amd64"
 DISK = "base.raw"
 DISK_SIZE = "8G"
 PACKAGES = (
-    "bsdutils busybox-static ca-certificates crun curl docker.io ipvsadm iproute2 iptables "
-    "kmod less net-tools netbase openssh-server procps sudo util-linux"
+    "bsdutils busybox-static ca-certificates crun curl docker.io docker-registry ipvsadm iproute2 "
+    "iptables kmod less net-tools netbase openssh-server procps sudo util-linux"
 )
 """Beside a minimal Debian with python3."""
 
@@ -43,9 +43,16 @@ FILES = {
     # Docker's init script leaves cgroups alone when it sees them here; else it mounts the
     # old hierarchies, and crun finds no controller left in the unified one.
     "etc/fstab": "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n",
-    # Docker's own network has the addresses of the document.
+    # Docker's own network has the addresses of the document. It asks the machine's own
+    # registry before Docker Hub, and Docker Hub where that does not run.
     "etc/docker/daemon.json": (
-        '{"default-runtime": "crun", "runtimes": {"crun": {"path": "/usr/bin/crun"}}}\n'
+        '{"default-runtime": "crun", "runtimes": {"crun": {"path": "/usr/bin/crun"}},\n'
+        ' "registry-mirrors": ["http://127.0.0.1:5000"]}\n'
+    ),
+    "usr/share/labwright/registry.yml": (
+        "version: 0.1\nlog: {level: warn, accesslog: {disabled: true}}\n"
+        "storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}\n"
+        'http: {addr: "127.0.0.1:5000", secret: none}\n'
     ),
     "etc/ssh/sshd_config.d/labwright.conf": (
         "HostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\nPasswordAuthentication no\n"

@@ -1,0 +1,148 @@
+"""A student's terminal: an interactive shell on a pty of the machine.
+
+Commands are typed line by line, each when the shell asks for it. How each ended, and what
+every ``curl`` was answered, is told by the shell's prompt, which only we know.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pexpect
+
+from labwright.errors import CommandTimedOut, HostUnreachable
+
+if TYPE_CHECKING:
+    from labwright.machines.machine import Machine
+
+OUTPUT_LIMIT = 1 << 20
+START_S = 60.0
+_SETUP = r"""
+stty -echo
+D=$(mktemp -d); C=$(command -v curl); mkdir $D/bin; printf '%s\n' '#!/bin/sh' ": >$D/http.\$\$" \
+"exec ${C:-/usr/bin/curl} --dump-header $D/http.\$\$ \"\$@\"" >$D/bin/curl; chmod +x $D/bin/curl
+PATH=$D/bin:$PATH; unset PROMPT_COMMAND
+trap "rm -rf $D" EXIT
+eval "__labwright() { local s=\$? f v c rest all; printf '<%s:%s:' MARK \$s
+for f in $D/http.*; do if [ -e \$f ]; then all=; while read -r v c rest; do
+case \$v in HTTP/*) all=\"\$all \${c%%[!0-9]*}\";; esac; done <\$f
+printf '%s' \"\${all:- 000}\"; rm \$f; fi; done
+printf '>'; }"
+unset C D; PS2='<MARK+>'; PS1='$(__labwright)'
+"""
+"""Prepares the shell. Each ``curl`` notes the headers that it receives in a file of its own:
+a student sees nothing of that."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the shell made of what was typed."""
+
+    output: str
+    exit_status: int
+    http: tuple[int, ...]
+    """The status of each answer to a ``curl``; 0 where none came."""
+    lines: int
+    """How many lines were typed until the shell was ready for the next command."""
+    unfinished: bool = False
+    """The shell waits for more: what was typed is not a whole command."""
+
+
+class Terminal:
+    """One terminal. Until :meth:`ready`, its shell is being started without waiting for it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._target = machine.target
+        self._mark = f"lw-{secrets.token_hex(6)}"
+        self._prompt = re.compile(rf"<{self._mark}(?:\+|:(\d+):([ 0-9]*))>")
+        argv = machine.shell()
+        self._child = pexpect.spawn(
+            argv[0],
+            argv[1:],
+            encoding="utf-8",
+            codec_errors="backslashreplace",
+            dimensions=(50, 500),
+            timeout=None,
+            maxread=65536,
+        )
+        self._child.delaybeforesend = None
+        self._is_ready = False
+        self._child.send(_SETUP.replace("MARK", self._mark).strip() + "\n")
+
+    def ready(self) -> None:
+        """Wait until the shell asks for a command.
+
+        :raises HostUnreachable: there is no way to the machine.
+        """
+        if not self._is_ready:
+            self._until(r"<" + self._mark + r":0:>", START_S, "the shell of a terminal")
+            self._is_ready = True
+
+    def type(self, text: str, timeout: float) -> Reply:
+        """Type a command and return what became of it.
+
+        A command that ends before its last line is not typed further.
+
+        :param timeout: seconds for all of it.
+        :raises CommandTimedOut: it did not end in time.
+        :raises HostUnreachable: the connection was lost.
+        """
+        self.ready()
+        deadline = time.monotonic() + timeout
+        output = ""
+        rows = text.split("\n")
+        for number, row in enumerate(rows, 1):
+            self._child.send(row + "\n")
+            found = self._until(self._prompt, deadline - time.monotonic(), f"`{rows[0]}`")
+            output = (output + self._said())[-OUTPUT_LIMIT:]
+            if found[1] is not None:
+                http = tuple(int(code) for code in (found[2] or "").split())
+                ended = number == len(rows) or not any(map(str.strip, rows[number:]))
+                return Reply(output, int(found[1]), http, number if not ended else len(rows))
+        return Reply(output, 0, (), len(rows), unfinished=True)
+
+    def begin(self, text: str) -> None:
+        """Type a command that keeps the terminal."""
+        self.ready()
+        self._is_ready = False
+        self._child.send(text + "\n")
+
+    def ended(self) -> Reply | None:
+        """Return what became of a command that keeps the terminal, if it has ended."""
+        found = self._child.expect([self._prompt, pexpect.TIMEOUT, pexpect.EOF], timeout=0)
+        if found == 1:
+            return None
+        status = self._child.match[1] if found == 0 else None
+        return Reply(self._said(), int(status or 0), (), 1)
+
+    def close(self) -> None:
+        """Close the terminal; what runs in it is hung up on."""
+        if self._is_ready:
+            with contextlib.suppress(pexpect.ExceptionPexpect, OSError):
+                self._child.send("exit\n")  # so that the shell cleans up
+                self._child.expect(pexpect.EOF, timeout=0.5)
+        self._child.close(force=True)
+
+    def _said(self) -> str:
+        return str(self._child.before or "").replace("\r\n", "\n")
+
+    def _until(self, pattern: str | re.Pattern[str], timeout: float, what: str) -> re.Match[str]:
+        try:
+            self._child.expect([pattern], timeout=max(0.1, timeout))
+        except pexpect.TIMEOUT:
+            said = str(self._child.before or "")[-OUTPUT_LIMIT:].replace("\r\n", "\n")
+            problem = CommandTimedOut(f"{what} did not end in time on {self._target}")
+            problem.add_note(said)
+            raise problem from None
+        except pexpect.EOF:
+            last = str(self._child.before or "").strip().splitlines() or ["nothing"]
+            raise HostUnreachable(
+                f"a terminal of {self._target} was closed; it said last: {last[-1][:200]}"
+            ) from None
+        match: re.Match[str] = self._child.match
+        return match

@@ -1,0 +1,233 @@
+"""A document is followed to the letter, and the first thing that goes wrong is told."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from labwright.course.actions import actions
+from labwright.course.document import Document
+from labwright.course.expected import Varying
+from labwright.definition import load_lab
+from labwright.errors import DefinitionError, HostUnreachable, MachineError
+from labwright.judge import pending
+from labwright.lab import find_lab
+from labwright.machines.local import LocalMachine
+from labwright.outcome import Outcome
+from labwright.rehearsal import Rehearsal, performed
+
+DEFINITION = """\
+name = "toy"
+title = "A toy lab"
+document = "lab.md"
+
+[perform.varies]
+"10.0.0.1" = '\\d+(?:\\.\\d+){3}'
+
+[[step]]
+id = "first"
+title = "The first"
+points = 40
+check = "kernel.ip_vs_available"
+
+[[step]]
+id = "second"
+title = "The second"
+points = 60
+check = "kernel.ip_vs_available"
+"""
+DOCUMENT = """\
+# A toy lab
+
+<!-- step: first -->
+1. Keep an address:
+
+   ```console
+   $ A=127.0.0.7
+   $ printf '%s\\n' "address" "$A"
+   ...
+   10.0.0.1
+   ```
+
+<!-- step: second -->
+2. Use it:
+
+   ```sh
+   for n in 1 2; do
+       test 10.0.0.1 = "$A"
+   done
+   ```
+"""
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """Return a function that writes a toy lab and reads it."""
+
+    def write(document: str = DOCUMENT, more: str = "", old: str = "", new: str = ""):
+        assert document.count(old) == 1 or not old
+        (tmp_path / "lab.md").write_text(document.replace(old, new), encoding="utf-8")
+        (tmp_path / "lab.toml").write_text(DEFINITION + more, encoding="utf-8")
+        return load_lab(tmp_path)
+
+    return write
+
+
+@pytest.fixture
+def follow(monkeypatch, tmp_path):
+    """Return a function that follows a lab on this computer; a step may be said to fail."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    def run(lab, outcome: Outcome = Outcome.PASSED, of: str = "", done=frozenset()):
+        examined, told = [], []
+
+        def examine(steps):
+            examined.append([step.id for step in steps])
+            return [
+                replace(
+                    pending(step, "lab.md"),
+                    outcome=outcome if step.id == of else Outcome.PASSED,
+                    reason="no such thing",
+                )
+                for step in steps
+            ]
+
+        with closing(LocalMachine()) as machine:
+            rehearsal = Rehearsal(
+                Document.read(lab.document),
+                lab,
+                machine,
+                examine,
+                together=lambda one, other: False,
+                tell=told.append,
+                done=done,
+            )
+            return rehearsal.run(), examined, told
+
+    return run
+
+
+def test_a_document_that_leads_there_has_no_finding_and_each_step_is_examined(lab, follow):
+    assert follow(lab())[:2] == ([], [["first"], ["second"]])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "rule", "says"),
+    [
+        ("test 10.0.0.1", "test 10.0.0.2", 17, "exit-status", "exit status 1"),
+        ("   done\n", "", 18, "unfinished", "waits for more"),
+        ("10.0.0.1\n   ```", "address\n   ```", 9, "output", "does not print"),
+        ("$ A=127", "$ exec false; A=127", 7, "closed", ""),
+    ],
+)
+def test_what_does_not_work_is_refused_at_its_line(lab, follow, old, new, line, rule, says):
+    try:
+        (finding,), _, _ = follow(lab(old=old, new=new))
+    except HostUnreachable:
+        assert rule == "closed"  # whose fault that is cannot be told: never a finding
+        return
+    assert (finding.line, finding.rule) == (line, f"perform/{rule}")
+    assert says in finding.message
+
+
+def test_a_step_that_is_not_as_it_should_be_ends_it_at_what_was_typed_last(lab, follow):
+    (finding,), examined, _ = follow(lab(), Outcome.FAILED, "first")
+    assert (finding.line, finding.rule, examined) == (8, "perform/check", [["first"]])
+    assert "no such thing" in finding.message
+
+
+def test_a_step_that_could_not_be_examined_is_no_finding(lab, follow):
+    with pytest.raises(MachineError, match="first could not be checked"):
+        follow(lab(), Outcome.BROKEN, "first")
+
+
+def test_what_the_machine_has_already_is_said_and_examined_but_not_typed(lab, follow):
+    found, examined, told = follow(lab(old="A=127", new="A=127"), done=frozenset({"second"}))
+    assert (found, examined) == ([], [["first"], ["second"]])
+    assert any(entry.what.startswith("done already: for n") for entry in told)
+
+
+def test_every_answer_to_curl_is_judged_though_the_command_hides_it(lab, follow):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        command = f"curl -s http://127.0.0.1:{server.server_port}/ >/dev/null; true"
+        (finding,), _, _ = follow(lab(old="$ A=127.0.0.7", new=f"$ {command}"))
+        server.shutdown()
+    assert (finding.line, finding.rule) == (7, "perform/http-status")
+    assert "404" in finding.message
+
+
+def test_a_program_that_keeps_its_terminal_is_left_there_and_must_stay(lab, follow):
+    more = '[[typed]]\nstep = "first"\nbegins = "A="\nready = "test -e ready"\n'
+    edit = {"old": "A=127.0.0.7", "new": "A=1; touch ready; sleep 60"}
+    (finding,), _, told = follow(lab(more=more, **edit))
+    assert told[0].step == "first"
+    assert finding.line == 9  # a variable of the first terminal is not one of the second
+    edit["new"] = "A=1; false"
+    (finding,), _, _ = follow(lab(more=more.replace("-e ready", "-e never"), **edit))
+    assert (finding.line, finding.rule) == (7, "perform/not-ready")
+    assert "ended with exit status 1" in finding.message
+
+
+def test_what_is_typed_in_place_of_a_command_says_so(lab, follow):
+    more = '[[typed]]\nstep = "first"\nbegins = "A="\ninstead = "A=127.0.0.7"\nreason = "quicker"\n'
+    found, _, told = follow(lab(more=more, old="A=127.0.0.7", new="A=$(sleep 60)"))
+    assert found == []
+    assert told[0].what == "$ A=127.0.0.7 [quicker]"
+
+
+def test_a_definition_that_speaks_of_a_command_which_is_not_there_is_refused(lab, follow):
+    more = '[[typed]]\nstep = "first"\nbegins = "B="\nready = "true"\n'
+    with pytest.raises(DefinitionError, match="begins with 'B='"):
+        follow(lab(more=more))
+
+
+def test_gorb_is_typed_as_its_document_has_it_but_for_the_client():
+    gorb = load_lab(find_lab("gorb"))
+    typed = actions(Document.read(gorb.document), gorb)
+    assert [action.step for action in typed if action.note] == ["client-overload"]
+    assert [action.step for action in typed if action.stays] == ["gorb-running"]
+    assert sorted(performed(gorb, "servers")) == ["server1-running", "server2-running"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("a\n...\nz", "a\nz\n", True),
+        ("a\n...\nz", "a\nb\nc\nz\n", True),
+        ("a\n...\nz", "a\nb\n", False),
+        ("got ... of it", "got all of it", True),
+        ("id 0123456789ab", "id fedcba987654", True),
+        ("id 0123456789ab", "id fedcba98765", False),
+        ("2024-01-02T03:04:05Z ok", "2026-11-25T10:00:00.5Z ok", True),
+        ("172.17.0.2 172.17.0.2", "172.17.0.9 172.17.0.9", True),
+        ("172.17.0.2 172.17.0.2", "172.17.0.9 172.17.0.8", False),
+        ("[]", "[]", True),
+        ("[]", "", False),
+    ],
+)
+def test_output_is_compared_with_what_may_differ(shown, printed, same):
+    varying = Varying({"172.17.0.2": r"172\.17\.\d+\.\d+"})
+    assert (varying.differs(shown, printed) == "") is same
+
+
+def test_a_value_of_this_machine_takes_the_place_of_the_documents():
+    varying = Varying({"172.17.0.2": r"172\.17\.\d+\.\d+"})
+    assert varying.substitute("curl 172.17.0.2") == "curl 172.17.0.2"
+    assert not varying.differs("172.17.0.2", "172.17.0.7\r\n")
+    assert (
+        varying.substitute("http://172.17.0.2:80 172.17.0.21") == "http://172.17.0.7:80 172.17.0.21"
+    )
+    assert varying.differs("172.17.0.2", "172.17.0.8") == "- 172.17.0.7\n+ 172.17.0.8"

@@ -77,6 +77,7 @@ def load_lab(folder: Path) -> Lab:
         waived=waived,
         prose=tuple(definition.prose()),
         typed=tuple(definition.typings(document)),
+        opening=definition.opening(),
         varies=definition.varies(),
         requires=tuple(definition.typed(body, "requires", list, "the lab", [])),
         images=tuple(definition.images(folder)),
@@ -280,6 +281,11 @@ class _Definition:
             )
             yield Typing(step, self.words(raw, "begins", line), ready, instead, reason, line)
 
+    def opening(self) -> str:
+        """Return what the gate types first in each terminal."""
+        perform = self.typed(self.body, "perform", dict, "the lab", {})
+        return str(self.typed(perform, "opening", str, "[perform]", "")).strip()
+
     def varies(self) -> dict[str, str]:
         """Return the document's values that differ between machines, and their forms."""
         perform = self.typed(self.body, "perform", dict, "the lab", {})
@@ -396,5 +402,5 @@ class _Definition:
 
     def prelude(self) -> str:
         perform = self.typed(self.body, "perform", dict, "the lab", {})
-        self.only_known(perform, {"prelude", "varies"}, "[perform]")
+        self.only_known(perform, {"prelude", "opening", "varies"}, "[perform]")
         return str(perform.get("prelude", ""))

@@ -119,6 +119,8 @@ class Lab:
     waived: tuple[Waived, ...] = ()
     prose: tuple[Prose, ...] = ()
     typed: tuple[Typing, ...] = ()
+    opening: str = ""
+    """Typed in each terminal before the document's commands: what no reader has to know."""
     varies: dict[str, str] = field(default_factory=dict)
     """Values that the document shows and that differ between machines: their form, as a
     regular expression."""

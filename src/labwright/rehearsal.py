@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from labwright.course.actions import Action, actions
 from labwright.course.expected import Varying
 from labwright.course.findings import Finding
-from labwright.errors import CommandTimedOut, MachineError
+from labwright.errors import CommandTimedOut, MachineError, PerformError
 from labwright.machines.terminal import Reply, Terminal
 from labwright.outcome import Outcome
 
@@ -79,6 +79,7 @@ class Rehearsal:
             self._stack = stack
             self._front, self._spare = self._terminal(), self._terminal()
             try:
+                self._open()
                 self._follow(to_do)
             except _Stopped as stop:
                 return [stop.finding]
@@ -86,6 +87,17 @@ class Rehearsal:
 
     def _terminal(self) -> Terminal:
         return self._stack.enter_context(closing(Terminal(self.machine)))
+
+    def _open(self) -> None:
+        """Type what comes first in a terminal.
+
+        :raises PerformError: it fails: the definition's fault, not the document's.
+        """
+        for row in self.lab.opening.split("\n") if self.lab.opening else ():
+            reply = self._front.type(row, COMMAND_S)
+            self.tell(Told(1, "", f"$ {row} [first in each terminal]", 0))
+            if reply.exit_status or reply.unfinished:
+                raise PerformError(f"'opening' of the lab {self.lab.name} failed: `{row}`")
 
     def _follow(self, to_do: list[Action]) -> None:
         steps = {step.id: step for step in self.lab.steps}
@@ -149,6 +161,7 @@ class Rehearsal:
         terminal, self._front = self._front, self._spare
         terminal.begin(text)
         self._spare = self._terminal()
+        self._open()
         deadline = time.monotonic() + READY_S
         while True:
             if self.machine.run("bash -c %s", action.ready).ok:

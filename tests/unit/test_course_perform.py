@@ -188,6 +188,13 @@ def test_what_is_typed_in_place_of_a_command_says_so(lab, follow):
     assert told[0].what == "$ A=127.0.0.7 [quicker]"
 
 
+def test_what_a_terminal_is_opened_with_is_said(lab, follow):
+    lab = lab(old="A=127.0.0.7", new='A="$B"')
+    found, _, told = follow(replace(lab, opening="B=127.0.0.7"))
+    assert found == []
+    assert told[0].what == "$ B=127.0.0.7 [first in each terminal]"
+
+
 def test_a_definition_that_speaks_of_a_command_which_is_not_there_is_refused(lab, follow):
     more = '[[typed]]\nstep = "first"\nbegins = "B="\nready = "true"\n'
     with pytest.raises(DefinitionError, match="begins with 'B='"):

@@ -71,6 +71,7 @@ class Terminal:
             maxread=65536,
         )
         self._child.delaybeforesend = None
+        self._child.delayafterclose = self._child.delayafterterminate = 0.02
         self._is_ready = False
         self._child.send(_SETUP.replace("MARK", self._mark).strip() + "\n")
 
@@ -117,7 +118,8 @@ class Terminal:
         found = self._child.expect([self._prompt, pexpect.TIMEOUT, pexpect.EOF], timeout=0)
         if found == 1:
             return None
-        status = self._child.match[1] if found == 0 else None
+        match = self._child.match
+        status = match[1] if isinstance(match, re.Match) else None
         return Reply(self._said(), int(status or 0), (), 1)
 
     def close(self) -> None:
@@ -144,5 +146,6 @@ class Terminal:
             raise HostUnreachable(
                 f"a terminal of {self._target} was closed; it said last: {last[-1][:200]}"
             ) from None
-        match: re.Match[str] = self._child.match
+        match = self._child.match
+        assert isinstance(match, re.Match)  # noqa: S101  a pattern was waited for
         return match

@@ -88,4 +88,5 @@ def _only(steps: Sequence[Step], machine: Machine) -> list[str]:
 
 
 def _tell(told: Told) -> None:
-    say(f"  {told.line:4} {told.step}: {told.what} ({told.seconds:.1f} s)")
+    took = f" ({told.seconds:.1f} s)" if told.seconds else ""
+    say(f"  {told.line or '':>4} {told.what}{took}")

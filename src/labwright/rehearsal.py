@@ -38,6 +38,7 @@ class Told:
     """What is said while it goes."""
 
     line: int
+    """Of the document; 0 for what stands nowhere in it."""
     step: str
     what: str
     seconds: float
@@ -95,7 +96,7 @@ class Rehearsal:
         """
         for row in self.lab.opening.split("\n") if self.lab.opening else ():
             reply = self._front.type(row, COMMAND_S)
-            self.tell(Told(1, "", f"$ {row} [first in each terminal]", 0))
+            self.tell(Told(0, "", f"$ {row} [first in each terminal]", 0))
             if reply.exit_status or reply.unfinished:
                 raise PerformError(f"'opening' of the lab {self.lab.name} failed: `{row}`")
 
@@ -107,7 +108,7 @@ class Rehearsal:
         order = [id for id in self.document.steps if id in steps]
         for number, action in enumerate(to_do):
             if action.step in self.done:
-                self.tell(Told(action.line, action.step, f"done already: {action.title}", 0))
+                self.tell(Told(action.line, action.step, f"(done already) {action.title}", 0))
             else:
                 start = time.monotonic()
                 reply = self._do(action)
@@ -251,7 +252,7 @@ class Rehearsal:
                 raise _Stopped(self._not_as_it_should_be(step, result, action))
         for step in steps:
             share = seconds / len(steps)
-            self.tell(Told(step.line, step.id, f"as it should be: {step.title}", share))
+            self.tell(Told(0, step.id, f"{step.id} is as it should be: {step.title}", share))
 
     def _not_as_it_should_be(
         self, step: Step, result: StepResult, action: Action | None

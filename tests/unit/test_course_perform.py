@@ -149,7 +149,7 @@ def test_a_step_that_could_not_be_examined_is_no_finding(lab, follow):
 def test_what_the_machine_has_already_is_said_and_examined_but_not_typed(lab, follow):
     found, examined, told = follow(lab(old="A=127", new="A=127"), done=frozenset({"second"}))
     assert (found, examined) == ([], [["first"], ["second"]])
-    assert any(entry.what.startswith("done already: for n") for entry in told)
+    assert any(entry.what.startswith("(done already) for n") for entry in told)
 
 
 def test_every_answer_to_curl_is_judged_though_the_command_hides_it(lab, follow):

@@ -83,7 +83,7 @@ def _examined(lab: Lab, steps: Sequence[Step], machine: Machine) -> tuple[StepRe
 
 
 def _only(steps: Sequence[Step], machine: Machine) -> list[str]:
-    chosen = " or ".join(f"test_step[{step.id}]" for step in steps)
+    chosen = " or ".join(f"[{step.id}]" for step in steps)
     return [f"--target={machine.target}", "--seed=1", f"-k{chosen}"]
 
 

@@ -65,6 +65,9 @@ class Rehearsal:
     tell: Callable[[Told], None]
     done: frozenset[str] = frozenset()
     """The steps that the machine has already: their commands are not typed."""
+    settle_s: float = 15.0
+    """How long a machine may take to become as it should be: what a command starts in the
+    background needs a moment, and a student reads on meanwhile."""
     typed: int = 0
     """How many commands were typed."""
 
@@ -240,7 +243,12 @@ class Rehearsal:
     def _check(self, steps: list[Step], typed: dict[str, Action]) -> None:
         """Examine steps that have just been performed, the first one first."""
         start = time.monotonic()
-        results = {result.id: result for result in self.examine(steps)}
+        while True:
+            results = {result.id: result for result in self.examine(steps)}
+            failed = any(result.outcome is Outcome.FAILED for result in results.values())
+            if not failed or time.monotonic() - start > self.settle_s:
+                break
+            time.sleep(1)
         seconds = time.monotonic() - start
         for step in steps:
             result = results.get(step.id)

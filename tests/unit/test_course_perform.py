@@ -106,6 +106,7 @@ def follow(monkeypatch, tmp_path):
                 together=lambda one, other: False,
                 tell=told.append,
                 done=done,
+                settle_s=0,
             )
             return rehearsal.run(), examined, told
 

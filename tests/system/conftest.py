@@ -10,7 +10,7 @@ from labwright.lab_machine import states as lab_states
 from labwright.machines import guest
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def image():
     """Build what is missing of the lab machine before the first test, not within one."""
     from labwright.machines.vm import states
@@ -21,7 +21,7 @@ def image():
 
 
 @pytest.fixture
-def lab_machine():
+def lab_machine(image):
     """Return a function that starts a machine in a state; all are gone after the test."""
     names = []
 

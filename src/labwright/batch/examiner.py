@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import platform
 import signal
 import sys
 import threading
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from labwright import judge
 from labwright.batch import reach
-from labwright.batch.task import Examined, Identity, Task
+from labwright.batch.task import Examined, Identity, Task, definition_of
 from labwright.definition import load_lab
 from labwright.errors import LabwrightError
 from labwright.lab import find_lab
@@ -63,6 +64,11 @@ def examine(task: Task, listener: Telling) -> Examined:
         identity = Identity()
         met: tuple[str, ...] = ()
         try:
+            if task.definition not in ("", definition_of(find_lab(task.lab))):
+                raise LabwrightError(
+                    f"{platform.node()} has another version of the lab {task.lab}: install the "
+                    "same labwright there"
+                )
             machine = reach.connection(task, folder)
             try:
                 identity = reach.probe(task, machine, folder)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from labwright.batch.journal import Beginning, Entry
-from labwright.batch.task import Identity, Task, bare
+from labwright.batch.task import Identity, Task, bare, definition_of
 from labwright.errors import UsageError
+from labwright.lab import find_lab
 from labwright.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Grading:
 
         :raises UsageError: the folder holds a grading that this one cannot be a part of.
         """
-        beginning = Beginning(self._lab.name, _definition(self._lab), self._options, seed)
+        beginning = Beginning(self._lab.name, definition_of(self._lab.folder), self._options, seed)
         journal = self.folder.journal
         if not journal.exists():
             journal.begin(beginning)
@@ -169,12 +170,13 @@ class Grading:
         return Task(
             id=student.id,
             target=student.target,
-            lab=str(self._lab.folder),
+            lab=_lab_anywhere(self._lab),
             jump=student.jump,
             pins=(*given, *kept),
             options=(*self._options, *settings, f"--seed={seed_of(self._seed, student.id)}"),
             limit_s=self._limit_s,
             reach_only=dry,
+            definition=definition_of(self._lab.folder),
         )
 
     def keep(self, examined: Examined, attempt: int) -> None:
@@ -236,8 +238,12 @@ def seed_of(seed: int, id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {id}".encode()).digest()[:4]) >> 1
 
 
-def _definition(lab: Lab) -> str:
-    return hashlib.sha256((lab.folder / "lab.toml").read_bytes()).hexdigest()
+def _lab_anywhere(lab: Lab) -> str:
+    """Return a lab's name where it is one of ours, which other computers have elsewhere."""
+    try:
+        return lab.name if find_lab(lab.name) == lab.folder else str(lab.folder)
+    except UsageError:
+        return str(lab.folder)
 
 
 def _broken(score: Score | None) -> int:

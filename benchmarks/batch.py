@@ -1,7 +1,10 @@
 """What a class costs the grader, and how that grows: machines that answer as recorded ones.
 
     .venv/bin/python benchmarks/batch.py              # 10 and 50 students
-    .venv/bin/python benchmarks/batch.py 50 500 -n 8
+    .venv/bin/python benchmarks/batch.py paced 50 500 -n 32
+
+Machines answer at once, unless they are ``paced``: then requests take the time that they
+take on a real machine, and what is measured is how many students at once pay.
 
 The machines are SSH servers in one process of this computer. What they cost is not counted
 as the grader's, but they take their share of its processors, so a class on real machines
@@ -27,17 +30,19 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 def main(arguments: list[str]) -> None:
     """Grade classes of these sizes."""
     options = arguments[arguments.index("-n") :] if "-n" in arguments else []
-    sizes = arguments[: len(arguments) - len(options)] or ["10", "50"]
+    sizes = arguments[: len(arguments) - len(options)]
+    state = "paced" if "paced" in sizes else "right"
+    sizes = [size for size in sizes if size != "paced"] or ["10", "50"]
     print("students  graded  seconds  CPU s/student  most memory MiB  leader MiB")
     for size in map(int, sizes):
         with tempfile.TemporaryDirectory() as name:
-            measure(size, options, Path(name))
+            measure(size, state, options, Path(name))
 
 
-def measure(size: int, options: list[str], folder: Path) -> None:
+def measure(size: int, state: str, options: list[str], folder: Path) -> None:
     """Grade one class, and print its line."""
     with subprocess.Popen(
-        [sys.executable, str(SERVERS), *["right"] * size],
+        [sys.executable, str(SERVERS), *[state] * size],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.system
 
-SERVERS = Path(__file__).with_name("recorded_machines.py")
 STATES = [*["right"] * 6, "stopped", "refused", "hostile"]
 
 
@@ -35,18 +34,10 @@ def start(tmp_path):
 
 
 @pytest.fixture
-def roster(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, str(SERVERS), *STATES],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as servers:
-        ports = json.loads(servers.stdout.readline())
-        rows = [f"s{place},x@127.0.0.1:{port}" for place, port in enumerate(ports)]
-        (tmp_path / "class.csv").write_text("\n".join(["id,target", *rows]) + "\n")
-        yield tmp_path / "class.csv"
-        servers.stdin.close()
+def roster(serve, tmp_path) -> Path:
+    rows = [f"s{place},x@127.0.0.1:{port}" for place, port in enumerate(serve(*STATES))]
+    (tmp_path / "class.csv").write_text("\n".join(["id,target", *rows]) + "\n")
+    return tmp_path / "class.csv"
 
 
 def scheduler(start, tmp_path: Path) -> str:

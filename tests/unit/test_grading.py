@@ -156,6 +156,13 @@ def test_another_grading_of_the_same_folder_is_refused(run):
         run(Workers(a=[RIGHT]), "a", resume=True, options=("--set=requests=5",))
 
 
+def test_a_grading_that_came_to_nobody_may_begin_anew(run):
+    run(Workers(), "")
+    workers = Workers(a=[RIGHT])
+    run(workers, "a")
+    assert workers.counts == {"a": 1}
+
+
 def test_a_second_grader_is_refused_while_the_first_is_at_work(tmp_path):
     with (
         Folder(tmp_path).locked(),

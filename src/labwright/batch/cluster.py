@@ -7,6 +7,7 @@ too many workers. Needs ``distributed`` here and labwright on the workers.
 from __future__ import annotations
 
 import functools
+import logging
 import queue
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ def spread(tasks: Sequence[Sequence[Task]], address: str, stop: Stop, listener: 
         raise SetupError("--dask needs Dask: pip install 'labwright[dask]'") from None
     try:
         dask: Any = distributed  # it has no types of its own
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we say what is lost
         client = dask.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as problem:
         raise UsageError(f"no Dask cluster at {address}: {problem}") from None

@@ -106,7 +106,9 @@ class Grading:
         """
         beginning = Beginning(self._lab.name, definition_of(self._lab.folder), self._options, seed)
         journal = self.folder.journal
-        if not journal.exists():
+        before, entries = journal.read()
+        # One that nobody was examined in, for want of a cluster perhaps, may begin anew.
+        if not journal.exists() or not (entries or resume):
             journal.begin(beginning)
             self._seed = seed
             return
@@ -115,7 +117,6 @@ class Grading:
                 f"{self.folder.path}: there is a grading already: go on with it by --resume, or "
                 "choose another folder with --out"
             )
-        before, entries = journal.read()
         if before is None:
             raise UsageError(
                 f"{self.folder.path}: its journal has no beginning: choose another folder"

@@ -90,7 +90,7 @@ def _run(task: Task, machine: Machine, listener: Telling) -> Score:
     from labwright.plugin import grade
 
     folder = find_lab(task.lab)
-    options = ["-plabwright.plugin", f"--target={task.target}", *task.options]
+    options = [f"--target={task.target}", *task.options]
     score = grade(folder, options, listener, machine)
     # Their order is the lab's also where pytest could not keep it.
     return replace(score, target=task.target)

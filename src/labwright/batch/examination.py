@@ -58,6 +58,7 @@ class Examiners:
         start = time.monotonic()
         steps: list[StepResult] = []
         examined: Examined | None = None
+        ended = "no word of it"
         process = self._ready()
         try:
             for what, body in process.told(task):
@@ -66,6 +67,7 @@ class Examiners:
                 elif what == "examined":
                     examined = Examined.from_json(body)
                 elif what == "ended":
+                    ended = f"status {body}"
                     break
                 elif abandoned():
                     process.end()
@@ -74,7 +76,8 @@ class Examiners:
                     process.end()
                     reason = f"the time limit of {task.limit_s:g} s for a student was over"
                     return examined or _cut_short(task, reason, steps)
-            reason = f"labwright itself failed: the examiner ended early: {process.last_words()}"
+            words = process.last_words() or ended
+            reason = f"labwright itself failed: the examiner ended early: {words}"
         except BaseException:
             process.end()
             raise
@@ -164,9 +167,9 @@ class _Process:
                 yield "tick", ""
 
     def last_words(self) -> str:
-        """Return the last line that the process wrote on its standard error."""
+        """Return the last line that was written on standard error, if any was."""
         lines = self._words.decode(errors="backslashreplace").strip().splitlines()
-        return lines[-1] if lines else f"exit status {self._process.poll()}"
+        return lines[-1] if lines else ""
 
     def end(self) -> None:
         """End it; an examiner closes its connection if it still can."""

@@ -24,7 +24,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SERVERS = ROOT / "tests" / "system" / "recorded_machines.py"
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def main(arguments: list[str]) -> None:
@@ -70,23 +69,31 @@ def measure(size: int, state: str, options: list[str], folder: Path) -> None:
     )
 
 
+def shares(pid: int) -> int:
+    """Return the bytes that a process holds, of what it shares with others its share."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return next((int(ln.split()[1]) << 10 for ln in text.splitlines() if ln[:4] == "Pss:"), 0)
+
+
 def watch(leader: int, peaks: dict[str, int]) -> None:
     """Note the most memory that the grader and all its processes hold at once."""
     while Path(f"/proc/{leader}").exists():
-        parents, held = {}, {}
+        parents = {}
         for place in Path("/proc").glob("[0-9]*"):
             try:
                 fields = (place / "stat").read_text().rpartition(")")[2].split()
-                held[int(place.name)] = int(fields[21]) * PAGE
                 parents[int(place.name)] = int(fields[1])
             except (OSError, IndexError):
                 continue
         ours = {leader}
         for _ in range(6):
             ours |= {pid for pid, parent in parents.items() if parent in ours}
-        peaks["leader"] = max(peaks["leader"], held.get(leader, 0))
-        peaks["all"] = max(peaks["all"], sum(held.get(pid, 0) for pid in ours))
-        time.sleep(0.5)
+        peaks["leader"] = max(peaks["leader"], shares(leader))
+        peaks["all"] = max(peaks["all"], sum(shares(pid) for pid in ours))
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     Spread = Callable[[list[list[Task]], Stop, Listener], None]
 
 PER_CORE = 8
-"""Students at once for each core; benchmarks/batch.py measures it: a student takes 2.4 s of
-a core, and 20 s and more of waiting for the machine."""
+"""Students at once for each core; benchmarks/batch.py measures it: a student takes 0.7 s of
+a core, a worker 1.5 s to start, and most of the 10 s and more that an examination lasts is
+waiting for the machine. Twice as many may pay where machines are slow: ``paced`` tells."""
 MEBIBYTES_EACH = 150
 """Memory of a worker and its examiner, with some to spare."""
 ATTEMPTS = 2

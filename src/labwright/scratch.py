@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PLACE = Path("/tmp")  # noqa: S108  each is made by mkdtemp, for its maker alone
 PREFIX = "labwright-"
-SETTLED_S = 60.0
+SETTLED_S = 10.0
 """Seconds after which one without a lock is not one that is just being made."""
 
 

@@ -58,7 +58,7 @@ SCRIPTS = {
 
 def start(name: str) -> guest.Guest:
     """Bring a guest up, in its state."""
-    found = guest.up(f"class-{name}", "deployed", states())
+    found = guest.up(f"class-{name}", "deployed", states(), dies_with_us=True)
     with closing(SshMachine(f"vm:{found.name}", found.destination())) as machine:
         if name in MISTAKES:
             (known,) = mistakes.load_mistakes(LAB, [name])

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/class_of_guests.py [FOLDER]
 
-Not a test that is run by default: eight guests need 6 GiB and, without KVM, ten minutes.
+Not a test that is run by default: eight guests need some GiB and, without KVM, minutes.
 One is right, three have known mistakes, one is frozen, one goes off half-way, one has
 another host key than the roster says, and one answers nonsense. The first grading is
 interrupted by Ctrl-C, gone on with, killed, and gone on with again; its gradebook must be

@@ -1,7 +1,10 @@
 """What a class costs the grader, and how that grows: machines that answer as recorded ones.
 
     .venv/bin/python benchmarks/batch.py              # 10 and 50 students
-    .venv/bin/python benchmarks/batch.py 50 500 -n 8
+    .venv/bin/python benchmarks/batch.py paced 50 500 -n 32
+
+Machines answer at once, unless they are ``paced``: then requests take the time that they
+take on a real machine, and what is measured is how many students at once pay.
 
 The machines are SSH servers in one process of this computer. What they cost is not counted
 as the grader's, but they take their share of its processors, so a class on real machines
@@ -21,23 +24,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SERVERS = ROOT / "tests" / "system" / "recorded_machines.py"
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def main(arguments: list[str]) -> None:
     """Grade classes of these sizes."""
     options = arguments[arguments.index("-n") :] if "-n" in arguments else []
-    sizes = arguments[: len(arguments) - len(options)] or ["10", "50"]
+    sizes = arguments[: len(arguments) - len(options)]
+    state = "paced" if "paced" in sizes else "right"
+    sizes = [size for size in sizes if size != "paced"] or ["10", "50"]
     print("students  graded  seconds  CPU s/student  most memory MiB  leader MiB")
     for size in map(int, sizes):
         with tempfile.TemporaryDirectory() as name:
-            measure(size, options, Path(name))
+            measure(size, state, options, Path(name))
 
 
-def measure(size: int, options: list[str], folder: Path) -> None:
+def measure(size: int, state: str, options: list[str], folder: Path) -> None:
     """Grade one class, and print its line."""
     with subprocess.Popen(
-        [sys.executable, str(SERVERS), *["right"] * size],
+        [sys.executable, str(SERVERS), *[state] * size],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -65,23 +69,31 @@ def measure(size: int, options: list[str], folder: Path) -> None:
     )
 
 
+def shares(pid: int) -> int:
+    """Return the bytes that a process holds, of what it shares with others its share."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return next((int(ln.split()[1]) << 10 for ln in text.splitlines() if ln[:4] == "Pss:"), 0)
+
+
 def watch(leader: int, peaks: dict[str, int]) -> None:
     """Note the most memory that the grader and all its processes hold at once."""
     while Path(f"/proc/{leader}").exists():
-        parents, held = {}, {}
+        parents = {}
         for place in Path("/proc").glob("[0-9]*"):
             try:
                 fields = (place / "stat").read_text().rpartition(")")[2].split()
-                held[int(place.name)] = int(fields[21]) * PAGE
                 parents[int(place.name)] = int(fields[1])
             except (OSError, IndexError):
                 continue
         ours = {leader}
         for _ in range(6):
             ours |= {pid for pid, parent in parents.items() if parent in ours}
-        peaks["leader"] = max(peaks["leader"], held.get(leader, 0))
-        peaks["all"] = max(peaks["all"], sum(held.get(pid, 0) for pid in ours))
-        time.sleep(0.5)
+        peaks["leader"] = max(peaks["leader"], shares(leader))
+        peaks["all"] = max(peaks["all"], sum(shares(pid) for pid in ours))
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,7 @@ def render(title: str, rows: Sequence[ClassRow]) -> str:
     script = html.source("class.js")
     graded = [row for row in rows if row.points is not None]
     steps = _steps(rows)
-    template = html.environment().from_string(html.source("class.html"))
-    return template.render(
+    return html.template("class.html").render(
         title=title,
         rows=rows,
         graded=graded,

@@ -8,6 +8,7 @@ second line of defence. The script only adds comfort.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import re
@@ -21,6 +22,8 @@ from labwright.reports import summary, text
 from labwright.reports.pictures import picture
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from labwright.outcome import Evidence
     from labwright.reports.svg import Picture
     from labwright.score import Score
@@ -37,8 +40,7 @@ SHORT_CHARACTERS = 1_200
 def render(score: Score) -> str:
     """Return the report: failures first, each step with what was claimed, run and seen."""
     style, script = source("charts.css") + source("report.css"), source("report.js")
-    template = environment().from_string(source("report.html"))
-    return template.render(
+    return template("report.html").render(
         score=score,
         summary=summary,
         anchors=_anchors(score),
@@ -54,7 +56,13 @@ def source(name: str) -> str:
     return resources.files("labwright.reports").joinpath(name).read_text("utf-8")
 
 
-def environment() -> Environment:
+@functools.cache
+def template(name: str) -> Template:
+    """Return one of our own pages' templates: compiling it takes longer than rendering."""
+    return _environment().from_string(source(name))
+
+
+def _environment() -> Environment:
     """Return Jinja2 as all our pages use it: everything is escaped, nothing is undefined."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -69,8 +69,7 @@ def summary(matrix: Matrix) -> str:
 def html(matrix: Matrix) -> str:
     """Return the matrix as one page that needs nothing else."""
     style = pages.source("report.css") + pages.source("matrix.css")
-    template = pages.environment().from_string(pages.source("matrix.html"))
-    return template.render(
+    return pages.template("matrix.html").render(
         matrix=matrix,
         symbols={outcome.value: symbol for outcome, symbol in SYMBOLS.items()},
         findings=findings(matrix),

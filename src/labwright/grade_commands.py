@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from labwright.errors import UsageError
 from labwright.lab import find_lab
 from labwright.options import add_lab
 from labwright.reports.text import line, plural
+from labwright.scratch import Scratch
 
 if TYPE_CHECKING:
     import argparse
@@ -129,9 +129,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _try(grading: Grading, spread: Spread, view: ClassView, console: Console) -> int:
     """Try to reach everybody, and leave nothing behind."""
-    with tempfile.TemporaryDirectory(prefix="lw-") as name:
+    with Scratch() as place:
         if not grading.folder.path.is_dir():
-            grading.folder = Folder(Path(name))
+            grading.folder = Folder(place)
         with _stopping(view) as stop, view:
             grading.run(spread, view, stop, dry=True)
     records = {id: record for id, record in grading.records.items() if id in grading.only}
@@ -176,8 +176,8 @@ def _platforms(arguments: argparse.Namespace) -> tuple[str, ...]:
 @contextmanager
 def _stopping(view: ClassView) -> Iterator[Stop]:
     """Answer Ctrl-C: those that are being graded are finished; a second one abandons them."""
-    with tempfile.TemporaryDirectory(prefix="lw-") as name:
-        stop = Stop(Path(name))
+    with Scratch() as place:
+        stop = Stop(place)
 
         def asked(_number: int, _frame: object) -> None:
             if stop.finishing:

@@ -46,6 +46,7 @@ pytest_plugins = [
 OUTCOMES = pytest.StashKey[dict[tuple[Path, str], Outcome]]()
 CAUSES = pytest.StashKey[dict[tuple[Path, str], str]]()
 LAB = pytest.StashKey["Lab"]()
+LABS = pytest.StashKey[dict[Path, "Lab"]]()
 RESULT = pytest.StashKey["StepResult"]()
 SEEN = pytest.StashKey[list[Evidence]]()
 RECORDER = pytest.StashKey[Recorder]()
@@ -131,7 +132,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "examine_step" not in metafunc.fixturenames:
         return
     try:
-        lab = load_lab(metafunc.definition.path.parent)
+        lab = _lab(metafunc.config, metafunc.definition.path)
         steps = lab.selected(metafunc.config.option.part, metafunc.config.option.step)
         values = lab.values_with(metafunc.config.option.set)
         for step in steps:
@@ -147,13 +148,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items if recorder else ():
         step = _step(item)
         if recorder and step:
-            recorder.expected.append(judge.pending(step, load_lab(item.path.parent).document.name))
+            document = _lab(item.config, item.path).document
+            recorder.expected.append(judge.pending(step, document.name))
 
 
 @pytest.fixture(scope="module")
 def lab(request: pytest.FixtureRequest) -> Lab:
     """The lab in the folder of the test module."""
-    return load_lab(request.path.parent)
+    return _lab(request.config, request.path)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +196,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     step = _step(item)
     if step is None:
         return
-    lab = item.stash[LAB] = load_lab(item.path.parent)
+    lab = item.stash[LAB] = _lab(item.config, item.path)
     item.stash[SEEN] = []
     item.stash[RESULT] = judge.pending(step, lab.document.name)
     outcomes = item.config.stash[OUTCOMES]
@@ -259,6 +261,17 @@ def pytest_runtest_makereport(
         told = {"lab": lab.name, "title": lab.title, "step": asdict(result)}
         report.user_properties.append((PROPERTY, json.dumps(told)))
     return report
+
+
+def _lab(config: pytest.Config, module: Path) -> Lab:
+    """Return the lab beside a module: read once, since reading it costs more than a step does.
+
+    :raises DefinitionError: something is wrong with it.
+    """
+    labs = config.stash.setdefault(LABS, {})
+    if module.parent not in labs:
+        labs[module.parent] = load_lab(module.parent)
+    return labs[module.parent]
 
 
 def _step(item: pytest.Item) -> Step | None:

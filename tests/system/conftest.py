@@ -1,8 +1,12 @@
-"""The lab machine of the system tests: one at a time, restored anew for each test."""
+"""The lab machine of the system tests, restored anew for each test; and recorded ones."""
 
 from __future__ import annotations
 
+import json
 import secrets
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +16,7 @@ from labwright.lab_machine import states as lab_states
 from labwright.machines import guest
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def image():
     """Build what is missing of the lab machine before the first test, not within one."""
     from labwright.machines.vm import states
@@ -22,7 +26,7 @@ def image():
 
 
 @pytest.fixture
-def lab_machine():
+def lab_machine(image):
     """Return a function that starts a machine in a state; all are gone after the test."""
     names = []
 
@@ -34,3 +38,23 @@ def lab_machine():
     yield start
     for name in names:
         guest.down(name)
+
+
+@pytest.fixture
+def serve():
+    """Serve recorded machines in these states over SSH; return their ports."""
+    running = []
+
+    def serve(*states: str) -> list[int]:
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("recorded_machines.py")), *states],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return json.loads(process.stdout.readline())
+
+    yield serve
+    for process in running:
+        process.communicate()

@@ -4,9 +4,10 @@
 
 prints a JSON list of ports, one for each state, and serves until its input ends. What a
 grader asks is answered by its meaning, with what a lab machine answered; ids and keys are
-each machine's own. A state is one of ``right``, ``stopped`` (server2), ``stalled`` (no
-command ever ends), ``refused`` (no key is good), ``hostile`` (floods and escapes), ``python``
-(has none) and ``lost`` (hangs up in the middle of the traffic, once).
+each machine's own. A state is one of ``right``, ``paced`` (right, and requests take the
+time that they say), ``stopped`` (server2), ``stalled`` (no command ever ends), ``refused``
+(no key is good), ``hostile`` (floods and escapes), ``python`` (has none) and ``lost`` (hangs
+up in the middle of the traffic, once).
 """
 
 from __future__ import annotations
@@ -278,7 +279,10 @@ async def run(machine: Machine, process: asyncssh.SSHServerProcess) -> None:
         machine.lose = False
         process.channel.get_connection().abort()
         return
-    process.stdout.write(json.dumps(machine.probe(task)) + "\n")
+    answer = machine.probe(task)
+    if machine.state == "paced" and task["task"] in ("traffic", "load"):
+        await asyncio.sleep(max(row["end_s"] for row in answer["result"]["requests"]))
+    process.stdout.write(json.dumps(answer) + "\n")
     process.exit(0)
 
 

@@ -17,28 +17,7 @@ import pytest
 
 pytestmark = pytest.mark.system
 
-SERVERS = Path(__file__).with_name("recorded_machines.py")
 WRONG_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
-
-
-@pytest.fixture
-def serve():
-    """Serve machines in these states; return their ports."""
-    running = []
-
-    def serve(*states: str) -> list[int]:
-        process = subprocess.Popen(
-            [sys.executable, str(SERVERS), *states],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        running.append(process)
-        return json.loads(process.stdout.readline())
-
-    yield serve
-    for process in running:
-        process.communicate()
 
 
 def grade(folder: Path, *options: str) -> list[str]:

@@ -12,7 +12,7 @@ from labwright.checks.kernel import TABLE, Destination, parse_table
 from labwright.lab_machine import ephemeral
 from labwright.machines.target import guest_machine
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("image")]
 
 DEVICE = "10.0.2.15"
 RUN = "docker run {more} --privileged --net=host -t kobolog/gorb {flags}"

@@ -24,7 +24,7 @@ from labwright.machines.guest import machines
 from labwright.machines.target import guest_machine
 from labwright.machines.vm import states, store
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("image")]
 
 HOLD = """
 import sys

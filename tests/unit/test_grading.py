@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from labwright.batch import flags, outputs, rule
-from labwright.batch.examiner import reports
+from labwright.batch.examiner import Telling, examine, reports
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Deadline, Grading, seed_of, workers_for
 from labwright.batch.journal import Beginning, Entry, Journal
@@ -153,6 +154,13 @@ def test_another_grading_of_the_same_folder_is_refused(run):
         run(Workers(a=[RIGHT]), "a")
     with pytest.raises(UsageError, match="would not be alike: choose another folder"):
         run(Workers(a=[RIGHT]), "a", resume=True, options=("--set=requests=5",))
+
+
+def test_a_grading_that_came_to_nobody_may_begin_anew(run):
+    run(Workers(), "")
+    workers = Workers(a=[RIGHT])
+    run(workers, "a")
+    assert workers.counts == {"a": 1}
 
 
 def test_a_second_grader_is_refused_while_the_first_is_at_work(tmp_path):
@@ -328,3 +336,10 @@ def test_a_file_that_is_no_rule_is_refused_before_anything_starts(tmp_path):
     (tmp_path / "b.py").write_text("import nothing_of_that_name")
     with pytest.raises(UsageError, match="the rule cannot be run"):
         rule.load(tmp_path / "b.py")
+
+
+def test_a_worker_that_has_another_lab_examines_nobody():
+    task = Task("a", "ssh://127.0.0.1:9", "gorb", definition="another")
+    found = examine(task, Telling(io.StringIO()))
+    assert "has another version of the lab gorb: install the same labwright" in found.problem
+    assert not found.graded

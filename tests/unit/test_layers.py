@@ -19,6 +19,7 @@ PACKAGES = {
 MAY_IMPORT = {
     # What stands lower knows nothing of what stands above it.
     "labwright.outcome": set(),
+    "labwright.scratch": set(),
     "labwright.errors": {"outcome"},
     "labwright.course.document": {"errors"},
     "labwright.course.rules": {"course"},
@@ -29,14 +30,15 @@ MAY_IMPORT = {
     "labwright.definition": {"course", "errors", "lab"},
     "labwright.score": {"errors", "outcome"},
     "labwright.machines": {
-        *("errors", "machines", "outcome", "progress", "system", "gorb", "workload"),
+        *("errors", "machines", "outcome", "progress", "scratch", "system", "gorb"),
+        "workload",
     },
     "labwright.checks": {"checks", "errors", "machines", "outcome"},
     "labwright.mistakes": {"errors", "lab", "outcome", "score"},
     "labwright.reports": {"errors", "lab", "mistakes", "outcome", "reports", "score"},
     "labwright.batch": {
         *("batch", "definition", "errors", "judge", "lab", "machines", "outcome"),
-        *("plugin", "recorder", "reports", "score"),
+        *("plugin", "recorder", "reports", "scratch", "score"),
     },
     "labwright.conform": {"conform", "errors"},
     "labwright.gorb": {"gorb"},

@@ -6,39 +6,64 @@ too many workers. Needs ``distributed`` here and labwright on the workers.
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError
+import functools
+import logging
+import queue
+import uuid
 from typing import TYPE_CHECKING, Any
 
-from labwright.batch.examination import broken, examine
+from labwright.batch.examination import Examiners, broken
 from labwright.batch.task import Examined, Task
 from labwright.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from labwright.batch.stop import Stop
     from labwright.batch.turns import Listener
 
-TOPIC = "labwright-started"
 CONNECT_S = 20
 TICK_S = 0.5
+GATHER_S = 10
+CANCELLED = ("cancelled", "released", "forgotten")
+"""What a worker calls a task that nobody wants any more."""
 
 
-def examine_group(texts: list[str]) -> list[str]:
-    """Examine the machines of a group, on a worker of the cluster; text in, text out."""
-    import contextlib
+def examine_group(texts: list[str], topic: str) -> list[str]:
+    """Examine the machines of a group, on a worker of the cluster; text in, text out.
 
+    :param topic: where to tell which student is begun.
+    """
+    from distributed import get_worker
+
+    worker: Any = get_worker()
+    abandoned = _abandonment(worker)
     found = []
     for text in texts:
         task = Task.from_json(text)
-        with contextlib.suppress(ValueError):  # outside of a cluster: in a test
-            from distributed import get_worker
-
-            get_worker().log_event(TOPIC, {"id": task.id})
-        examined = examine(task)
-        if examined:
-            found.append(examined.to_json())
+        worker.log_event(topic, {"id": task.id})
+        examined = _examiners().examine(task, abandoned)
+        if examined is None:
+            break
+        found.append(examined.to_json())
     return found
+
+
+@functools.cache
+def _examiners() -> Examiners:
+    """Return those of this worker, whose threads share them."""
+    return Examiners()
+
+
+def _abandonment(worker: Any) -> Callable[[], bool]:
+    """Return what tells whether this task is still wanted: its grader may have gone."""
+    key = worker.get_current_task()
+
+    def abandoned() -> bool:
+        state = worker.state.tasks.get(key)
+        return state is None or state.state in CANCELLED
+
+    return abandoned
 
 
 def spread(tasks: Sequence[Sequence[Task]], address: str, stop: Stop, listener: Listener) -> None:
@@ -54,45 +79,72 @@ def spread(tasks: Sequence[Sequence[Task]], address: str, stop: Stop, listener: 
         raise SetupError("--dask needs Dask: pip install 'labwright[dask]'") from None
     try:
         dask: Any = distributed  # it has no types of its own
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we say what is lost
         client = dask.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as problem:
         raise UsageError(f"no Dask cluster at {address}: {problem}") from None
     with client:
-        client.subscribe_topic(TOPIC, lambda event: listener.started(event[1]["id"]))
-        _await(dask, client, tasks, stop, listener)
+        _Run(client, tasks, stop, listener).wait()
 
 
-def _await(
-    dask: Any, client: Any, tasks: Sequence[Sequence[Task]], stop: Stop, listener: Listener
-) -> None:
-    futures = {
-        # Not pure: what is asked of a machine again may be answered otherwise.
-        client.submit(examine_group, [task.to_json() for task in group], pure=False): group
-        for group in tasks
-    }
-    left = set(futures)
-    cancelled = False
-    while left and not stop.abandoned:
-        if stop.finishing and not cancelled:
-            cancelled = True
-            running = {key for keys in client.processing().values() for key in keys}
-            client.cancel([future for future in left if future.key not in running])
+class _Run:
+    """Students on a cluster, and what is heard of them, in this one thread."""
+
+    def __init__(
+        self, client: Any, tasks: Sequence[Sequence[Task]], stop: Stop, listener: Listener
+    ) -> None:
+        self._client = client
+        self._stop = stop
+        self._listener = listener
+        self._begun: set[str] = set()
+        self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        topic = f"labwright-{uuid.uuid4().hex}"  # others may grade on the same cluster
+        client.subscribe_topic(topic, lambda event: self._heard.put(event[1]["id"]))
+        self._left: dict[Any, Sequence[Task]] = {}
+        for group in tasks:
+            texts = [task.to_json() for task in group]
+            # Not pure: what is asked of a machine again may be answered otherwise.
+            self._left[client.submit(examine_group, texts, topic, pure=False)] = group
+        for future in self._left:
+            future.add_done_callback(self._heard.put)
+
+    def wait(self) -> None:
+        """Wait for all of them, or until they are not wanted any more."""
+        cancelled = False
+        while self._left and not self._stop.abandoned:
+            if self._stop.finishing and not cancelled:
+                cancelled = True
+                self._cancel_those_not_begun()
+            try:
+                told = self._heard.get(timeout=TICK_S)
+            except queue.Empty:
+                continue
+            if isinstance(told, str):
+                self._begun.add(told)
+                self._listener.started(told)
+            elif told in self._left:
+                self._tell(told, self._left.pop(told))
+        self._client.cancel(list(self._left))
+
+    def _cancel_those_not_begun(self) -> None:
+        waiting = [
+            future
+            for future, group in self._left.items()
+            if not any(task.id in self._begun for task in group)
+        ]
+        for future in waiting:
+            del self._left[future]
+        self._client.cancel(waiting)
+
+    def _tell(self, future: Any, group: Sequence[Task]) -> None:
         try:
-            done = dask.wait(left, timeout=TICK_S, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            continue
-        for future in done:
-            left.discard(future)
-            _tell(future, futures[future], listener)
-    client.cancel(list(left))
-
-
-def _tell(future: Any, group: Sequence[Task], listener: Listener) -> None:
-    try:
-        for text in future.result():
-            listener.ended(Examined.from_json(text))
-    except CancelledError:
-        return
-    except Exception as problem:  # noqa: BLE001  whatever a cluster may meet
-        for task in group:
-            listener.ended(broken(task, f"the Dask cluster lost it: {problem}"[:300]))
+            found = [Examined.from_json(text) for text in future.result(timeout=GATHER_S)]
+        except TimeoutError:  # its worker was lost with the answer, and another one is asked
+            self._left[future] = group
+            self._heard.put(future)
+            return
+        except Exception as problem:  # noqa: BLE001  whatever a cluster may meet
+            reason = f"the Dask cluster lost it: {problem}"[:300]
+            found = [broken(task, reason) for task in group]
+        for examined in found:
+            self._listener.ended(examined)

@@ -1,7 +1,8 @@
-"""Has one machine examined by a process of its own, within a time limit.
+"""Has machines examined by processes of their own, within a time limit.
 
 A process for each student, since nothing that a target does may reach another student: a
-process that hangs or dies takes one student's unfinished steps with it and no more.
+process that hangs or dies takes one student's unfinished steps with it and no more. It is
+forked off one that has imported everything, which costs more than examining a machine does.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labwright.batch.examiner import all_broken, reports
 from labwright.batch.task import Examined
 from labwright.score import step_from_dict
 
@@ -36,35 +36,78 @@ LONGEST_LINE = 256 << 20
 LAST_WORDS = 2000
 
 
-def examine(task: Task, abandoned: Callable[[], bool] = lambda: False) -> Examined | None:
-    """Examine a machine; return what became of it, or None where it was abandoned.
+class Examiners:
+    """Processes that stand ready to examine; each is at one machine at a time.
 
-    :param abandoned: asked now and then; once it says yes, the process is ended.
+    May be used by several threads at once. They end when whoever holds this does.
     """
-    start = time.monotonic()
-    steps: list[StepResult] = []
-    with _Process(task) as process:
-        for what, body in process.told():
-            if what == "step":
-                steps.append(step_from_dict(json.loads(body)))
-            elif what == "examined":
-                return Examined.from_json(body)
-            elif what == "tick":
-                if abandoned():
-                    return None
-                if time.monotonic() - start > task.limit_s:
+
+    def __init__(self, inherited: tuple[int, ...] = ()) -> None:
+        """Start none yet.
+
+        :param inherited: files that they hold open as long as they live, such as a lock.
+        """
+        self._inherited = inherited
+        self._idle: list[_Process] = []
+
+    def examine(self, task: Task, abandoned: Callable[[], bool] = lambda: False) -> Examined | None:
+        """Examine a machine; return what became of it, or None where it was abandoned.
+
+        :param abandoned: asked now and then; once it says yes, the process is ended.
+        """
+        start = time.monotonic()
+        steps: list[StepResult] = []
+        examined: Examined | None = None
+        ended = "no word of it"
+        process = self._ready()
+        try:
+            for what, body in process.told(task):
+                if what == "step":
+                    steps.append(step_from_dict(json.loads(body)))
+                elif what == "examined":
+                    examined = Examined.from_json(body)
+                elif what == "ended":
+                    ended = f"status {body}"
+                    break
+                elif abandoned():
                     process.end()
-                    return _cut_short(
-                        task, f"the time limit of {task.limit_s:g} s for a student was over", steps
-                    )
-        reason = f"labwright itself failed: the examiner ended early: {process.last_words()}"
-    return _cut_short(task, reason, steps)
+                    return examined
+                elif time.monotonic() - start > task.limit_s + (GRACE_S if examined else 0):
+                    process.end()
+                    reason = f"the time limit of {task.limit_s:g} s for a student was over"
+                    return examined or _cut_short(task, reason, steps)
+            words = process.last_words() or ended
+            reason = f"labwright itself failed: the examiner ended early: {words}"
+        except BaseException:
+            process.end()
+            raise
+        if process.running:
+            self._idle.append(process)
+        else:
+            process.end()
+        return examined or _cut_short(task, reason, steps)
+
+    def close(self) -> None:
+        """End those that stand ready."""
+        while self._idle:
+            self._idle.pop().end()
+
+    def _ready(self) -> _Process:
+        while self._idle:
+            process = self._idle.pop()
+            if process.running:
+                return process
+            process.end()
+        return _Process(self._inherited)
 
 
 def _cut_short(task: Task, reason: str, steps: list[StepResult]) -> Examined:
     """Return what is known: the steps that were examined count, the others are broken."""
     if task.reach_only:
         return Examined(task.id, None, reason, reached=False)
+    # Here, since few workers ever need it and it imports much.
+    from labwright.batch.examiner import all_broken, reports
+
     score = all_broken(task, reason, tuple(steps))
     return Examined(task.id, score, reason, reached=bool(steps), files=reports(score))
 
@@ -75,9 +118,9 @@ def broken(task: Task, reason: str) -> Examined:
 
 
 class _Process:
-    """The examiner's process and its pipes."""
+    """A process that forks an examiner for each task, and its pipes."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, inherited: tuple[int, ...]) -> None:
         self._words = b""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "labwright.batch.examiner"],
@@ -86,6 +129,7 @@ class _Process:
             stderr=subprocess.PIPE,
             # Ctrl-C is for whoever leads: they tell us when to end.
             start_new_session=True,
+            pass_fds=inherited,
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
                 # What else is installed for pytest has no business here, and costs each
@@ -93,24 +137,19 @@ class _Process:
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             },
         )
-        assert self._process.stdin  # noqa: S101  it was asked for
+
+    @property
+    def running(self) -> bool:
+        """Whether it could do another task."""
+        return self._process.poll() is None
+
+    def told(self, task: Task) -> Iterator[tuple[str, str]]:
+        """Have a task done; yield what is told of it, and a tick now and then."""
+        assert self._process.stdin and self._process.stdout and self._process.stderr  # noqa: S101, PT018
+        self._words = b""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(task.to_json().encode() + b"\n")
             self._process.stdin.flush()
-
-    def __enter__(self) -> _Process:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it."""
-        self.end()
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe:
-                pipe.close()
-
-    def told(self) -> Iterator[tuple[str, str]]:
-        """Yield what the process tells, and a tick now and then, until it ends."""
-        assert self._process.stdout and self._process.stderr  # noqa: S101, PT018
         heard = bytearray()
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ, "told")
@@ -128,12 +167,12 @@ class _Process:
                 yield "tick", ""
 
     def last_words(self) -> str:
-        """Return the last line that the process wrote on its standard error."""
+        """Return the last line that was written on standard error, if any was."""
         lines = self._words.decode(errors="backslashreplace").strip().splitlines()
-        return lines[-1] if lines else f"exit status {self._process.poll()}"
+        return lines[-1] if lines else ""
 
     def end(self) -> None:
-        """End the process, which closes its connection if it still can."""
+        """End it; an examiner closes its connection if it still can."""
         if self._process.stdin and not self._process.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
@@ -143,6 +182,9 @@ class _Process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe:
+                pipe.close()
 
 
 def _lines(heard: bytearray, new: bytes) -> Iterator[tuple[str, str]]:

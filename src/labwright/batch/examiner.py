@@ -1,30 +1,34 @@
-"""Examines one machine in a process of its own: ``python -m labwright.batch.examiner``.
+"""Examines machines, each in a process of its own: ``python -m labwright.batch.examiner``.
 
-A line of JSON on standard input is the task; lines of JSON on standard output tell each
-step as it is done, and at last the whole. The process ends when its standard input does:
-whoever started it ends it so, and cannot leave it behind by dying.
+A line of JSON on standard input is a task, for which a process is forked; lines of JSON on
+standard output tell each step as it is done, the whole, and that the process has ended, so
+that the next task may follow. All end when standard input does: whoever started them ends
+them so, and cannot leave them behind by dying.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
+import platform
 import signal
 import sys
-import tempfile
 import threading
 import time
+import traceback
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from labwright import judge
 from labwright.batch import reach
-from labwright.batch.task import Examined, Identity, Task
+from labwright.batch.task import Examined, Identity, Task, definition_of
 from labwright.definition import load_lab
 from labwright.errors import LabwrightError
 from labwright.lab import find_lab
 from labwright.outcome import Outcome
+from labwright.scratch import Scratch
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from labwright.score import Score, StepResult
 
 REASON_LIMIT = 300
+GRACE_S = 5.0
+"""Seconds in which an examination that is not wanted any more may close its connection."""
 
 
 class Telling:
@@ -54,11 +60,15 @@ class Telling:
 def examine(task: Task, listener: Telling) -> Examined:
     """Reach a machine, run the lab's steps on it, and render the reports."""
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="lw-", dir="/tmp") as name:
-        folder = Path(name)
+    with Scratch() as folder:
         identity = Identity()
         met: tuple[str, ...] = ()
         try:
+            if task.definition not in ("", definition_of(find_lab(task.lab))):
+                raise LabwrightError(
+                    f"{platform.node()} has another version of the lab {task.lab}: install the "
+                    "same labwright there"
+                )
             machine = reach.connection(task, folder)
             try:
                 identity = reach.probe(task, machine, folder)
@@ -80,7 +90,7 @@ def _run(task: Task, machine: Machine, listener: Telling) -> Score:
     from labwright.plugin import grade
 
     folder = find_lab(task.lab)
-    options = ["-plabwright.plugin", f"--target={task.target}", *task.options]
+    options = [f"--target={task.target}", *task.options]
     score = grade(folder, options, listener, machine)
     # Their order is the lab's also where pytest could not keep it.
     return replace(score, target=task.target)
@@ -142,25 +152,59 @@ def reports(score: Score) -> dict[str, str]:
 
 
 def main() -> int:
-    """Do one task."""
-    task = Task.from_json(sys.stdin.readline())
+    """Do task after task."""
     # Whatever else is printed in this process must not get among what we tell.
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
+    told = os.dup(1)
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_end_with_input, daemon=True).start()
-    listener = Telling(stream)
-    try:
-        listener.tell("examined", examine(task, listener).to_json())
-    except KeyboardInterrupt:
-        return 130
+    _import_everything()
+    while line := sys.stdin.readline():
+        child = os.fork()
+        if child == 0:
+            _examine_and_exit(line, told)
+        _, status = os.waitpid(child, 0)
+        os.write(told, json.dumps(["ended", str(status)]).encode() + b"\n")
     return 0
 
 
+def _import_everything() -> None:
+    """Do once what each student would have to do anew, and costs more than the rest of it."""
+    from labwright import plugin
+    from labwright.reports import html
+
+    for name in (*plugin.pytest_plugins, "labwright.reports.junit"):
+        importlib.import_module(name)
+    html.template("report.html")
+    # What is there now is there for good: a collection in a child need not touch it, which
+    # would make it the child's own memory.
+    gc.freeze()
+
+
+def _examine_and_exit(line: str, told: int) -> NoReturn:
+    """Do one task, in a process that does nothing else."""
+    status = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        threading.Thread(target=_end_with_input, daemon=True).start()
+        stream = os.fdopen(told, "w", encoding="utf-8", errors="backslashreplace")
+        listener = Telling(stream)
+        listener.tell("examined", examine(Task.from_json(line), listener).to_json())
+        status = 0
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException:  # noqa: BLE001  its last words are the reason that is shown
+        traceback.print_exc()
+    finally:
+        # Not by way of the interpreter's end: what waits there is the parent's.
+        sys.stderr.flush()
+        os._exit(status)
+
+
 def _end_with_input() -> None:
-    """Interrupt us when nobody is left who wants to know."""
+    """Interrupt us when nobody is left who wants to know; end us if that does not."""
     os.read(0, 1)
     os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(GRACE_S)
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,15 @@ ever more than text in them.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labwright.score import Score
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Task:
     limit_s: float = 300.0
     """Seconds for all of it."""
     reach_only: bool = False
+    definition: str = ""
+    """A hash of what the lab asks for: on another computer it may be another lab."""
 
     def to_json(self) -> str:
         """Return it on one line."""
@@ -114,3 +120,8 @@ def bare(score: Score) -> Score:
     return replace(
         score, steps=tuple(replace(step, evidence=(), observations=()) for step in score.steps)
     )
+
+
+def definition_of(folder: Path) -> str:
+    """Return a hash of what the lab in a folder asks for."""
+    return hashlib.sha256((folder / "lab.toml").read_bytes()).hexdigest()

@@ -12,22 +12,23 @@ import fcntl
 import json
 import os
 import signal
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from labwright.batch.examination import broken, examine
+from labwright.batch.examination import Examiners, broken
 from labwright.batch.stop import Stop
 from labwright.batch.task import Examined, Task
 from labwright.errors import LabwrightError
+from labwright.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PROPERTY = "labwright-examined"
 TURNS = "turns.labwright"
+EXAMINERS = pytest.StashKey[Examiners]()
 
 
 class Listener(Protocol):
@@ -47,8 +48,7 @@ def spread(
 
     :param lock: a file on which each worker holds a shared lock as long as it lives.
     """
-    with tempfile.TemporaryDirectory(prefix="lw-") as name:
-        folder = Path(name)
+    with Scratch() as folder:
         plan = {
             "groups": [[task.to_json() for task in group] for group in tasks],
             "turns": len(tasks) + workers,
@@ -144,15 +144,22 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the examiners that stand ready."""
+    if examiners := config.stash.get(EXAMINERS, None):
+        examiners.close()
+
+
 class Turns(pytest.File):
     """A plan: groups of tasks, and as many turns as it takes."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield the turns."""
         plan = json.loads(self.path.read_text())
-        # Held until this process ends: whoever resumes waits for it.
-        self.lock = os.open(plan["lock"], os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self.lock, fcntl.LOCK_SH)
+        # Held until this process and its examiners end: whoever resumes waits for it.
+        lock = os.open(plan["lock"], os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        self.config.stash[EXAMINERS] = Examiners(inherited=(lock,))
         for number in range(plan["turns"]):
             yield Turn.from_parent(self, name=f"turn-{number + 1}", plan=plan)
 
@@ -174,7 +181,7 @@ class Turn(pytest.Item):
             task = Task.from_json(text)
             place = (self.nodeid, 0, task.id)
             self.config.hook.pytest_runtest_logstart(nodeid=self.nodeid, location=place)
-            examined = examine(task, self._abandoned)
+            examined = self.config.stash[EXAMINERS].examine(task, self._abandoned)
             if examined:
                 self.user_properties.append((PROPERTY, examined.to_json()))
         if os.getppid() != self._leader:

@@ -8,17 +8,19 @@ from __future__ import annotations
 import os
 import select
 import shlex
-import shutil
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from labwright.errors import CommandTimedOut, HostUnreachable, UsageError
 from labwright.machines.machine import OUTPUT_LIMIT, CommandResult, Machine
 from labwright.machines.process import Output, run_bounded
+from labwright.scratch import Scratch
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONNECT_TIMEOUT_S = 15
 ALIVE_TIMEOUT_S = 8
@@ -96,8 +98,8 @@ class SshMachine(Machine):
     def __init__(self, target: str, destination: Destination) -> None:
         self.target = target
         self._destination = destination
-        # Short, and not under a long TMPDIR: a socket's path holds 108 characters at most.
-        self._folder = Path(tempfile.mkdtemp(prefix="lw-", dir="/tmp"))
+        self._scratch = Scratch()
+        self._folder = self._scratch.path
         self._control = self._folder / "c"
         self._errors = self._folder / "stderr"
         self._master: subprocess.Popen[bytes] | None = None
@@ -168,7 +170,7 @@ class SshMachine(Machine):
                 if pipe:
                     pipe.close()
             self._master = None
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.close()
 
     def interactive(self, command: str = "") -> int:
         """Hand the terminal to a shell or a command on the machine; return its exit status."""

@@ -1,0 +1,55 @@
+"""A temporary folder is removed, also when whoever made it was killed."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from labwright import scratch
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "PLACE", tmp_path)
+    return tmp_path
+
+
+def aged(path) -> None:
+    before = time.time() - 2 * scratch.SETTLED_S
+    os.utime(path, (before, before))
+
+
+def test_a_folder_is_gone_when_its_maker_is_done_with_it(place):
+    with scratch.Scratch() as path:
+        (path / "inside").write_text("")
+    assert list(place.iterdir()) == []
+
+
+def test_what_was_left_behind_is_removed_by_whoever_is_next(place):
+    left = place / "labwright-left"
+    (left / "inside").mkdir(parents=True)
+    aged(left)
+    with scratch.Scratch() as path:
+        assert list(place.iterdir()) == [path]
+
+
+def test_a_folder_of_a_maker_at_work_or_one_just_made_stays(place):
+    (place / "labwright-new").mkdir()
+    with scratch.Scratch() as path:
+        aged(path)
+        with scratch.Scratch():
+            assert path.is_dir()
+    assert [left.name for left in place.iterdir()] == ["labwright-new"]
+
+
+def test_nothing_but_our_own_folders_is_touched(place):
+    (place / "elsewhere").mkdir()
+    (place / "labwright-link").symlink_to(place / "elsewhere")
+    (place / "labwright-file").write_text("")
+    (place / "other").mkdir()
+    for path in place.iterdir():
+        aged(path)
+    scratch.sweep()
+    assert len(list(place.iterdir())) == 4

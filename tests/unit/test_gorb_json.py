@@ -49,6 +49,8 @@ PAIR = "after object key:value pair"
         ('{"a":-Infinity}', "invalid character 'I' in numeric literal"),
         ('{"a":1.}', "invalid character '}' after decimal point in numeric literal"),
         ('{"a":[1.5e+ ]}', "invalid character ' ' in exponent of numeric literal"),
+        ('{"a":[1e2e3]}', "invalid character 'e' after array element"),
+        ('{"a":[1.5.2]}', "invalid character '.' after array element"),
         ('{"a":[1 .5]}', "invalid character '.' after array element"),
         ("1e", "unexpected EOF"),
         (b'{"port"\xff', "invalid character 'ÿ' after object key"),

@@ -275,8 +275,9 @@ def _no_value(text: str, position: int) -> str:
 
 def _broken_number(text: str, position: int) -> str | None:
     """Return what Go says of a number that breaks off; Python ends it before ``.`` or ``e``."""
-    after = text[position : position + 1]
-    if not (text[position - 1 : position].isdigit() and after and after in ".eE"):
+    before, after = text[:position], text[position : position + 1].lower()
+    number = before[len(before.rstrip("0123456789.eE+-")) :].lower()
+    if not (number[-1:].isdigit() and after in (".", "e")) or "e" in number or after in number:
         return None
     if after == ".":
         return _at(text, position + 1, "after decimal point in numeric literal")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BASE = "labwright/base:bookworm"
 BASE_FILE = "/var/lib/labwright/base.tar"
 """Where the machine's image has the base's file system."""
-DEPENDENCIES = ("click", "h11", "prometheus-client", "pyroute2", "typing_extensions", "uvicorn")
+DEPENDENCIES = ("click", "h11", "prometheus-client", "typing_extensions", "uvicorn")
 """What the daemon imports: all of it pure Python."""
 _ZIP = """
 import pathlib, zipfile

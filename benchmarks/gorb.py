@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/gorb.py                 # a daemon over a table in memory
     sudo .venv/bin/python benchmarks/gorb.py kernel     # over the kernel's IPVS
     docker exec -i gorb python3 - running < benchmarks/gorb.py   # in the lab machine
+    .venv/bin/python benchmarks/gorb.py memory 1 1000            # beside so many things
 
 One client on one connection asks one thing after another, so the rate is the daemon's and
 the client's together on one processor. Service addresses are of 192.0.2.0/24, which is for
@@ -26,10 +27,11 @@ REPEATS = 300
 STARTS = 5
 PORT = 4672
 TRIAL_PORT = 14672
+Measured = tuple[list[float], float | None]
 SERVICE = b'{"host": "192.0.2.1", "port": 4444, "method": "rr"}'
 ID = "labwright-benchmark"
 
-NAIVE = "import asyncio, uvicorn, h11, pyroute2, prometheus_client"
+NAIVE = "import asyncio, uvicorn, h11, prometheus_client"
 """What the daemon would import if it did not mind."""
 
 IN_MEMORY = """
@@ -80,6 +82,10 @@ class Client:
         return answer
 
 
+def service(number: int) -> bytes:
+    return b'{"host": "192.0.2.2", "port": %d, "method": "rr"}' % (number + 1)
+
+
 def backend(number: int) -> bytes:
     # Without pulses: what is measured is the answering.
     return (
@@ -88,39 +94,47 @@ def backend(number: int) -> bytes:
     )
 
 
-def latencies(
-    client: Client, size: int, process: int
-) -> dict[str, tuple[list[float], float | None]]:
+def latencies(client: Client, size: int, process: int, beside: str) -> dict[str, Measured]:
     """Return each operation's seconds, and the daemon's processor time for each.
 
-    Beside what is asked for there are `size` backends.
+    Beside what is asked for there are `size` backends of the same service, or services.
     """
     here = f"/service/{ID}"
+    others = []
     taken = {}
     client.must("PUT", here, SERVICE)
     try:
         for number in range(size):
-            client.must("PUT", f"{here}/{ID}-{number}", backend(number))
+            if beside == "backends":
+                client.must("PUT", f"{here}/{ID}-{number}", backend(number))
+            else:
+                others.append(f"{here}-{number}")
+                client.must("PUT", others[-1], service(number))
         many = range(size, size + REPEATS)
         operations = {
             "PUT backend": [("PUT", f"{here}/{ID}-{n}", backend(n)) for n in many],
             "GET backend": [("GET", f"{here}/{ID}-{n}", b"") for n in many],
             "PATCH backend": [("PATCH", f"{here}/{ID}-{n}", b'{"weight": 7}') for n in many],
             "DELETE backend": [("DELETE", f"{here}/{ID}-{n}", b"") for n in many],
+            "PUT service": [("PUT", f"{here}-{n}", service(n)) for n in many],
+            "DELETE service": [("DELETE", f"{here}-{n}", b"") for n in many],
             "GET service *": [("GET", here, b"")] * REPEATS,
-            "GET /service": [("GET", "/service", b"")] * REPEATS,
+            "GET /service *": [("GET", "/service", b"")] * REPEATS,
         }
+        if beside == "services":
+            del operations["GET service *"], operations["PATCH backend"]
         for name, requests in operations.items():
             taken[name] = measured(client, requests, process)
     finally:
         removal = measured(client, [("DELETE", here, b"")], process)
-    taken["DELETE service *"] = removal
+        for path in others:
+            client.must("DELETE", path)
+    if beside == "backends":
+        taken["DELETE service *"] = removal
     return taken
 
 
-def measured(
-    client: Client, requests: list[tuple[str, str, bytes]], process: int
-) -> tuple[list[float], float | None]:
+def measured(client: Client, requests: list[tuple[str, str, bytes]], process: int) -> Measured:
     seconds = []
     before = processor_s(process)
     for request in requests:
@@ -142,24 +156,25 @@ def processor_s(process: int) -> float | None:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def print_latencies(port: int, process: int) -> None:
+def print_latencies(port: int, process: int, sizes: list[int]) -> None:
     client = Client(port)
-    first: dict[str, float] = {}
-    print(f"{'':18}{'backends':>8} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8} ", end="")
-    print(f"{'cpu ms':>8} {'x':>6}")
-    for size in SIZES:
-        for name, (seconds, used) in latencies(client, size, process).items():
-            middle = seconds[len(seconds) // 2]
-            tail = seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)]
-            cost = middle if used is None else used
-            rate = len(seconds) / sum(seconds)
-            print(
-                f"{name:18}{size:8} {rate:11.0f} {middle * 1e3:8.2f} {tail * 1e3:8.2f} "
-                f"{'?' if used is None else f'{used * 1e3:.2f}':>8} "
-                f"{cost / (first.setdefault(name, cost) or cost or 1):6.2f}",
-                flush=True,
-            )
-    print("* lists or removes all the backends of the service\n")
+    for beside in ("backends", "services"):
+        first: dict[str, float] = {}
+        print(f"{'beside':18}{beside:>8} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8} ", end="")
+        print(f"{'cpu ms':>8} {'x':>6}")
+        for size in sizes:
+            for name, (seconds, used) in latencies(client, size, process, beside).items():
+                middle = seconds[len(seconds) // 2]
+                tail = seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)]
+                cost = middle if used is None else used
+                rate = len(seconds) / sum(seconds)
+                print(
+                    f"{name:18}{size:8} {rate:11.0f} {middle * 1e3:8.2f} {tail * 1e3:8.2f} "
+                    f"{'?' if used is None else f'{used * 1e3:.2f}':>8} "
+                    f"{cost / (first.setdefault(name, cost) or cost or 1):6.2f}",
+                    flush=True,
+                )
+        print("* lists or removes all of them\n")
 
 
 def start(ipvs: str) -> subprocess.Popen[bytes]:
@@ -224,8 +239,10 @@ def print_memory(process: int) -> None:
 
 def main() -> None:
     what = sys.argv[1] if len(sys.argv) > 1 else "memory"
+    sizes = [int(one) for one in sys.argv[2:]] or list(SIZES)
     if what == "running":
-        print_latencies(PORT, 1)  # the container's first process
+        print_memory(1)
+        print_latencies(PORT, 1, sizes)  # the container's first process
         print_memory(1)
         return
     if what not in ("memory", "kernel"):
@@ -237,7 +254,7 @@ def main() -> None:
     try:
         wait_for_answer(daemon)
         print_memory(daemon.pid)
-        print_latencies(TRIAL_PORT, daemon.pid)
+        print_latencies(TRIAL_PORT, daemon.pid, sizes)
         print_memory(daemon.pid)
     finally:
         stop(daemon)

@@ -102,7 +102,7 @@ def test_the_kernel_gets_every_field_of_the_lab_s_service_and_no_persistence(gor
 
 
 def test_every_scheduler_of_the_kernel_and_only_those_can_be_had(gorb):
-    known = ("rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "sed", "nq")
+    known = ("rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq")
     wanted = [*known, "nonsense", "x" * 40]
     replies = gorb.ask(
         *(
@@ -254,6 +254,32 @@ def remove(machine, how):
     assert machine.run(f"docker {how} gorb && docker rm gorb", timeout=60).ok
 
 
+FIRST_PORT = 1000
+UNDER_WAY = """
+import socket
+answered = 0
+try:
+    while answered < 60000:
+        body = '{"host": "172.17.3.1", "port": %d, "pulse": {"type": "none"}}' % (1000 + answered)
+        head = "PUT /service/0/n%d HTTP/1.1\\r\\nHost: gorb\\r\\nContent-Length: %d\\r\\n\\r\\n"
+        with socket.create_connection(("127.0.0.1", 4672)) as one:
+            one.sendall((head % (answered, len(body)) + body).encode())
+            if not one.recv(4096).startswith(b"HTTP/1.1 200"):
+                break
+        answered += 1
+        open("begun", "w").close()
+except OSError:
+    pass
+print(answered)
+"""
+KILL = """
+python3 under_way.py &
+until [ -e begun ]; do sleep 0.1; done
+docker kill --signal KILL gorb > /dev/null
+wait
+"""
+
+
 def test_what_a_killed_daemon_leaves_is_known_to_the_next_only_if_it_is_told(gorb):
     machine = gorb.machine
     gorb.ask(
@@ -263,9 +289,16 @@ def test_what_a_killed_daemon_leaves_is_known_to_the_next_only_if_it_is_told(gor
         ("PUT", "/service/6/6", backend("2001:db8::2", method="tunnel")),
     )
     assert machine.run("sudo ipvsadm -A -f 1 -s rr").ok
+    assert machine.run("cat > under_way.py", stdin=UNDER_WAY.encode()).ok
+    answered = int(machine.run(KILL, timeout=60).stdout)
+    destinations = gorb.table()["tcp", DEVICE, 4444].destinations
+    ports = {one.port for one in destinations if one.address == "172.17.3.1"}
+    # What was answered is there; the request that was under way is, or is not.
+    done = set(range(FIRST_PORT, FIRST_PORT + answered))
+    assert done
+    assert done <= ports <= done | {FIRST_PORT + answered}
     before = machine.run("sudo ipvsadm -Sn").stdout
-    remove(machine, "kill --signal KILL")
-    assert machine.run("sudo ipvsadm -Sn").stdout == before
+    assert machine.run("docker rm gorb", timeout=60).ok
     assert start(machine, "-i enp0s3") == []
     assert gorb.statuses(("PUT", "/service/0", {"port": 4444, "method": "rr"})) == [500]
     remove(machine, "kill --signal KILL")
@@ -275,8 +308,10 @@ def test_what_a_killed_daemon_leaves_is_known_to_the_next_only_if_it_is_told(gor
     assert gorb.statuses(("PATCH", f"/service/x/{adopted[0]}-172.17.0.2-4444", {"weight": 9})) == [
         200
     ]
-    (destination,) = gorb.table()["tcp", DEVICE, 4444].destinations
-    assert destination == Destination("172.17.0.2", 4444, "Route", 9)
+    destinations = gorb.table()["tcp", DEVICE, 4444].destinations
+    assert Destination("172.17.0.2", 4444, "Route", 9) in destinations
+    (shown,) = gorb.ask(("GET", f"/service/{adopted[0]}"))
+    assert len(shown.json()["backends"]) == len(destinations)
     # -vipi: an address is there as long as its service.
     vip = "192.0.2.77"
     assert gorb.statuses(("PUT", "/service/vip", {"host": vip, "port": 80})) == [200]

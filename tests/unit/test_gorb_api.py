@@ -108,6 +108,7 @@ def test_scheduler_flags_reach_ipvs(gorb):
         (None, "endpoint information is missing"),
         ({"host": "$IP_ADDR", "port": 4444}, "lookup $IP_ADDR: no such host"),
         ({"host": "10.0.2", "port": 4444}, "lookup 10.0.2: no such host"),
+        ({"host": "0x7f.1", "port": 4444}, "lookup 0x7f.1: no such host"),
         ({"port": 4444, "protocol": "sctp"}, "specified protocol is unknown"),
         ({"port": 4444, "flags": "sh-port|"}, "specified flag is unknown"),
         ({"port": 4444, "flags": "sh-port|odd"}, "specified flag is unknown"),

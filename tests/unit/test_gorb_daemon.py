@@ -184,13 +184,13 @@ LEAN = """
 import sys
 import labwright.gorb.api, labwright.gorb.ipvs_kernel, labwright.gorb.server
 labwright.gorb.server.make_server(None)
-print(sorted({"click", "uvicorn.main", "pyroute2.iproute", "prometheus_client"} & set(sys.modules)))
-import pyroute2, uvicorn
-print(pyroute2.IPVS.__name__, uvicorn.run.__name__, uvicorn.Server.__name__)
+print(sorted({"click", "uvicorn.main", "prometheus_client"} & set(sys.modules)))
+import uvicorn
+print(uvicorn.run.__name__, uvicorn.Server.__name__)
 """
 
 
 def test_it_imports_little_and_leaves_the_packages_whole_for_others():
     command = [sys.executable, "-c", LEAN]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "IPVS run Server"]
+    assert done.stdout.splitlines() == ["[]", "run Server"]

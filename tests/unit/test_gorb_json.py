@@ -44,12 +44,22 @@ PAIR = "after object key:value pair"
         ('{"a":"\n"}', "invalid character '\\n' in string literal"),
         ('{"a":"\\x"}', "invalid character 'x' in string escape code"),
         ('{"a":"\\u12g4"}', "invalid character 'g' in \\u hexadecimal character escape"),
+        ("{,}", "invalid character ',' looking for beginning of object key string"),
+        ('{"a":[,1]}', "invalid character ',' looking for beginning of value"),
+        ('{"a":-Infinity}', "invalid character 'I' in numeric literal"),
+        ('{"a":1.}', "invalid character '}' after decimal point in numeric literal"),
+        ('{"a":[1.5e+ ]}', "invalid character ' ' in exponent of numeric literal"),
+        ('{"a":[1e2e3]}', "invalid character 'e' after array element"),
+        ('{"a":[1.5.2]}', "invalid character '.' after array element"),
+        ('{"a":[1 .5]}', "invalid character '.' after array element"),
+        ("1e", "unexpected EOF"),
+        (b'{"port"\xff', "invalid character 'ÿ' after object key"),
         ("é", "invalid character 'Ã' looking for beginning of value"),
     ],
 )
 def test_what_is_not_json_is_refused_in_gos_words(body, error):
     with pytest.raises(Invalid) as refused:
-        unmarshal(body.encode(), SERVICE)
+        unmarshal(body if isinstance(body, bytes) else body.encode(), SERVICE)
     assert str(refused.value) == error
 
 

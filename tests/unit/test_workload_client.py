@@ -431,16 +431,18 @@ def test_the_graph_has_a_bar_for_each_second_and_sees_the_least():
     assert bars([1], 1000, 2) == [" ", "▁"]
 
 
-def test_the_picture_says_what_there_is_to_see():
+@pytest.mark.parametrize("width", [80, 40])
+def test_the_picture_says_what_there_is_to_see_and_fits(width):
     record = Record(counted(), None)
-    record.look(1)
-    console = Console(file=io.StringIO(), width=80)
-    console.print(picture("10.0.2.15", counted(), record, 80))
+    for second in range(1, 31):
+        record.look(second)
+    console = Console(file=io.StringIO(), width=width)
+    console.print(picture("10.0.2.15", counted(), record, width))
     drawn = console.file.getvalue()
-    assert "10.0.2.15" in drawn
-    assert "3.1/s" in drawn
-    assert "████" not in drawn.splitlines()[-1]
-    assert max(map(len, drawn.splitlines())) == 80
+    for word in ("10.0.2.15", "3.1/s", "offered", "in flight", "errors", "30 s"):
+        assert word in drawn
+    assert "…" not in drawn
+    assert max(map(len, drawn.splitlines())) == width
 
 
 def test_json_and_csv_tell_the_whole_load(tmp_path):

@@ -56,8 +56,17 @@ def _may_be_a_name(host: str) -> bool:
     return (
         len(host) < 255
         and all(LABEL.fullmatch(label) for label in labels)
-        and not host.replace(".", "").isdigit()
+        and not _is_an_old_spelling(host)
     )
+
+
+def _is_an_old_spelling(host: str) -> bool:
+    """Tell what C's resolver takes for an address and Go's does not: ``127.1``, ``0x7f.1``."""
+    try:
+        socket.inet_aton(host)
+    except OSError:
+        return host.replace(".", "").isdigit()
+    return True
 
 
 def first_address(device: str) -> str | None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 SPACE = " \t\r\n"
 LITERALS = ("true", "false", "null")
 SURROGATES = re.compile("[\ud800-\udfff]")
-"""Half a character, which JSON can spell and UTF-8 cannot; Go replaces it too."""
+"""Half a character, which JSON can spell and UTF-8 cannot, or a byte that is no UTF-8; Go
+replaces each, too."""
 
 
 class Number(str):
@@ -61,7 +62,8 @@ def unmarshal(body: bytes, struct: Struct) -> dict[str, Any]:
 
     :raises Invalid: in Go's words. As in Go, the first field that does not fit is named.
     """
-    value = _first_value(body.decode(errors="replace"))
+    # Bytes that are no UTF-8 become halves of characters, so that errors can name them.
+    value = _first_value(body.decode(errors="surrogateescape"))
     if value is None:
         return {}
     if not isinstance(value, Pairs):
@@ -200,24 +202,31 @@ def _first_value(text: str) -> Any:
     if start == len(text):
         raise Invalid("EOF")
     try:
-        return DECODER.raw_decode(text, start)[0]
+        value, end = DECODER.raw_decode(text, start)
     except json.JSONDecodeError as problem:
         raise Invalid(_wording(problem.msg, text, problem.pos)) from None
     except _NotJson as problem:
-        raise Invalid(_unexpected(str(problem)[0], "looking for beginning of value")) from None
+        raise Invalid(_no_value(str(problem), 0)) from None
     except RecursionError:
         raise Invalid("exceeded max depth") from None
+    if broken := _broken_number(text, end):
+        raise Invalid(broken)
+    return value
 
 
 def _wording(message: str, text: str, position: int) -> str:
     """Return what Go says where Python says ``message`` at ``position``."""
     if message.startswith("Unterminated string"):
         return "unexpected EOF"
+    if message.startswith("Illegal trailing comma"):  # since Python 3.13
+        position += 1
+        message = "Expecting property name" if "object" in message else "Expecting value"
     if message.startswith("Expecting property name"):
-        # Python stands behind a comma or before the key, by version; Go names the character.
         where = "looking for beginning of object key string"
-    elif message.startswith(("Expecting value", "Illegal trailing comma")):
+    elif message.startswith("Expecting value"):
         return _no_value(text, position)
+    elif broken := _broken_number(text, position):
+        return broken
     elif message.startswith("Expecting ':'"):
         where = "after object key"
     elif message.startswith("Expecting ','"):
@@ -234,14 +243,12 @@ def _wording(message: str, text: str, position: int) -> str:
 
 
 def _at(text: str, position: int, where: str) -> str:
-    while position < len(text) and text[position] in SPACE + ",":
-        position += 1
     return _unexpected(text[position], where) if position < len(text) else "unexpected EOF"
 
 
 def _unexpected(character: str, where: str) -> str:
     """Name a character as Go does: by the first byte of its UTF-8."""
-    shown = chr(character.encode(errors="replace")[0])
+    shown = chr(character.encode(errors="surrogateescape")[0])
     quoted = {"'": "\\'", "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(shown)
     if quoted is None:
         quoted = shown if shown.isprintable() else f"\\x{ord(shown):02x}"
@@ -249,7 +256,7 @@ def _unexpected(character: str, where: str) -> str:
 
 
 def _no_value(text: str, position: int) -> str:
-    rest = text[position:].lstrip(SPACE + ",")
+    rest = text[position:].lstrip(SPACE)
     for literal in LITERALS:
         common = 0
         while common < min(len(literal), len(rest)) and rest[common] == literal[common]:
@@ -264,6 +271,18 @@ def _no_value(text: str, position: int) -> str:
     if rest.startswith("-"):
         return _unexpected(rest[1], "in numeric literal")
     return _unexpected(rest[0], "looking for beginning of value") if rest else "unexpected EOF"
+
+
+def _broken_number(text: str, position: int) -> str | None:
+    """Return what Go says of a number that breaks off; Python ends it before ``.`` or ``e``."""
+    before, after = text[:position], text[position : position + 1].lower()
+    number = before[len(before.rstrip("0123456789.eE+-")) :].lower()
+    if not (number[-1:].isdigit() and after in (".", "e")) or "e" in number or after in number:
+        return None
+    if after == ".":
+        return _at(text, position + 1, "after decimal point in numeric literal")
+    sign = text[position + 1 : position + 2] in ("+", "-")
+    return _at(text, position + 1 + sign, "in exponent of numeric literal")
 
 
 def _in_array(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Importing a few modules of a large package without all that its ``__init__`` imports.
 
-The packages ``pyroute2`` and ``uvicorn`` import everything they have when they are imported.
-The daemon needs a few of their modules, and starts on emulated processors where a hundred
+The package ``uvicorn`` imports everything it has when it is imported. The daemon needs a few
+of its modules, and starts on emulated processors where a hundred
 milliseconds of imports are a second.
 """
 

@@ -1,8 +1,7 @@
 """Requests to the kernel by netlink, one after another, each answered before the next.
 
-Messages are pyroute2's, its sockets are not: they run an event loop beside ours. The kernel
-carries a request out before ``send`` returns, so a call takes some ten microseconds and may
-be made on the event loop's thread.
+The kernel carries a request out before ``send`` returns, so a call takes some ten
+microseconds and may be made on the event loop's thread.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import errno
 import os
 import socket
 import struct
-from typing import Any
 
 REQUEST = 0x1
 ACKNOWLEDGE = 0x4
@@ -22,6 +20,8 @@ EXCLUSIVE = 0x200
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
 NLA_TYPE_MASK = 0x3FFF
+HEADER = struct.Struct("=IHHII")
+"""nlmsghdr: length, type, flags, sequence number, port."""
 TIMEOUT_S = 10
 """How long the kernel may take; it answers at once, unless a module does not load."""
 
@@ -41,18 +41,17 @@ class NetlinkSocket:
         """Close the socket."""
         self._socket.close()
 
-    def ask(self, message: Any, message_type: int, flags: int = ACKNOWLEDGE) -> list[bytes]:
-        """Send a message of pyroute2's and return the answers, without what ends them.
+    def ask(self, message: bytes, message_type: int, flags: int = ACKNOWLEDGE) -> list[bytes]:
+        """Send a message and return the answers, without what ends them.
 
+        :param message: what follows the nlmsghdr.
         :param flags: ``DUMP`` for a list of things; else the kernel acknowledges.
         :raises OSError: the kernel refused; its error number is the exception's.
         """
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        message["header"]["type"] = message_type
-        message["header"]["flags"] = REQUEST | flags
-        message["header"]["sequence_number"] = self._sequence
-        message.encode()
-        self._socket.send(bytes(message.data))
+        length = HEADER.size + len(message)
+        header = HEADER.pack(length, message_type, REQUEST | flags, self._sequence, 0)
+        self._socket.send(header + message)
         return self._answers()
 
     def _answers(self) -> list[bytes]:
@@ -60,7 +59,7 @@ class NetlinkSocket:
         while True:
             packet = self._socket.recv(1 << 16)
             while packet:
-                length, kind, _, sequence, _ = struct.unpack_from("=IHHII", packet)
+                length, kind, _, sequence, _ = HEADER.unpack_from(packet)
                 answer, packet = packet[:length], packet[(length + 3) & ~3 :]
                 if sequence != self._sequence:
                     continue  # of a request that we gave up
@@ -74,6 +73,11 @@ def _raise_if_refused(answer: bytes) -> None:
     (negative,) = struct.unpack_from("=i", answer, 16)
     if negative:
         raise OSError(-negative, os.strerror(-negative))
+
+
+def attribute(kind: int, data: bytes) -> bytes:
+    """Spell an attribute of a message; data may be attributes in turn."""
+    return struct.pack("=HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)
 
 
 def attributes(data: bytes) -> dict[int, bytes]:

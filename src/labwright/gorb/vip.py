@@ -9,18 +9,26 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import struct
 from typing import Protocol
 
 from labwright.gorb.addresses import device_number
 from labwright.gorb.ipvs import IpvsError
-from labwright.gorb.lean import postpone_init
-from labwright.gorb.netlink import ACKNOWLEDGE, CREATE, EXCLUSIVE, NetlinkSocket, refusal
+from labwright.gorb.netlink import (
+    ACKNOWLEDGE,
+    CREATE,
+    EXCLUSIVE,
+    NetlinkSocket,
+    attribute,
+    refusal,
+)
 
 log = logging.getLogger("gorb")
 
 NETLINK_ROUTE = 0
 RTM_NEWADDR = 20
 RTM_DELADDR = 21
+IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFA_F_NODAD = 0x02
 """Without it an IPv6 address cannot be used until duplicates have been looked for."""
 
@@ -100,14 +108,11 @@ class InterfaceVips:
             log.info("VIP %s has been deleted from interface '%s'", address, self._device)
 
     def _change(self, kind: int, address: str, flags: int) -> None:
-        postpone_init("pyroute2")
-        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # type: ignore[import-untyped]
-
         six = ":" in address
-        message = ifaddrmsg()
-        message["family"] = socket.AF_INET6 if six else socket.AF_INET
-        message["prefixlen"] = 128 if six else 32
-        message["flags"] = IFA_F_NODAD if six else 0
-        message["index"] = self._index
-        message["attrs"] = [["IFA_LOCAL", address], ["IFA_ADDRESS", address]]
+        family = socket.AF_INET6 if six else socket.AF_INET
+        length, more = (128, IFA_F_NODAD) if six else (32, 0)
+        packed = socket.inet_pton(family, address)
+        # struct ifaddrmsg: family, length of the prefix, flags, scope, interface.
+        message = struct.pack("=BBBBI", family, length, more, 0, self._index)
+        message += attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
         self._socket.ask(message, kind, flags)

@@ -24,6 +24,8 @@ SWITCH_S = 0.0005
 BARS = " ▁▂▃▄▅▆▇█"
 HEIGHT = 5
 """Lines of the graph."""
+NARROW = 60
+"""Columns below which numbers stand one below the other."""
 
 
 @contextlib.contextmanager
@@ -60,17 +62,24 @@ def picture(title: str, load: Load, record: Record, width: int) -> RenderableTyp
     from rich.table import Table
     from rich.text import Text
 
-    seconds = record.seconds[-max(10, min(width, 120) - 16) :]
+    seconds = record.seconds[-max(10, min(width, 120) - 12) :]
     numbers = Table.grid(padding=(0, 3))
-    words = ("offered", "sent", "served", "in flight", "errors")
-    numbers.add_row(*(Text(word, style="dim") for word in words))
-    numbers.add_row(
-        f"{load.request_rate:.1f}/s",
-        str(load.requests),
-        Text(str(load.served), style="green"),
-        Text(str(load.in_flight), style="yellow" if load.in_flight > 10 else ""),
-        Text(str(load.errors), style="red" if load.errors else ""),
+    columns = (
+        (Text("offered", style="dim"), Text(f"{load.request_rate:.1f}/s")),
+        (Text("sent", style="dim"), Text(str(load.requests))),
+        (Text("served", style="dim"), Text(str(load.served), style="green")),
+        (
+            Text("in flight", style="dim"),
+            Text(str(load.in_flight), style="yellow" if load.in_flight > 10 else ""),
+        ),
+        (
+            Text("errors", style="dim"),
+            Text(str(load.errors), style="red" if load.errors else ""),
+        ),
     )
+    # Side by side where there is room, else one below the other.
+    for row in zip(*columns, strict=True) if width >= NARROW else columns:
+        numbers.add_row(*row)
     parts: list[RenderableType] = [numbers, Text(), *_graphs(seconds)]
     if last := next((row for row in reversed(seconds) if row.p50_ms is not None), None):
         parts += [Text(), Text(f"latency from the intended start, latest second: {_latency(last)}")]
@@ -98,6 +107,10 @@ def _graphs(seconds: list[Second]) -> list[RenderableType]:
         for label, line in zip(labels, bars(values, most, HEIGHT), strict=True):
             drawn.append(Text.assemble((label, "dim"), (line, style)))
         drawn.append(Text(" " * 7 + "└" + "─" * len(values), style="dim"))
+    if len(seconds) > 1:
+        first, last = f"{seconds[0].second} s", f"{seconds[-1].second} s"
+        room = max(len(seconds), len(first) + 1 + len(last))
+        drawn.append(Text(" " * 8 + first + last.rjust(room - len(first)), style="dim"))
     return drawn
 
 

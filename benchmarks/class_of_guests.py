@@ -58,7 +58,13 @@ SCRIPTS = {
 
 def start(name: str) -> guest.Guest:
     """Bring a guest up, in its state."""
-    found = guest.up(f"class-{name}", "deployed", states(), dies_with_us=True)
+    found = guest.up(
+        f"class-{name}",
+        "deployed",
+        states(LAB),
+        lab="gorb",
+        dies_with_us=True,
+    )
     with closing(SshMachine(f"vm:{found.name}", found.destination())) as machine:
         if name in MISTAKES:
             (known,) = mistakes.load_mistakes(LAB, [name])

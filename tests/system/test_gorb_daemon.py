@@ -9,6 +9,8 @@ import re
 import pytest
 
 from labwright.checks.kernel import TABLE, Destination, parse_table
+from labwright.definition import load_lab
+from labwright.lab import find_lab
 from labwright.lab_machine import ephemeral
 from labwright.machines.target import guest_machine
 
@@ -24,9 +26,9 @@ NO_PULSE = {"type": "none", "interval": "10h"}
 
 @pytest.fixture(scope="module")
 def machine():
-    with ephemeral("docker") as guest:
+    with ephemeral(load_lab(find_lab("gorb")), "docker") as guest:
         one = guest_machine(guest)
-        assert one.run("sudo modprobe ip_vs").ok
+        assert one.run("sudo modprobe ip_vs && docker pull kobolog/gorb", timeout=120).ok
         yield one
         one.close()
 

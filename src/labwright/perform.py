@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from labwright.machines.machine import Machine
 
 COMMAND_TIMEOUT_S = 180.0
-READY_TIMEOUT_S = 90.0
+READY_TIMEOUT_S = 180.0
 
 
 def perform(lab: Lab, steps: Iterable[Step], machine: Machine) -> Iterator[tuple[Step, str]]:

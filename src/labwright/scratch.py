@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PLACE = Path("/tmp")  # noqa: S108  each is made by mkdtemp, for its maker alone
 PREFIX = "labwright-"
+MARK = ".labwright-scratch"
+"""A file in each: people call folders of their own alike, and would lose them."""
 SETTLED_S = 10.0
 """Seconds after which one without a lock is not one that is just being made."""
 
@@ -32,6 +34,7 @@ class Scratch:
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE))
         self._lock = os.open(self.path, os.O_RDONLY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        (self.path / MARK).touch()
 
     def close(self) -> None:
         """Remove it, with all that is in it."""
@@ -56,7 +59,7 @@ class Scratch:
 
 def sweep() -> None:
     """Remove those of our own that were left behind."""
-    for path in PLACE.glob(f"{PREFIX}*"):
+    for path in (mark.parent for mark in PLACE.glob(f"{PREFIX}*/{MARK}")):
         try:
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:

@@ -30,6 +30,7 @@ def test_a_folder_is_gone_when_its_maker_is_done_with_it(place):
 def test_what_was_left_behind_is_removed_by_whoever_is_next(place):
     left = place / "labwright-left"
     (left / "inside").mkdir(parents=True)
+    (left / scratch.MARK).touch()
     aged(left)
     with scratch.Scratch() as path:
         assert list(place.iterdir()) == [path]
@@ -37,6 +38,7 @@ def test_what_was_left_behind_is_removed_by_whoever_is_next(place):
 
 def test_a_folder_of_a_maker_at_work_or_one_just_made_stays(place):
     (place / "labwright-new").mkdir()
+    (place / "labwright-new" / scratch.MARK).touch()
     with scratch.Scratch() as path:
         aged(path)
         with scratch.Scratch():
@@ -46,10 +48,13 @@ def test_a_folder_of_a_maker_at_work_or_one_just_made_stays(place):
 
 def test_nothing_but_our_own_folders_is_touched(place):
     (place / "elsewhere").mkdir()
+    (place / "elsewhere" / scratch.MARK).touch()
+    (place / "labwright-report").mkdir()
+    (place / "labwright-report" / "score.json").touch()
     (place / "labwright-link").symlink_to(place / "elsewhere")
     (place / "labwright-file").write_text("")
     (place / "other").mkdir()
     for path in place.iterdir():
         aged(path)
     scratch.sweep()
-    assert len(list(place.iterdir())) == 4
+    assert len(list(place.iterdir())) == 5

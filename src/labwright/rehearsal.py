@@ -187,7 +187,6 @@ class Rehearsal:
         """Hold what a command did against what a student may expect of it."""
         said = reply.output
         if reply.unfinished:
-            self._front.close()
             raise self._stop(
                 action,
                 "perform/unfinished",

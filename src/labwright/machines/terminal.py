@@ -9,25 +9,28 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
+import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pexpect
 
-from labwright.errors import CommandTimedOut, HostUnreachable
+from labwright.errors import CommandTimedOut, HostUnreachable, MachineError
 
 if TYPE_CHECKING:
     from labwright.machines.machine import Machine
 
 OUTPUT_LIMIT = 1 << 20
 START_S = 60.0
+HANG_UP_S = 2.0
+"""How long a shell may take to clean up; most need no hundredth of it."""
 _SETUP = r"""
 stty -echo
-D=$(mktemp -d); C=$(command -v curl); mkdir $D/bin; printf '%s\n' '#!/bin/sh' ": >$D/http.\$\$" \
+D=/tmp/MARK; trap "trap '' HUP INT; rm -rf $D" EXIT; mkdir -m 700 $D && mkdir $D/bin
+C=$(command -v curl); printf '%s\n' '#!/bin/sh' ": >$D/http.\$\$" \
 "exec ${C:-/usr/bin/curl} --dump-header $D/http.\$\$ \"\$@\"" >$D/bin/curl; chmod +x $D/bin/curl
 PATH=$D/bin:$PATH; unset PROMPT_COMMAND
-trap "rm -rf $D" EXIT
 eval "__labwright() { local s=\$? f v c rest all; printf '<%s:%s:' MARK \$s
 for f in $D/http.*; do if [ -e \$f ]; then all=; while read -r v c rest; do
 case \$v in HTTP/*) all=\"\$all \${c%%[!0-9]*}\";; esac; done <\$f
@@ -57,7 +60,7 @@ class Terminal:
     """One terminal. Until :meth:`ready`, its shell is being started without waiting for it."""
 
     def __init__(self, machine: Machine) -> None:
-        self._target = machine.target
+        self._machine, self._target = machine, machine.target
         self._mark = f"lw-{secrets.token_hex(6)}"
         self._prompt = re.compile(rf"<{self._mark}(?:\+|:(\d+):([ 0-9]*))>")
         argv = machine.shell()
@@ -123,11 +126,13 @@ class Terminal:
         return Reply(self._said(), int(status or 0), (), 1)
 
     def close(self) -> None:
-        """Close the terminal; what runs in it is hung up on."""
-        if self._is_ready:
-            with contextlib.suppress(pexpect.ExceptionPexpect, OSError):
-                self._child.send("exit\n")  # so that the shell cleans up
-                self._child.expect(pexpect.EOF, timeout=0.5)
+        """Hang up on the terminal, and on what runs in it; its shell cleans up."""
+        if not self._child.isalive():  # a document's `exec` ends a shell without its trap
+            with contextlib.suppress(MachineError):
+                self._machine.run("rm -rf %s", f"/tmp/{self._mark}")  # noqa: S108  there
+        with contextlib.suppress(pexpect.ExceptionPexpect, OSError):
+            self._child.kill(signal.SIGHUP)
+            self._child.expect(pexpect.EOF, timeout=HANG_UP_S)
         self._child.close(force=True)
 
     def _said(self) -> str:

@@ -42,9 +42,7 @@ def follow(course: Course, target: str | None) -> tuple[list[Finding], str]:
             document=course.document,
             lab=lab,
             machine=machine,
-            examine=lambda steps: (
-                grade(lab.folder, _only(steps, machine), Silence(), machine).steps
-            ),
+            examine=lambda steps: _examined(lab, steps, machine),
             together=lambda one, other: bool(_traffic(lab, one) & _traffic(lab, other)),
             tell=_tell,
             done=frozenset(() if target else performed(lab, lab.start)),
@@ -79,12 +77,9 @@ def _traffic(lab: Lab, step: Step) -> frozenset[str]:
 
 
 def _examined(lab: Lab, steps: Sequence[Step], machine: Machine) -> tuple[StepResult, ...]:
-    return tuple(grade(lab.folder, _only(steps, machine), Silence(), machine).steps)
-
-
-def _only(steps: Sequence[Step], machine: Machine) -> list[str]:
     chosen = " or ".join(f"[{step.id}]" for step in steps)
-    return [f"--target={machine.target}", "--seed=1", f"-k{chosen}"]
+    options = [f"--target={machine.target}", "--seed=1", f"-k{chosen}"]
+    return grade(lab.folder, options, Silence(), machine).steps
 
 
 def _tell(told: Told) -> None:

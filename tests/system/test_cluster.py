@@ -44,6 +44,7 @@ def scheduler(start, tmp_path: Path) -> str:
     """Start a scheduler; return its address."""
     found = tmp_path / "scheduler.json"
     options = ("--host=127.0.0.1", "--port=0", "--no-dashboard", f"--scheduler-file={found}")
+    options += (f"--local-directory={tmp_path}",)
     start("distributed.cli.dask_scheduler", *options)
     while not found.exists():
         time.sleep(0.1)

@@ -130,12 +130,7 @@ class _Process:
             # Ctrl-C is for whoever leads: they tell us when to end.
             start_new_session=True,
             pass_fds=inherited,
-            env={
-                **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
-                # What else is installed for pytest has no business here, and costs each
-                # student seconds: the examiner names the one plugin that it needs.
-                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            },
+            env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
         )
 
     @property

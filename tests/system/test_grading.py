@@ -63,10 +63,9 @@ def test_performing_the_lab_from_its_servers_leads_to_all_points(lab_machine):
     assert (status, score["points"]) == (0, 100), outcomes(score)
 
 
-def test_a_machine_on_which_nothing_was_done_gets_nothing_but_what_was_given(lab_machine):
+def test_a_machine_on_which_nothing_was_done_gets_nothing(lab_machine):
     status, score = check(lab_machine("docker"))
-    # The image comes with the machine; all else is the student's to do.
-    assert (status, score["points"]) == (1, 5), outcomes(score)
+    assert (status, score["points"]) == (1, 0), outcomes(score)
 
 
 def test_a_stopped_server_costs_exactly_what_depends_on_it(lab_machine):

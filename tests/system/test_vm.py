@@ -144,7 +144,7 @@ def test_a_machine_outlives_the_command_that_started_it_and_is_listed(up):
     up("listed", "--state", "docker")
     done = labwright("vm", "ls")
     assert done.returncode == 0
-    assert re.search(r"^\s*listed\s+docker\s+(tcg|kvm|hvf)\s", done.stdout, re.M)
+    assert re.search(r"^\s*listed\s+gorb\s+docker\s+(tcg|kvm|hvf)\s", done.stdout, re.M)
 
 
 def test_ssh_hands_on_the_commands_output_and_exit_status(up):

@@ -127,7 +127,7 @@ class Terminal:
 
     def close(self) -> None:
         """Hang up on the terminal, and on what runs in it; its shell cleans up."""
-        if not self._child.isalive():  # a document's `exec` ends a shell without its trap
+        if self._child.flag_eof:  # `exec` in a document ends a shell without its trap
             with contextlib.suppress(MachineError):
                 self._machine.run("rm -rf %s", f"/tmp/{self._mark}")  # noqa: S108  there
         with contextlib.suppress(pexpect.ExceptionPexpect, OSError):

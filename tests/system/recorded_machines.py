@@ -264,17 +264,21 @@ async def run(machine: Machine, process: asyncssh.SSHServerProcess) -> None:
         inner = shlex.split(shlex.split(command)[3])[2].removesuffix(";")
     if "python3" not in inner:
         process.exit(0)
-        return
-    await process.stdin.read()
-    if machine.state == "python":
+    elif machine.state == "python":
         process.stderr.write("sh: 1: exec: python3: not found\n")
         process.exit(127)
-        return
-    task = json.loads(shlex.split(inner)[4])
-    if machine.state == "hostile":
-        process.stdout.write('{"probe": "\x1b]0;owned\x07' + "A" * 300_000)
+    elif machine.state == "hostile":
+        process.stdout.write('{"probe":"\x1b]0;owned\x07' + "A" * 300_000)
         process.exit(0)
-        return
+    else:
+        await process.stdin.readexactly(int(await process.stdin.readline()))
+        async for line in process.stdin:
+            await do(machine, json.loads(line), process)
+        process.exit(0)
+
+
+async def do(machine: Machine, task: dict, process: asyncssh.SSHServerProcess) -> None:
+    """Do one of the probe's tasks."""
     if machine.lose and task["task"] == "traffic":
         machine.lose = False
         process.channel.get_connection().abort()
@@ -282,8 +286,7 @@ async def run(machine: Machine, process: asyncssh.SSHServerProcess) -> None:
     answer = machine.probe(task)
     if machine.state == "paced" and task["task"] in ("traffic", "load"):
         await asyncio.sleep(max(row["end_s"] for row in answer["result"]["requests"]))
-    process.stdout.write(json.dumps(answer) + "\n")
-    process.exit(0)
+    process.stdout.write(json.dumps(answer, separators=(",", ":")) + "\n")
 
 
 async def serve(states: list[str]) -> None:

@@ -69,6 +69,9 @@ class Scripted(Machine):
     def execute(self, command, *, timeout, stdin=b"", limit=0):
         return self._result
 
+    def ask_probe(self, task, timeout):
+        return self._result
+
     def docker_socket(self):
         raise MachineError("no")
 

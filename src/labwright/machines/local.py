@@ -19,7 +19,7 @@ class LocalMachine(Machine):
     ) -> CommandResult:
         """Run a shell command; see :meth:`Machine.execute`."""
         output = run_bounded(
-            ["sh", "-c", command], timeout=timeout, limit=limit, stdin=stdin, what=f"`{command}`"
+            self.program(command), timeout=timeout, limit=limit, stdin=stdin, what=f"`{command}`"
         )
         return CommandResult.of(command, output)
 
@@ -32,9 +32,10 @@ class LocalMachine(Machine):
             )
         return host.removeprefix("unix://")
 
+    def program(self, command: str) -> list[str]:
+        """Return a shell that runs it."""
+        return ["sh", "-c", command]
+
     def shell(self) -> list[str]:
         """Return a shell."""
         return ["bash", "--noediting", "-i"]
-
-    def close(self) -> None:
-        """Nothing is held open."""

@@ -7,11 +7,12 @@ import shlex
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from labwright.errors import MachineError, ProbeError
+from labwright.machines import probe_session
 from labwright.machines.engine import Engine
+from labwright.machines.probe_session import ProbeSession
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,6 +114,7 @@ class Machine(ABC):
 
     target: str
     """How the user names it: ``local``, ``ssh://...`` or ``vm:NAME``."""
+    _session: ProbeSession | None = None
 
     @abstractmethod
     def execute(
@@ -124,6 +126,10 @@ class Machine(ABC):
         :raises HostUnreachable: there is no way to the machine, or it was lost.
         :raises CommandTimedOut: the command did not end in time.
         """
+
+    def program(self, command: str) -> list[str]:
+        """Return a program of this computer that runs a shell command on the machine."""
+        raise MachineError(f"{self.target} runs no programs of ours: {command[:80]}")
 
     @abstractmethod
     def docker_socket(self) -> str:
@@ -137,12 +143,14 @@ class Machine(ABC):
         """
         raise MachineError(f"{self.target} has no terminal")
 
-    def prepare(self) -> None:  # noqa: B027  most have nothing to wait for
-        """Begin with what the first command would have to wait for, without waiting."""
+    def prepare(self) -> None:
+        """Begin with what the first question would have to wait for, without waiting."""
+        self._probe_session()
 
-    @abstractmethod
     def close(self) -> None:
         """Let go of the machine; the machine itself is left as it is."""
+        if self._session:
+            self._session.close()
 
     def run(
         self,
@@ -166,18 +174,14 @@ class Machine(ABC):
         return result.stdout if result.ok else None
 
     def probe(self, task: Mapping[str, Any], timeout: float) -> Any:
-        """Send the probe to the machine, have it do one task, and return its answer.
+        """Have the probe do one task on the machine, and return its answer.
 
-        The probe is one standard-library file piped to ``python3 -``; nothing is
-        installed. Its tasks are described in :mod:`labwright.workload.probe`.
+        Its tasks are described in :mod:`labwright.workload.probe`.
 
         :param timeout: seconds for the whole task.
         :raises ProbeError: what came back is not a probe's answer.
         """
-        source = resources.files("labwright.workload").joinpath("probe.py").read_bytes()
-        result = self.run(
-            "exec python3 -I - %s", json.dumps(task), timeout=timeout, stdin=source, limit=8 << 20
-        )
+        result = self.ask_probe(json.dumps(task), timeout)
         if result.exit_status == 127:
             raise MachineError(
                 f"{self.target} has no python3, which the grader needs there: "
@@ -187,11 +191,26 @@ class Machine(ABC):
         if isinstance(answer, dict) and answer.get("probe") == PROBE and "result" in answer:
             return answer["result"]
         reason = answer.get("error") if isinstance(answer, dict) else None
-        last = reason or (result.stderr.strip().splitlines() or ["nothing on stderr"])[-1]
+        said = (result.stderr.strip() or result.stdout.strip()[:1000]).splitlines()
+        last = reason or (said or ["nothing on stderr"])[-1]
         raise ProbeError(
             f"the probe on {self.target} did not answer as it should "
             f"(exit status {result.exit_status}): {str(last)[:200]}"
         )
+
+    def ask_probe(self, task: str, timeout: float) -> CommandResult:
+        """Return what the probe printed for a task, whatever that is.
+
+        :param task: JSON, on one line.
+        :raises CommandTimedOut: it did not answer in time.
+        """
+        output = self._probe_session().ask(task, timeout)
+        return CommandResult.of(f"probe {task}", output)
+
+    def _probe_session(self) -> ProbeSession:
+        if self._session is None or self._session.ended:
+            self._session = ProbeSession(self.program(probe_session.COMMAND))
+        return self._session
 
     def http(self, requests: list[Mapping[str, Any]], timeout: float = 5.0) -> list[Reply]:
         """Make HTTP requests from the machine itself, in order, each on its own connection.

@@ -7,6 +7,7 @@ machine, after a change of points or thresholds.
 
 from __future__ import annotations
 
+import shlex
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +40,20 @@ class RecordingMachine(Machine):
         self, command: str, *, timeout: float, stdin: bytes = b"", limit: int = OUTPUT_LIMIT
     ) -> CommandResult:
         """Run a shell command; see :meth:`Machine.execute`."""
+        return self._result_of(
+            _command(command),
+            lambda: self._machine.execute(command, timeout=timeout, stdin=stdin, limit=limit),
+        )
+
+    def ask_probe(self, task: str, timeout: float) -> CommandResult:
+        """Have the probe do a task; see :meth:`Machine.ask_probe`."""
+        return self._result_of(_probe(task), lambda: self._machine.ask_probe(task, timeout))
+
+    def _result_of(self, asked: str, run: Callable[[], CommandResult]) -> CommandResult:
         kept: dict[str, Any] = {}
 
         def answer() -> dict[str, Any]:
-            kept["result"] = result = self._machine.execute(
-                command, timeout=timeout, stdin=stdin, limit=limit
-            )
+            kept["result"] = result = run()
             whole = len(result.stdout) <= KEPT_BYTES and len(result.stderr) <= KEPT_BYTES
             return {
                 "exit_status": result.exit_status,
@@ -53,7 +62,7 @@ class RecordingMachine(Machine):
                 "truncated": result.truncated or not whole,
             }
 
-        self._keep(_command(command), answer)
+        self._keep(asked, answer)
         result: CommandResult = kept["result"]
         return result
 
@@ -107,11 +116,18 @@ class RecordedMachine(Machine):
 
         :raises NotRecorded: it was not run then.
         """
-        answered = self.answer(_command(command))
+        return self._result_of(_command(command))
+
+    def ask_probe(self, task: str, timeout: float) -> CommandResult:  # noqa: ARG002
+        """Return what the probe said of a task; errors as of :meth:`execute`."""
+        return self._result_of(_probe(task))
+
+    def _result_of(self, asked: str) -> CommandResult:
+        answered = self.answer(asked)
         try:
-            return CommandResult(command=command, duration_s=0.0, **answered)
+            return CommandResult(command=asked, duration_s=0.0, **answered)
         except TypeError:
-            raise NotRecorded(f"the record of {self.target} is odd: {command[:80]}") from None
+            raise NotRecorded(f"the record of {self.target} is odd: {asked[:80]}") from None
 
     @cached_property
     def engine(self) -> Engine:
@@ -121,9 +137,6 @@ class RecordedMachine(Machine):
     def docker_socket(self) -> str:
         """Raise: a record has no Docker Engine that could be changed."""
         raise NotRecorded(f"{self.target} is a record, not a machine")
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
     def answer(self, asked: str) -> Any:
         """Return the answer that a question had, or raise the error that it ended with."""
@@ -154,3 +167,8 @@ class _TapedEngine(Engine):
 
 def _command(command: str) -> str:
     return f"run {command}"
+
+
+def _probe(task: str) -> str:
+    # As it was when each task was a command of its own: records are kept for years.
+    return _command(f"exec python3 -I - {shlex.quote(task)}")

@@ -5,22 +5,26 @@ People's ssh_config, agents and jump hosts work, since it is their own ssh.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shlex
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from labwright.errors import CommandTimedOut, HostUnreachable, UsageError
+from labwright.errors import CommandTimedOut, HostUnreachable, MachineError, UsageError
 from labwright.machines.machine import OUTPUT_LIMIT, CommandResult, Machine
-from labwright.machines.process import Output, run_bounded
+from labwright.machines.process import run_bounded
 from labwright.scratch import Scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from labwright.machines.probe_session import ProbeSession
 
 CONNECT_TIMEOUT_S = 15
 ALIVE_TIMEOUT_S = 8
@@ -102,18 +106,27 @@ class SshMachine(Machine):
         self._folder = self._scratch.path
         self._control = self._folder / "c"
         self._errors = self._folder / "stderr"
+        self._lock = threading.RLock()
+        self._warming: threading.Thread | None = None
         self._master: subprocess.Popen[bytes] | None = None
         self._ready = False
         self._lost = ""
 
     def prepare(self) -> None:
-        """Begin to connect."""
-        if self._master or self._lost:
-            return
+        """Connect, and begin with the probe and the way to Docker, in a thread of its own."""
+        self._warming = threading.Thread(target=self._warm_up, daemon=True)
+        self._warming.start()
+
+    def _warm_up(self) -> None:
+        with contextlib.suppress(MachineError):  # whoever needs it will be told
+            self._probe_session()
+            self.docker_socket()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
         # The master's own session is a `cat` at the end of a pipe of ours: however this
         # process ends, the pipe closes, the cat ends, and the connection with it.
         with self._errors.open("wb") as stderr:
-            self._master = subprocess.Popen(
+            return subprocess.Popen(
                 [*self._argv("-oControlMaster=yes"), f"echo {READY}; exec cat >/dev/null"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -129,31 +142,55 @@ class SshMachine(Machine):
         The user's login shell may be any, so the command is handed to ``sh`` as one word.
         Once the connection is lost, every later command says so without waiting again.
         """
-        self._connect()
-        script = f"sh -c {shlex.quote(command)}; s=$?; [ $s = 255 ] && s=254; exit $s"
-        remote = f"exec sh -c {shlex.quote(script)}"
+        argv = self.program(command)
         try:
-            output = self._ssh(command=remote, timeout=timeout, stdin=stdin, limit=limit)
+            output = run_bounded(argv, timeout=timeout, limit=limit, stdin=stdin)
         except CommandTimedOut:
             self._still_there()
             raise CommandTimedOut(
                 f"`{_short(command)}` did not end within {timeout:g} s on {self.target}"
             ) from None
-        if output.exit_status == SSH_FAILED:
-            self._give_up(_reason(output))
-        return CommandResult.of(command, output)
+        return self._checked(CommandResult.of(command, output))
+
+    def program(self, command: str) -> list[str]:
+        """Return a session of ssh over the one connection, which is made if it was not."""
+        self._connect()
+        script = f"sh -c {shlex.quote(command)}; s=$?; [ $s = 255 ] && s=254; exit $s"
+        return [*self._argv(), f"exec sh -c {shlex.quote(script)}"]
+
+    def ask_probe(self, task: str, timeout: float) -> CommandResult:
+        """Return what the probe printed for a task; see :meth:`Machine.ask_probe`."""
+        self._connect()
+        try:
+            result = super().ask_probe(task, timeout)
+        except CommandTimedOut:
+            self._still_there()
+            raise CommandTimedOut(
+                f"the probe did not answer within {timeout:g} s on {self.target}"
+            ) from None
+        return self._checked(result)
+
+    def _checked(self, result: CommandResult) -> CommandResult:
+        if result.exit_status == SSH_FAILED:
+            self._give_up(_reason(result))
+        return result
+
+    def _probe_session(self) -> ProbeSession:
+        with self._lock:
+            return super()._probe_session()
 
     def docker_socket(self) -> str:
         """Forward the machine's Docker socket to one of ours, once."""
         socket = self._folder / "d"
-        if not socket.exists():
-            self._connect()
-            # Without the options: ClearAllForwardings would clear this one too.
-            argv = ["ssh", f"-oControlPath={self._control}", "-Oforward"]
-            argv += [f"-L{socket}:/var/run/docker.sock", "--", self._destination.host]
-            output = run_bounded(argv, timeout=10, limit=OUTPUT_LIMIT)
-            if output.exit_status != 0:
-                self._give_up(_reason(output))
+        with self._lock:
+            if not socket.exists():
+                self._connect()
+                # Without the options: ClearAllForwardings would clear this one too.
+                argv = ["ssh", f"-oControlPath={self._control}", "-Oforward"]
+                argv += [f"-L{socket}:/var/run/docker.sock", "--", self._destination.host]
+                output = run_bounded(argv, timeout=10, limit=OUTPUT_LIMIT)
+                if output.exit_status != 0:
+                    self._give_up(_reason(CommandResult.of("forward", output)))
         return str(socket)
 
     def shell(self) -> list[str]:
@@ -166,6 +203,10 @@ class SshMachine(Machine):
         if self._master:
             self._master.terminate()
             self._master.wait()
+        if self._warming:
+            self._warming.join()  # not for long: there is no connection any more
+        super().close()
+        if self._master:
             for pipe in (self._master.stdin, self._master.stdout):
                 if pipe:
                     pipe.close()
@@ -179,45 +220,36 @@ class SshMachine(Machine):
 
     def _connect(self) -> None:
         """Wait for the connection, which is begun if it was not."""
-        if self._lost:
-            raise HostUnreachable(self._lost)
-        self.prepare()
-        assert self._master  # noqa: S101  it has just been prepared
-        if self._ready:
-            # Without its master, ssh would quietly make a connection anew: to a machine that
-            # was started again, perhaps, on which nothing runs of what ran before.
-            if self._master.poll() is not None:
-                self._give_up("the connection was lost")
-            return
-        problem = _await_ready(self._master, CONNECT_TIMEOUT_S + 10)
-        if problem:
-            lines = self._errors.read_text(errors="backslashreplace").strip().splitlines()
-            self._give_up(lines[-1].strip()[:300] if lines else problem)
-        self._ready = True
+        with self._lock:
+            if self._lost:
+                raise HostUnreachable(self._lost)
+            if self._master is None:
+                self._master = self._begin()
+            if self._ready:
+                # Without its master, ssh would quietly make a connection anew: to a machine
+                # that was started again, perhaps, on which nothing runs of what ran before.
+                if self._master.poll() is not None:
+                    self._give_up("the connection was lost")
+                return
+            problem = _await_ready(self._master, CONNECT_TIMEOUT_S + 10)
+            if problem:
+                lines = self._errors.read_text(errors="backslashreplace").strip().splitlines()
+                self._give_up(lines[-1].strip()[:300] if lines else problem)
+            self._ready = True
 
     def _still_there(self) -> None:
         """Tell a slow command from a machine that is gone."""
         try:
-            output = self._ssh(command="true", timeout=ALIVE_TIMEOUT_S)
+            output = run_bounded(
+                [*self._argv(), "true"], timeout=ALIVE_TIMEOUT_S, limit=OUTPUT_LIMIT
+            )
         except CommandTimedOut:
             self._give_up(f"it stopped answering (no reply to `true` within {ALIVE_TIMEOUT_S} s)")
-        if output.exit_status == SSH_FAILED:
-            self._give_up(_reason(output))
+        self._checked(CommandResult.of("true", output))
 
     def _give_up(self, reason: str) -> None:
         self._lost = f"{self.target} cannot be reached: {reason}"
         raise HostUnreachable(self._lost)
-
-    def _ssh(
-        self,
-        *options: str,
-        command: str = "",
-        timeout: float,
-        stdin: bytes = b"",
-        limit: int = OUTPUT_LIMIT,
-    ) -> Output:
-        argv = [*self._argv(*options), *([command] if command else [])]
-        return run_bounded(argv, timeout=timeout, limit=limit, stdin=stdin)
 
     def _argv(self, *options: str) -> list[str]:
         """Return the ssh command up to and with the host's name."""
@@ -245,10 +277,10 @@ def _await_ready(master: subprocess.Popen[bytes], timeout: float) -> str:
     return ""
 
 
-def _reason(output: Output) -> str:
+def _reason(result: CommandResult) -> str:
     """Return ssh's own last words, which are for people."""
-    lines = output.stderr.decode(errors="backslashreplace").strip().splitlines()
-    return lines[-1].strip()[:300] if lines else f"ssh exited {output.exit_status}"
+    lines = result.stderr.strip().splitlines()
+    return lines[-1].strip()[:300] if lines else f"ssh exited {result.exit_status}"
 
 
 def _short(command: str) -> str:

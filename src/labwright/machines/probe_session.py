@@ -1,0 +1,88 @@
+"""The probe on a machine: one process of it, which does task after task.
+
+A process costs a session of ssh, the start of a Python and the compiling of the probe, which
+together take longer than most tasks. The probe arrives by standard input, nothing is
+installed; then comes a task a line, and a line is answered to each. The process ends when its
+input does, however whoever asks may end.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from labwright.errors import CommandTimedOut
+from labwright.machines.process import Output, Streams, start_piped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMAND = """\
+exec python3 -I -c 'import sys
+lines = sys.stdin.buffer
+probe = {"__name__": "probe"}
+exec(compile(lines.read(int(lines.readline())), "probe", "exec"), probe)
+for line in lines: probe["main"]([line.decode()])'"""
+"""What the machine's shell runs."""
+ANSWER = b'{"probe":'
+"""What an answer begins with. Anything else was not printed by the probe."""
+ANSWER_LIMIT = 8 << 20
+"""Bytes kept of an answer; the target is hostile."""
+ENDING_S = 5.0
+"""Seconds that a process may take to end after the end of its output."""
+
+
+class ProbeSession:
+    """A process of the probe.
+
+    An answer must not be taken for that of another task, so after a time-out, and after
+    whatever is not one answer, the process is ended and ``ended`` is true.
+    """
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        """Start it, without waiting for it.
+
+        :param argv: a program of this computer that runs :data:`COMMAND` on the machine.
+        """
+        self.ended = False
+        self._process = start_piped(argv)
+        self._streams = Streams(self._process, ANSWER_LIMIT)
+        source = resources.files("labwright.workload").joinpath("probe.py").read_bytes()
+        self._streams.send(b"%d\n%b" % (len(source), source), last=False)
+
+    def ask(self, task: str, timeout: float) -> Output:
+        """Have a task done; exit status 0, also of a process that goes on.
+
+        :param task: JSON, on one line.
+        :param timeout: seconds.
+        :raises CommandTimedOut: there was no answer in time.
+        """
+        streams, start = self._streams, time.monotonic()
+        status, whole = 0, False
+        try:
+            streams.send(f"{task}\n".encode(), last=False)
+            if not streams.pump(start + timeout, self._enough):
+                raise CommandTimedOut(f"the probe did not answer within {timeout:g} s")
+            said, told = bytes(streams.stdout), bytes(streams.stderr)
+            whole = said.startswith(ANSWER) and said.find(b"\n") == len(said) - 1
+            if not self._enough():
+                status = self._process.wait(timeout=ENDING_S)
+        except subprocess.TimeoutExpired:
+            raise CommandTimedOut("the probe closed its output and did not end") from None
+        finally:
+            if not whole:
+                self.close()
+        streams.stdout.clear()
+        streams.stderr.clear()
+        return Output(status, said, told, time.monotonic() - start, streams.truncated)
+
+    def _enough(self) -> bool:
+        """Whether there is an answer, or more than an answer can be."""
+        return self._streams.truncated or b"\n" in self._streams.stdout
+
+    def close(self) -> None:
+        """End it."""
+        self.ended = True
+        self._streams.close()

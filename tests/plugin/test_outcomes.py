@@ -90,9 +90,13 @@ def toy(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
             f"import labwright.checks\nlabwright.checks.__path__.append({str(checks)!r})"
         )
 
+    # Each process of pytest-xdist would import whatever plugins are installed: seconds.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
     def run(*arguments: str):
         result = pytester.runpytest_inprocess(
-            "toy", "--target=local", "--report=out", "-pno:cacheprovider", *arguments
+            *("toy", "--target=local", "--report=out", "-pno:cacheprovider", "-plabwright.plugin"),
+            *("-pxdist.plugin", "-pallure_pytest.plugin", *arguments),
         )
         path = pytester.path / "out" / "score.json"
         return result, json.loads(path.read_text()) if path.exists() else None

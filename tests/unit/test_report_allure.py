@@ -36,6 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     (folder / "test_it.py").write_text(TESTS.format(here=str(Path(__file__).parents[2])))
     command = [
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *("--disable-plugin-autoload", "-p", "allure_pytest.plugin"),
         *(f"--rootdir={folder}", "-c/dev/null", "--alluredir=results", "test_it.py"),
     ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

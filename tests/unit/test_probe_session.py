@@ -130,8 +130,9 @@ def test_two_answers_to_one_task_are_none(pretend):
     assert machine._session.ended
 
 
-def test_a_flood_is_not_waited_for(pretend):
-    machine = pretend("while True: say.write('x' * 1000000)")
+@pytest.mark.parametrize("begins", ["", '{"probe":'])
+def test_a_flood_is_not_waited_for(pretend, begins):
+    machine = pretend(f"say.write({begins!r})\nwhile True: say.write('x' * 1000000)")
     start = time.monotonic()
     with pytest.raises(ProbeError):
         machine.probe(CLOCK, timeout=600)

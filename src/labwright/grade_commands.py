@@ -71,7 +71,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add("--step", action="append", default=[], metavar="ID", help="only this step, and its needs")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
     add("--seed", type=int, metavar="N", help="of everything random (default: a new one)")
-    add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; see the manual")
+    add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; none: no more")
     add("--names", action="store_true", help="show names, too, while grading")
     for platform in ("moodle", "canvas", "gradescope"):
         add(f"--{platform}", action="store_true", help=f"write for {platform.capitalize()}, too")
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     unknown = set(arguments.only) - {student.id for student in students}
     if unknown:
         raise UsageError(f"--only: not in the roster: {', '.join(sorted(unknown))}")
-    grades = rule.load(arguments.rule) if arguments.rule else rule.as_scored
+    grades = rule.load(arguments.rule)
     workers = _workers(arguments.n, len(students))
     console = Console(stderr=True)
     folder = Folder(arguments.out)
@@ -112,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
     with folder.locked():
         grading.begin(seed, resume=arguments.resume)
+        rule.keep(folder, arguments.rule, resume=arguments.resume)
         with _stopping(view) as stop:
             try:
                 with Deadline(stop, arguments.total_limit), view:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections import Counter
@@ -17,6 +18,7 @@ from labwright.batch.journal import Beginning, Entry, Journal
 from labwright.batch.stop import Stop
 from labwright.batch.student import Student
 from labwright.batch.task import Examined, Identity, Task
+from labwright.cli import main
 from labwright.definition import load_lab
 from labwright.errors import SetupError, UsageError
 from labwright.lab import find_lab
@@ -238,6 +240,21 @@ def test_no_more_workers_are_started_than_there_are_students():
     assert 1 <= workers_for(500) <= 500
 
 
+def test_a_platforms_file_that_is_there_already_never_tells_old_grades(run, tmp_path):
+    workers = Workers(a=[RIGHT], b=[BROKEN])
+    run(workers)
+    grading = Grading(students(*"ab"), LAB, Folder(tmp_path / "out"), (), 60)
+    (tmp_path / "stop").mkdir()
+    workers.scores["b"] = [WRONG]
+    with grading.folder.locked():
+        grading.begin(7, resume=True)
+        grading.run(workers, Nobody(), Stop(tmp_path / "stop"))
+        outputs.write(grading, LAB, grading.folder, rule.as_scored, ())
+    assert "b,,,55," in (tmp_path / "out/moodle.csv").read_text()
+    assert "B,,b,,,55" in (tmp_path / "out/canvas.csv").read_text()
+    assert json.loads((tmp_path / "out/students/b/results.json").read_text())["score"] == 55
+
+
 # The journal.
 
 
@@ -336,6 +353,32 @@ def test_a_file_that_is_no_rule_is_refused_before_anything_starts(tmp_path):
     (tmp_path / "b.py").write_text("import nothing_of_that_name")
     with pytest.raises(UsageError, match="the rule cannot be run"):
         rule.load(tmp_path / "b.py")
+
+
+def test_a_gradebook_that_was_made_with_a_rule_is_not_made_without_it_unasked(
+    run, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    run(Workers(a=[RIGHT]), "a")
+    (tmp_path / "class.csv").write_text("id,target\na,a.example.org\n")
+    written(tmp_path, "return score.points - 10")
+
+    def resumed(*more: str) -> tuple[int, str]:
+        status = main(["grade", "class.csv", "--out", "out", "--resume", *more])
+        (row,) = csv.DictReader((tmp_path / "out/gradebook.csv").open())
+        return status, row["points"]
+
+    assert resumed() == (0, "100")
+    assert resumed("--rule", "late.py") == (0, "90")
+    capsys.readouterr()
+    assert resumed() == (2, "90")
+    assert capsys.readouterr().err == (
+        "labwright: out: its gradebook was made with a rule: give --rule late.py again, or "
+        "--rule none for the points as they are\n"
+    )
+    assert resumed("--rule", "late.py") == (0, "90")
+    assert resumed("--rule", "none") == (0, "100")
+    assert resumed() == (0, "100")
 
 
 def test_a_worker_that_has_another_lab_examines_nobody():

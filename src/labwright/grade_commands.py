@@ -113,6 +113,11 @@ def run(arguments: argparse.Namespace) -> int:
     with folder.locked():
         grading.begin(seed, resume=arguments.resume)
         rule.keep(folder, arguments.rule, resume=arguments.resume)
+        if not grading.missing:
+            view.say(
+                "nobody is without a grade; to grade a student again, remove their folder "
+                f"from {folder.path / 'students'}"
+            )
         with _stopping(view) as stop:
             try:
                 with Deadline(stop, arguments.total_limit), view:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -116,6 +117,15 @@ def test_a_second_try_that_sees_less_does_not_cost_what_was_seen_before(run, tmp
     assert kept["points"] == BROKEN.points
     again = run(Workers(a=[WORSE]), "a", resume=True)
     assert again.records["a"].score.points == BROKEN.points
+
+
+def test_who_has_lost_their_folder_is_graded_again_and_nobody_else(run, tmp_path):
+    run(Workers(a=[RIGHT], b=[WRONG]))
+    shutil.rmtree(tmp_path / "out/students/b")
+    again = Workers(a=[WRONG], b=[RIGHT])
+    grading = run(again, resume=True)
+    assert again.counts == {"b": 1}
+    assert grading.records["b"].score.points == 100
 
 
 def test_resume_does_what_is_missing_and_no_more_and_ends_as_if_uninterrupted(run, tmp_path):
@@ -315,6 +325,15 @@ def test_machines_that_share_what_no_two_have_by_chance_are_flagged():
     ]
 
 
+def test_in_a_class_of_copies_a_few_are_named_and_the_others_counted(run):
+    ids = [f"s{number}" for number in range(9)]
+    copy = {"identity": Identity(("key",))}
+    grading = run(Workers(**{id: [examined(id, RIGHT, **copy)] for id in ids}), ids)
+    rows = {row.student.id: row.flags for row in outputs.rows_of(grading, rule.as_scored)}
+    assert rows["s0"] == ("the same SSH host key as s1, s2, s3, s4, s5 and 3 more",)
+    assert rows["s8"] == ("the same SSH host key as s0, s1, s2, s3, s4 and 3 more",)
+
+
 def test_what_is_not_known_is_nothing_in_common():
     assert flags.find(students("a", "b"), {"a": Identity(), "b": Identity()}) == []
 
@@ -369,6 +388,7 @@ def test_a_gradebook_that_was_made_with_a_rule_is_not_made_without_it_unasked(
         return status, row["points"]
 
     assert resumed() == (0, "100")
+    assert "remove their folder from out/students" in capsys.readouterr().err
     assert resumed("--rule", "late.py") == (0, "90")
     capsys.readouterr()
     assert resumed() == (2, "90")

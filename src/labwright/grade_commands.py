@@ -70,6 +70,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add("--part", type=int, metavar="N", help="only this part of the document")
     add("--step", action="append", default=[], metavar="ID", help="only this step, and its needs")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
+    add("--hints", choices=judge.HINTS, default="full", help="how much a failed step gives away")
     add("--seed", type=int, metavar="N", help="of everything random (default: a new one)")
     add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; none: no more")
     add("--names", action="store_true", help="show names, too, while grading")
@@ -163,7 +164,8 @@ def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
 def _options(arguments: argparse.Namespace) -> tuple[str, ...]:
     part = [] if arguments.part is None else [f"--part={arguments.part}"]
     steps = [f"--step={step}" for step in arguments.step]
-    return (*part, *steps, *(f"--set={setting}" for setting in arguments.set))
+    hints = [] if arguments.hints == "full" else [f"--hints={arguments.hints}"]
+    return (*part, *steps, *hints, *(f"--set={setting}" for setting in arguments.set))
 
 
 def _workers(text: str, students: int) -> int:

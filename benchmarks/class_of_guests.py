@@ -41,7 +41,6 @@ MISTAKES = ("server2-stopped", "method-wrr", "gorb-stopped")
 NONSENSE = """\
 sudo rm /usr/bin/python3; sudo tee /usr/bin/python3 >/dev/null <<'EOF'
 #!/bin/sh
-cat >/dev/null
 while printf '\\033]0;owned\\007\\033[2J<script>alert(1)</script>=cmd|A1 {"probe": '; do :; done
 EOF
 sudo chmod +x /usr/bin/python3

@@ -2,11 +2,13 @@
 
     .venv/bin/python benchmarks/class_of_guests.py [FOLDER]
 
-Not a test that is run by default: eight guests need some GiB and, without KVM, minutes.
+Not a test that is run by default: eight guests need 5 GiB and, without KVM, a quarter of an
+hour.
 One is right, three have known mistakes, one is frozen, one goes off half-way, one has
-another host key than the roster says, and one answers nonsense. The first grading is
-interrupted by Ctrl-C, gone on with, killed, and gone on with again; its gradebook must be
-that of the second, uninterrupted one. Exit status: 0 where it is.
+another host key than the roster says, and one answers nonsense. The first grading, of four at
+once, is interrupted by Ctrl-C, gone on with, killed, and gone on with again; its gradebook
+must be that of the second, uninterrupted one, of all eight at once. Exit status: 0 where it
+is, and each student has ended as expected.
 """
 
 from __future__ import annotations

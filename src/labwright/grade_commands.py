@@ -70,8 +70,9 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add("--part", type=int, metavar="N", help="only this part of the document")
     add("--step", action="append", default=[], metavar="ID", help="only this step, and its needs")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
+    add("--hints", choices=judge.HINTS, default="full", help="how much a failed step gives away")
     add("--seed", type=int, metavar="N", help="of everything random (default: a new one)")
-    add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; see the manual")
+    add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; none: no more")
     add("--names", action="store_true", help="show names, too, while grading")
     for platform in ("moodle", "canvas", "gradescope"):
         add(f"--{platform}", action="store_true", help=f"write for {platform.capitalize()}, too")
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     unknown = set(arguments.only) - {student.id for student in students}
     if unknown:
         raise UsageError(f"--only: not in the roster: {', '.join(sorted(unknown))}")
-    grades = rule.load(arguments.rule) if arguments.rule else rule.as_scored
+    grades = rule.load(arguments.rule)
     workers = _workers(arguments.n, len(students))
     console = Console(stderr=True)
     folder = Folder(arguments.out)
@@ -112,6 +113,12 @@ def run(arguments: argparse.Namespace) -> int:
     seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
     with folder.locked():
         grading.begin(seed, resume=arguments.resume)
+        rule.keep(folder, arguments.rule, resume=arguments.resume)
+        if not grading.missing:
+            view.say(
+                "nobody is without a grade; to grade a student again, remove their folder "
+                f"from {folder.path / 'students'}"
+            )
         with _stopping(view) as stop:
             try:
                 with Deadline(stop, arguments.total_limit), view:
@@ -157,7 +164,8 @@ def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
 def _options(arguments: argparse.Namespace) -> tuple[str, ...]:
     part = [] if arguments.part is None else [f"--part={arguments.part}"]
     steps = [f"--step={step}" for step in arguments.step]
-    return (*part, *steps, *(f"--set={setting}" for setting in arguments.set))
+    hints = [] if arguments.hints == "full" else [f"--hints={arguments.hints}"]
+    return (*part, *steps, *hints, *(f"--set={setting}" for setting in arguments.set))
 
 
 def _workers(text: str, students: int) -> int:

@@ -80,6 +80,18 @@ def test_machines_in_all_states_are_graded_by_a_grader_that_is_killed_and_goes_o
     assert flagged == {"right-0", "twin", "right-1", "changed"}
 
 
+def test_in_an_exam_no_hint_is_handed_back(serve, tmp_path):
+    (port,) = serve("stopped")
+    (tmp_path / "class.csv").write_text(f"id,target\na,x@127.0.0.1:{port}\n")
+    said = {}
+    for out, options in (("full", []), ("none", ["--hints=none"])):
+        subprocess.run(grade(tmp_path, f"--out={tmp_path / out}", *options), check=True)
+        files = (tmp_path / out / "students/a").iterdir()
+        said[out] = "".join(file.read_text() for file in files)
+    assert "Start it again with" in said["full"]
+    assert "Start it again with" not in said["none"]
+
+
 def test_a_machine_that_stalls_is_given_up_at_its_time_limit_and_said_to_be(serve, tmp_path):
     (port,) = serve("stalled")
     (tmp_path / "class.csv").write_text(f"id,target\na,x@127.0.0.1:{port}\n")

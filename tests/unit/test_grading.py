@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -17,6 +19,7 @@ from labwright.batch.journal import Beginning, Entry, Journal
 from labwright.batch.stop import Stop
 from labwright.batch.student import Student
 from labwright.batch.task import Examined, Identity, Task
+from labwright.cli import main
 from labwright.definition import load_lab
 from labwright.errors import SetupError, UsageError
 from labwright.lab import find_lab
@@ -114,6 +117,15 @@ def test_a_second_try_that_sees_less_does_not_cost_what_was_seen_before(run, tmp
     assert kept["points"] == BROKEN.points
     again = run(Workers(a=[WORSE]), "a", resume=True)
     assert again.records["a"].score.points == BROKEN.points
+
+
+def test_who_has_lost_their_folder_is_graded_again_and_nobody_else(run, tmp_path):
+    run(Workers(a=[RIGHT], b=[WRONG]))
+    shutil.rmtree(tmp_path / "out/students/b")
+    again = Workers(a=[WRONG], b=[RIGHT])
+    grading = run(again, resume=True)
+    assert again.counts == {"b": 1}
+    assert grading.records["b"].score.points == 100
 
 
 def test_resume_does_what_is_missing_and_no_more_and_ends_as_if_uninterrupted(run, tmp_path):
@@ -238,6 +250,21 @@ def test_no_more_workers_are_started_than_there_are_students():
     assert 1 <= workers_for(500) <= 500
 
 
+def test_a_platforms_file_that_is_there_already_never_tells_old_grades(run, tmp_path):
+    workers = Workers(a=[RIGHT], b=[BROKEN])
+    run(workers)
+    grading = Grading(students(*"ab"), LAB, Folder(tmp_path / "out"), (), 60)
+    (tmp_path / "stop").mkdir()
+    workers.scores["b"] = [WRONG]
+    with grading.folder.locked():
+        grading.begin(7, resume=True)
+        grading.run(workers, Nobody(), Stop(tmp_path / "stop"))
+        outputs.write(grading, LAB, grading.folder, rule.as_scored, ())
+    assert "b,,,55," in (tmp_path / "out/moodle.csv").read_text()
+    assert "B,,b,,,55" in (tmp_path / "out/canvas.csv").read_text()
+    assert json.loads((tmp_path / "out/students/b/results.json").read_text())["score"] == 55
+
+
 # The journal.
 
 
@@ -298,6 +325,15 @@ def test_machines_that_share_what_no_two_have_by_chance_are_flagged():
     ]
 
 
+def test_in_a_class_of_copies_a_few_are_named_and_the_others_counted(run):
+    ids = [f"s{number}" for number in range(9)]
+    copy = {"identity": Identity(("key",))}
+    grading = run(Workers(**{id: [examined(id, RIGHT, **copy)] for id in ids}), ids)
+    rows = {row.student.id: row.flags for row in outputs.rows_of(grading, rule.as_scored)}
+    assert rows["s0"] == ("the same SSH host key as s1, s2, s3, s4, s5 and 3 more",)
+    assert rows["s8"] == ("the same SSH host key as s0, s1, s2, s3, s4 and 3 more",)
+
+
 def test_what_is_not_known_is_nothing_in_common():
     assert flags.find(students("a", "b"), {"a": Identity(), "b": Identity()}) == []
 
@@ -336,6 +372,33 @@ def test_a_file_that_is_no_rule_is_refused_before_anything_starts(tmp_path):
     (tmp_path / "b.py").write_text("import nothing_of_that_name")
     with pytest.raises(UsageError, match="the rule cannot be run"):
         rule.load(tmp_path / "b.py")
+
+
+def test_a_gradebook_that_was_made_with_a_rule_is_not_made_without_it_unasked(
+    run, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    run(Workers(a=[RIGHT]), "a")
+    (tmp_path / "class.csv").write_text("id,target\na,a.example.org\n")
+    written(tmp_path, "return score.points - 10")
+
+    def resumed(*more: str) -> tuple[int, str]:
+        status = main(["grade", "class.csv", "--out", "out", "--resume", *more])
+        (row,) = csv.DictReader((tmp_path / "out/gradebook.csv").open())
+        return status, row["points"]
+
+    assert resumed() == (0, "100")
+    assert "remove their folder from out/students" in capsys.readouterr().err
+    assert resumed("--rule", "late.py") == (0, "90")
+    capsys.readouterr()
+    assert resumed() == (2, "90")
+    assert capsys.readouterr().err == (
+        "labwright: out: its gradebook was made with a rule: give --rule late.py again, or "
+        "--rule none for the points as they are\n"
+    )
+    assert resumed("--rule", "late.py") == (0, "90")
+    assert resumed("--rule", "none") == (0, "100")
+    assert resumed() == (0, "100")
 
 
 def test_a_worker_that_has_another_lab_examines_nobody():

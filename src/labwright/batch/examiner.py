@@ -107,9 +107,9 @@ def _problem(score: Score | None) -> str:
 
 def _explained(reason: str) -> str:
     if "Host key verification failed" in reason or "host key" in reason.lower():
-        reason += (
-            ": it is not the key that was met before. If the machine was made anew, remove its "
-            "line from known_hosts in the output folder"
+        reason = reason.rstrip(".") + (
+            ": it is neither the key that was met before nor one that the roster names. If the "
+            "machine was made anew, remove its line from known_hosts in the output folder"
         )
     return reason
 

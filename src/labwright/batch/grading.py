@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Spread = Callable[[list[list[Task]], Stop, Listener], None]
 
 PER_CORE = 8
-"""Students at once for each core; benchmarks/batch.py measures it: a student takes 0.7 s of
+"""Students at once for each core; benchmarks/batch.py measures it: a student takes 0.4 s of
 a core, a worker 1.5 s to start, and most of the 10 s and more that an examination lasts is
 waiting for the machine. Twice as many may pay where machines are slow: ``paced`` tells."""
 MEBIBYTES_EACH = 150

@@ -6,6 +6,7 @@ nothing: what it would have told is done again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -72,17 +73,30 @@ class Journal:
     def read(self) -> tuple[Beginning | None, list[Entry]]:
         """Return what was begun, and the examinations in their order."""
         beginning, entries = None, []
-        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
-        for line in text.splitlines():
-            try:
-                body = json.loads(line)
+        for body in self._bodies():
+            with contextlib.suppress(TypeError, KeyError, AttributeError):
                 if body.pop("journal", None) == FORMAT:
                     beginning = Beginning(**{**body, "options": tuple(body["options"])})
-                else:
+                elif "rule" not in body:
                     entries.append(_entry(body))
-            except (ValueError, TypeError, KeyError, AttributeError):
-                continue
         return beginning, entries
+
+    def note_rule(self, rule: str) -> None:
+        """Note by which rule's file the gradebook is made from now on; empty: by none."""
+        self._append({"rule": rule})
+
+    def rule(self) -> str:
+        """Return the file that was noted last, as it was given; empty: none."""
+        return next((str(b["rule"]) for b in reversed(self._bodies()) if "rule" in b), "")
+
+    def _bodies(self) -> list[dict[str, Any]]:
+        """Return its lines, but for those that a crash cut off."""
+        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
+        bodies = []
+        for line in text.splitlines():
+            with contextlib.suppress(ValueError):
+                bodies.append(json.loads(line))
+        return [body for body in bodies if isinstance(body, dict)]
 
     def _append(self, body: dict[str, Any]) -> None:
         try:

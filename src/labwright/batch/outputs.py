@@ -14,13 +14,17 @@ from labwright.reports.text import plural
 from labwright.reports.write import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from labwright.batch.folder import Folder
     from labwright.batch.grading import Grading
     from labwright.batch.rule import Rule
     from labwright.lab import Lab
+
+
+FEW = 5
+"""Students that are named as looking like another one; a whole class may, and is counted."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,10 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
     found: dict[str, list[str]] = {}
     for flag in flags.find(grading.students, identities):
         for id in flag.students:
-            others = ", ".join(other for other in flag.students if other != id)
-            found.setdefault(id, []).append(f"{flag.what} as {others}")
+            others = [other for other in flag.students[: FEW + 1] if other != id][:FEW]
+            more = len(flag.students) - 1 - len(others)
+            named = ", ".join(others) + (f" and {more} more" if more else "")
+            found.setdefault(id, []).append(f"{flag.what} as {named}")
     rows = []
     for student in grading.students:
         record = grading.records[student.id]
@@ -54,8 +60,21 @@ def _shown(row: Row) -> ClassRow:
     return ClassRow(student.id, student.name, row.score, points, row.remark, row.flags, report)
 
 
-def write(grading: Grading, lab: Lab, folder: Folder, rule: Rule, platforms: Sequence[str]) -> Book:
-    """Write the class's files, and say in a sentence how it went."""
+def _written(folder: Folder) -> Iterator[str]:
+    """Yield the platforms for which something was written before."""
+    for platform in ("moodle", "canvas"):
+        if (folder.path / f"{platform}.csv").exists():
+            yield platform
+    if next((folder.path / "students").glob("*/results.json"), None):
+        yield "gradescope"
+
+
+def write(grading: Grading, lab: Lab, folder: Folder, rule: Rule, platforms: Iterable[str]) -> Book:
+    """Write the class's files, and say in a sentence how it went.
+
+    A platform's file that is there already is written anew too: it would tell old grades.
+    """
+    platforms = {*platforms, *_written(folder)}
     rows = rows_of(grading, rule)
     steps = [step.id for step in lab.steps]
     page = class_page.render(lab.title, [_shown(row) for row in rows])

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import math
 import runpy
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labwright.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from labwright.batch.folder import Folder
     from labwright.batch.student import Student
     from labwright.score import Score
 
     Rule = Callable[["Student", "Score"], "Grade"]
+
+
+NONE = Path("none")
+"""Given in place of a rule's file: the points as they are."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,32 @@ def as_scored(_: Student, score: Score) -> Grade:
     return Grade(score.points)
 
 
-def load(path: Path) -> Rule:
-    """Return the rule of a file.
+def keep(folder: Folder, given: Path | None, *, resume: bool) -> None:
+    """Note by which rule the gradebook is made.
+
+    One that was made with a rule is not made without it unasked. Its file is not run unasked
+    either: a folder may have been somebody else's.
+
+    :raises UsageError: it was made with a rule, and none is given.
+    """
+    before = folder.journal.rule()
+    if resume and before and given is None:
+        raise UsageError(
+            f"{folder.path}: its gradebook was made with a rule: give --rule "
+            f"{shlex.quote(before)} again, or --rule {NONE} for the points as they are"
+        )
+    now = "" if given in (None, NONE) else str(given)
+    if now != before:
+        folder.journal.note_rule(now)
+
+
+def load(path: Path | None) -> Rule:
+    """Return the rule of a file; without one, the points as they are.
 
     :raises UsageError: it cannot be run, or has no function ``grade``.
     """
+    if path is None or path == NONE:
+        return as_scored
     try:
         function = runpy.run_path(str(path)).get("grade")
     except Exception as problem:  # noqa: BLE001  it is somebody's program

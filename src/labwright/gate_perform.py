@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
-from labwright import judge, lab_machine
+from labwright import lab_machine
 from labwright.errors import MachineError
 from labwright.machines.target import guest_machine, open_machine
 from labwright.plugin import Silence, grade
@@ -13,8 +13,6 @@ from labwright.progress import say
 from labwright.rehearsal import Rehearsal, performed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from labwright.course.findings import Finding
     from labwright.course.gate import Course
     from labwright.lab import Lab, Step
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from labwright.rehearsal import Told
     from labwright.score import StepResult
 
-TRAFFIC = frozenset({"traffic", "load"})
-"""Witnesses that take seconds: steps that share one are examined at once."""
 DOCKER_HUB = "https://registry-1.docker.io/v2/"
 _REACHED = f"curl --silent --output /dev/null --max-time 3 {DOCKER_HUB}"
 _STOP_REGISTRY = "sudo start-stop-daemon --stop --pidfile /run/docker-registry.pid"
@@ -42,8 +38,7 @@ def follow(course: Course, target: str | None) -> tuple[list[Finding], str]:
             document=course.document,
             lab=lab,
             machine=machine,
-            examine=lambda steps: _examined(lab, steps, machine),
-            together=lambda one, other: bool(_traffic(lab, one) & _traffic(lab, other)),
+            examine=lambda step: _examined(lab, step, machine),
             tell=_tell,
             done=frozenset(() if target else performed(lab, lab.start)),
         )
@@ -72,14 +67,9 @@ def _choose_registry(machine: Machine) -> None:
         say("Docker Hub cannot be reached: images are pulled from a registry in the machine")
 
 
-def _traffic(lab: Lab, step: Step) -> frozenset[str]:
-    return TRAFFIC & frozenset(judge.bind(lab, step, lab.values).witnesses)
-
-
-def _examined(lab: Lab, steps: Sequence[Step], machine: Machine) -> tuple[StepResult, ...]:
-    chosen = " or ".join(f"[{step.id}]" for step in steps)
-    options = [f"--target={machine.target}", "--seed=1", f"-k{chosen}"]
-    return grade(lab.folder, options, Silence(), machine).steps
+def _examined(lab: Lab, step: Step, machine: Machine) -> StepResult:
+    options = [f"--target={machine.target}", "--seed=1", f"-k[{step.id}]"]
+    return grade(lab.folder, options, Silence(), machine).steps[0]
 
 
 def _tell(told: Told) -> None:

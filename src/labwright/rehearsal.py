@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -28,8 +29,9 @@ READY_S = 90.0
 SHOWN_LINES = 20
 """Of what a command printed, in a finding."""
 
-Examine = Callable[[Sequence["Step"]], Sequence["StepResult"]]
-"""Examines steps on the machine, and nothing else of the lab."""
+Examine = Callable[["Step"], "StepResult"]
+"""Examines a step on the machine, and nothing else of the lab."""
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _ARRIVES = "A student who does what is written does not arrive."
 
 
@@ -42,6 +44,14 @@ class Told:
     step: str
     what: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was typed, and what it printed."""
+
+    action: Action
+    printed: str
 
 
 class _Stopped(Exception):  # noqa: N818  not an error of ours
@@ -60,8 +70,6 @@ class Rehearsal:
     lab: Lab
     machine: Machine
     examine: Examine
-    together: Callable[[Step, Step], bool]
-    """Whether two steps that follow each other are better examined at once."""
     tell: Callable[[Told], None]
     done: frozenset[str] = frozenset()
     """The steps that the machine has already: their commands are not typed."""
@@ -106,38 +114,24 @@ class Rehearsal:
     def _follow(self, to_do: list[Action]) -> None:
         steps = {step.id: step for step in self.lab.steps}
         last = {action.step: number for number, action in enumerate(to_do)}
-        last_typed: dict[str, Action] = {}
-        waiting: list[Step] = []
-        order = [id for id in self.document.steps if id in steps]
         for number, action in enumerate(to_do):
+            done: Done | None = None
             if action.step in self.done:
                 self.tell(Told(action.line, action.step, f"(done already) {action.title}", 0))
             else:
                 start = time.monotonic()
                 reply = self._do(action)
-                last_typed[action.step] = action
+                done = Done(action, reply.output)
                 self.typed += 1
                 note = f" [{action.note}]" if action.note else ""
-                self.tell(
-                    Told(
-                        action.line,
-                        action.step,
-                        f"$ {action.title}{note}",
-                        time.monotonic() - start,
-                    )
-                )
+                what = f"$ {action.title}{note}"
+                self.tell(Told(action.line, action.step, what, time.monotonic() - start))
                 self._judge(action, reply)
             if action.step in steps and last[action.step] == number:
-                step = steps[action.step]
-                waiting.append(step)
-                place = order.index(step.id)
-                following = order[place + 1 : place + 2]
-                if not (following and self.together(step, steps[following[0]])):
-                    self._check(waiting, last_typed)
-                    waiting = []
-        waiting += [step for step in self.lab.steps if step.id not in last]
-        if waiting:
-            self._check(waiting, last_typed)
+                self._check(steps[action.step], done)
+        for step in self.lab.steps:
+            if step.id not in last:
+                self._check(step, None)
 
     def _do(self, action: Action) -> Reply:
         text = action.text
@@ -172,16 +166,21 @@ class Rehearsal:
                 return Reply("", 0, (), 1)
             ended = terminal.ended()
             if ended or time.monotonic() > deadline:
-                what = (
-                    f"ended with exit status {ended.exit_status}, and was to stay"
-                    if ended
-                    else f"was not ready within {READY_S:.0f} s: `{action.ready}` does not succeed"
-                )
-                printed = ended.output if ended else ""
-                raise self._stop(
-                    action, "perform/not-ready", f"`{action.title}` {what}", printed, ""
-                )
+                raise self._not_ready(action, ended, terminal.said)
             time.sleep(0.2)
+
+    def _not_ready(self, action: Action, ended: Reply | None, printed: str) -> _Stopped:
+        """Tell why a program cannot be used, as far as its step's check knows."""
+        what = f"was not ready within {READY_S:.0f} s: `{action.ready}` does not succeed"
+        if ended:
+            what = f"ended with exit status {ended.exit_status}, and was to stay"
+        suggestion, more = "", []
+        for step in self.lab.steps:
+            result = self.examine(step) if step.id == action.step else None
+            if result and result.outcome is Outcome.FAILED:
+                suggestion, more = _told(result.hint), _difference(result)
+        title = f"`{action.title}` {what}"
+        return self._stop(action, "perform/not-ready", title, printed, suggestion, more=more)
 
     def _judge(self, action: Action, reply: Reply) -> None:
         """Hold what a command did against what a student may expect of it."""
@@ -204,7 +203,6 @@ class Rehearsal:
                 "perform/http-status",
                 f"`{action.title}` was answered with HTTP status {refused[0]}",
                 said,
-                "correct the request",
             )
         if reply.exit_status or not whole:
             what = f"ended with exit status {reply.exit_status}"
@@ -239,44 +237,33 @@ class Rehearsal:
                     )
                 )
 
-    def _check(self, steps: list[Step], typed: dict[str, Action]) -> None:
-        """Examine steps that have just been performed, the first one first."""
+    def _check(self, step: Step, done: Done | None) -> None:
+        """Examine a step, after what was typed for it last."""
         start = time.monotonic()
         while True:
-            results = {result.id: result for result in self.examine(steps)}
-            failed = any(result.outcome is Outcome.FAILED for result in results.values())
-            if not failed or time.monotonic() - start > self.settle_s:
+            result = self.examine(step)
+            if result.outcome is not Outcome.FAILED or time.monotonic() - start > self.settle_s:
                 break
             time.sleep(1)
-        seconds = time.monotonic() - start
-        for step in steps:
-            result = results.get(step.id)
-            if result is None or result.outcome is Outcome.BROKEN:
-                why = result.reason if result else "it was not examined"
-                raise MachineError(f"the step {step.id} could not be checked: {why}")
-            action = typed.get(step.id)
-            if result.outcome is not Outcome.PASSED:
-                raise _Stopped(self._not_as_it_should_be(step, result, action))
-        for step in steps:
-            share = seconds / len(steps)
-            self.tell(Told(0, step.id, f"{step.id} is as it should be: {step.title}", share))
+        if result.outcome is Outcome.BROKEN:
+            raise MachineError(f"the step {step.id} could not be checked: {result.reason}")
+        if result.outcome is not Outcome.PASSED:
+            raise _Stopped(self._not_as_it_should_be(step, result, done))
+        what = f"{step.id} is as it should be: {step.title}"
+        self.tell(Told(0, step.id, what, time.monotonic() - start))
 
-    def _not_as_it_should_be(
-        self, step: Step, result: StepResult, action: Action | None
-    ) -> Finding:
-        after = f"after `{action.title}`" if action else "on the fresh machine"
-        details = [f"- {result.expected}", f"+ {result.actual}"] if result.expected else []
-        for evidence in result.evidence:
-            details += [f"{evidence.claim}: {evidence.ran}".rstrip(": "), *_few(evidence.saw)]
+    def _not_as_it_should_be(self, step: Step, result: StepResult, done: Done | None) -> Finding:
+        after = f"after `{done.action.title}`" if done else "on the fresh machine"
+        details = [*_typed(done.action.text), *_few(done.printed)] if done else []
         return Finding(
             self.document.path,
-            action.line if action else step.line,
+            done.action.line if done else step.line,
             1,
             "perform/check",
             f"the step {step.id} is not as it should be {after}: {result.reason}",
             _ARRIVES,
-            result.hint,
-            "\n".join(details),
+            _told(result.hint),
+            "\n".join([*details, *_difference(result)]),
         )
 
     def _stop(
@@ -287,11 +274,12 @@ class Rehearsal:
         printed: str,
         suggestion: str = "",
         row: int = 0,
+        more: Sequence[str] = (),
     ) -> _Stopped:
         line = action.lines[row] if 0 <= row < len(action.lines) else action.line
         if action.note:
             message += f" (typed since: {action.note})"
-        details = [f"$ {row}" for row in action.text.split("\n")] + _few(printed)
+        details = [*_typed(action.text), *_few(printed), *more]
         return _Stopped(
             Finding(
                 self.document.path,
@@ -306,8 +294,27 @@ class Rehearsal:
         )
 
 
+def _typed(text: str) -> list[str]:
+    """Return a command as a terminal shows it."""
+    first, *more = text.split("\n")
+    return [f"$ {first}", *(f"> {row}" for row in more)]
+
+
+def _told(hint: str) -> str:
+    """Return a hint, which is for students, as it is of use to an author."""
+    return f"correct the document; a student would be told: {hint}" if hint else ""
+
+
+def _difference(result: StepResult) -> list[str]:
+    """Return what a check wanted and saw, line by line."""
+    rows = [f"- {result.expected}", f"+ {result.actual}"] if result.expected else []
+    for evidence in result.evidence:
+        rows += [f"{evidence.claim}: {evidence.ran}".rstrip(": "), *_few(evidence.saw)]
+    return rows
+
+
 def _few(text: str) -> list[str]:
-    rows = text.replace("\r", "").rstrip("\n").split("\n")
+    rows = _STYLE.sub("", text).replace("\r", "").rstrip("\n").split("\n")
     if len(rows) > SHOWN_LINES:
         rows = [f"({len(rows) - SHOWN_LINES} lines before)", *rows[-SHOWN_LINES:]]
     return [row[:300] for row in rows if row.strip()]

@@ -86,16 +86,13 @@ def follow(monkeypatch, tmp_path):
     def run(lab, outcome: Outcome = Outcome.PASSED, of: str = "", done=frozenset()):
         examined, told = [], []
 
-        def examine(steps):
-            examined.append([step.id for step in steps])
-            return [
-                replace(
-                    pending(step, "lab.md"),
-                    outcome=outcome if step.id == of else Outcome.PASSED,
-                    reason="no such thing",
-                )
-                for step in steps
-            ]
+        def examine(step):
+            examined.append(step.id)
+            return replace(
+                pending(step, "lab.md"),
+                outcome=outcome if step.id == of else Outcome.PASSED,
+                reason="no such thing",
+            )
 
         with closing(LocalMachine()) as machine:
             rehearsal = Rehearsal(
@@ -103,7 +100,6 @@ def follow(monkeypatch, tmp_path):
                 lab,
                 machine,
                 examine,
-                together=lambda one, other: False,
                 tell=told.append,
                 done=done,
                 settle_s=0,
@@ -114,7 +110,7 @@ def follow(monkeypatch, tmp_path):
 
 
 def test_a_document_that_leads_there_has_no_finding_and_each_step_is_examined(lab, follow):
-    assert follow(lab())[:2] == ([], [["first"], ["second"]])
+    assert follow(lab())[:2] == ([], ["first", "second"])
 
 
 @pytest.mark.parametrize(
@@ -138,7 +134,7 @@ def test_what_does_not_work_is_refused_at_its_line(lab, follow, old, new, line, 
 
 def test_a_step_that_is_not_as_it_should_be_ends_it_at_what_was_typed_last(lab, follow):
     (finding,), examined, _ = follow(lab(), Outcome.FAILED, "first")
-    assert (finding.line, finding.rule, examined) == (8, "perform/check", [["first"]])
+    assert (finding.line, finding.rule, examined) == (8, "perform/check", ["first"])
     assert "no such thing" in finding.message
 
 
@@ -149,7 +145,7 @@ def test_a_step_that_could_not_be_examined_is_no_finding(lab, follow):
 
 def test_what_the_machine_has_already_is_said_and_examined_but_not_typed(lab, follow):
     found, examined, told = follow(lab(old="A=127", new="A=127"), done=frozenset({"second"}))
-    assert (found, examined) == ([], [["first"], ["second"]])
+    assert (found, examined) == ([], ["first", "second"])
     assert any(entry.what.startswith("(done already) for n") for entry in told)
 
 

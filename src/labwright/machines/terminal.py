@@ -103,7 +103,7 @@ class Terminal:
         for number, row in enumerate(rows, 1):
             self._child.send(row + "\n")
             found = self._until(self._prompt, deadline - time.monotonic(), f"`{rows[0]}`")
-            output = (output + self._said())[-OUTPUT_LIMIT:]
+            output = (output + self.said)[-OUTPUT_LIMIT:]
             if found[1] is not None:
                 http = tuple(int(code) for code in (found[2] or "").split())
                 ended = number == len(rows) or not any(map(str.strip, rows[number:]))
@@ -123,7 +123,7 @@ class Terminal:
             return None
         match = self._child.match
         status = match[1] if isinstance(match, re.Match) else None
-        return Reply(self._said(), int(status or 0), (), 1)
+        return Reply(self.said, int(status or 0), (), 1)
 
     def close(self) -> None:
         """Hang up on the terminal, and on what runs in it; its shell cleans up."""
@@ -135,7 +135,9 @@ class Terminal:
             self._child.expect(pexpect.EOF, timeout=HANG_UP_S)
         self._child.close(force=True)
 
-    def _said(self) -> str:
+    @property
+    def said(self) -> str:
+        """What was printed before the last prompt, or since it while none came."""
         return str(self._child.before or "").replace("\r\n", "\n")
 
     def _until(self, pattern: str | re.Pattern[str], timeout: float, what: str) -> re.Match[str]:

@@ -32,7 +32,7 @@ COMMAND_KEYS = {"run", "terminal", "ready"}
 MACHINE_KEYS = {"start", "modules"}
 IMAGE_KEYS = {"name", "folder", "package", "dependencies", "published"}
 WAIVED_KEYS = {"id", "reason"}
-TYPED_KEYS = {"step", "begins", "ready", "instead", "reason"}
+TYPED_KEYS = {"step", "begins", "ready", "reason"}
 PROSE_KEYS = {"says", "perform", "reason"}
 TOTAL_POINTS = 100
 LONGEST_NAME = 30
@@ -265,21 +265,24 @@ class _Definition:
 
     def typings(self, document: Document) -> Iterator[Typing]:
         """Yield how commands are typed that cannot be typed just as they stand."""
+        own = {step["id"] for step in self.body["step"] if "perform" in step}
         for line, raw in self.tables("typed", TYPED_KEYS):
             step = self.words(raw, "step", line)
             if step not in document.steps:
                 raise DefinitionError(
                     self.path, line, f"the step {step!r} is not in {document.path.name}"
                 )
-            if "ready" not in raw and "instead" not in raw:
-                raise DefinitionError(self.path, line, "[[typed]] wants 'ready', 'instead' or both")
-            if ("instead" in raw) != ("reason" in raw):
-                raise DefinitionError(self.path, line, "'instead' wants a 'reason', and it alone")
-            ready, instead, reason = (
+            if ("ready" in raw) == ("reason" in raw):
+                raise DefinitionError(self.path, line, "[[typed]] wants either 'ready' or 'reason'")
+            if "reason" in raw and step not in own:
+                raise DefinitionError(
+                    self.path, line, f"the step {step!r} has no 'perform' to be typed instead"
+                )
+            ready, reason = (
                 self.words(raw, key, line).strip() if key in raw else ""
-                for key in ("ready", "instead", "reason")
+                for key in ("ready", "reason")
             )
-            yield Typing(step, self.words(raw, "begins", line), ready, instead, reason, line)
+            yield Typing(step, self.words(raw, "begins", line), ready, reason, line)
 
     def opening(self) -> str:
         """Return what the gate types first in each terminal."""

@@ -79,10 +79,8 @@ class Typing:
     """What the document's command begins with."""
     ready: str
     """It keeps its terminal: a command that succeeds once it can be used."""
-    instead: str
-    """What is typed in its place."""
     reason: str
-    """Why something else is typed."""
+    """Why the step's own ``perform`` is typed in its place; empty if it is not."""
     line: int
     """In the definition."""
 

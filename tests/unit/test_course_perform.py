@@ -68,10 +68,13 @@ DOCUMENT = """\
 def lab(tmp_path):
     """Return a function that writes a toy lab and reads it."""
 
-    def write(document: str = DOCUMENT, more: str = "", old: str = "", new: str = ""):
+    def write(
+        document: str = DOCUMENT, more: str = "", old: str = "", new: str = "", first: str = ""
+    ):
         assert document.count(old) == 1 or not old
         (tmp_path / "lab.md").write_text(document.replace(old, new), encoding="utf-8")
-        (tmp_path / "lab.toml").write_text(DEFINITION + more, encoding="utf-8")
+        definition = DEFINITION.replace("points = 40", f"points = 40\n{first}") + more
+        (tmp_path / "lab.toml").write_text(definition, encoding="utf-8")
         return load_lab(tmp_path)
 
     return write
@@ -179,8 +182,12 @@ def test_a_program_that_keeps_its_terminal_is_left_there_and_must_stay(lab, foll
 
 
 def test_what_is_typed_in_place_of_a_command_says_so(lab, follow):
-    more = '[[typed]]\nstep = "first"\nbegins = "A="\ninstead = "A=127.0.0.7"\nreason = "quicker"\n'
-    found, _, told = follow(lab(more=more, old="A=127.0.0.7", new="A=$(sleep 60)"))
+    more = '[[typed]]\nstep = "first"\nbegins = "A="\nreason = "quicker"\n'
+    edit = {"old": "A=127.0.0.7", "new": "A=$(sleep 60)"}
+    with pytest.raises(DefinitionError, match="'first' has no 'perform'"):
+        lab(more=more, **edit)
+    mine = lab(more=more, first='perform = ["A=127.0.0.7"]', **edit)
+    found, _, told = follow(mine)
     assert found == []
     assert told[0].what == "$ A=127.0.0.7 [quicker]"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labwright.course.document import Block, Document
-    from labwright.lab import Lab, Typing
+    from labwright.lab import Lab, Step, Typing
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _actions(document: Document, lab: Lab, left: list[Typing]) -> Iterator[Actio
                     note = f"for the words {prose.says!r}"
                     yield Action(step, command.run, line, ready=command.ready, note=note)
         if is_typed(block):
-            yield from _typed(block, left)
+            yield from _typed(block, left, steps)
         elif (
             block.kind in ("item", "paragraph")
             and block.step in steps
@@ -98,7 +98,7 @@ def _actions(document: Document, lab: Lab, left: list[Typing]) -> Iterator[Actio
                 yield Action(block.step, command.run, block.line, ready=command.ready, note=note)
 
 
-def _typed(block: Block, left: list[Typing]) -> Iterator[Action]:
+def _typed(block: Block, left: list[Typing], steps: dict[str, Step]) -> Iterator[Action]:
     for entry in typed_in(block):
         first = entry.block.line
         rows = len(entry.text.split("\n"))
@@ -107,8 +107,10 @@ def _typed(block: Block, left: list[Typing]) -> Iterator[Action]:
         )
         if typing:
             left.remove(typing)
-        if typing and typing.instead:
-            yield Action(block.step, typing.instead, first, ready=typing.ready, note=typing.reason)
+        if typing and typing.reason:
+            for command in steps[block.step].perform:
+                note = typing.reason
+                yield Action(block.step, command.run, first, ready=command.ready, note=note)
             continue
         yield Action(
             block.step,

@@ -30,7 +30,7 @@ examples:
   labwright gate labs/mine --only lint    one stage
   labwright gate notes.md --only lint     a document that belongs to no lab
   labwright gate labs/mine --update       show what has changed, and lock it
-  labwright gate labs/* --github --sarif gate.sarif --summary "$GITHUB_STEP_SUMMARY"
+  labwright gate labs/*/ --github --sarif gate.sarif --summary "$GITHUB_STEP_SUMMARY"
 
 The third stage performs the document on a lab machine of its own, which is gone afterwards;
 it is not run where the first two have found something, unless it is asked for alone.
@@ -91,14 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
             _update(course, console)
         arguments.only = ["cover"]
     verdicts = []
-    try:
-        for course in courses:
-            verdicts.append(gate.Verdict(course))
-            for stage in _stages(course, arguments):
-                verdicts[-1] = gate.Verdict(course, (*verdicts[-1].stages, stage))
-            formats.terminal(verdicts[-1], console)
-    finally:
-        _write(arguments, verdicts)
+    for course in courses:
+        verdicts.append(gate.Verdict(course, tuple(_stages(course, arguments))))
+        formats.terminal(verdicts[-1], console)
+    _write(arguments, verdicts)
     if any(stage.problem for verdict in verdicts for stage in verdict.stages):
         return 2
     return 0 if all(verdict.passed for verdict in verdicts) else 1

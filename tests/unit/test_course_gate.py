@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -230,6 +231,7 @@ def test_the_exit_status_tells_passed_found_and_wrong_usage(toy, capsys, tmp_pat
     assert main(["gate", str(folder), *both]) == 1
     assert main(["gate", str(tmp_path / "none.md")]) == 2
     assert main(["gate", "nolab"]) == 2
+    assert main(["gate", str(folder / "lab.toml")]) == 2
     assert main(["gate", str(folder), "--update", "--only", "lint"]) == 2
     assert "no such document" in capsys.readouterr().err
 
@@ -255,6 +257,16 @@ def test_sarif_has_each_finding_with_its_rule_file_and_line(verdicts):
         assert place["region"]["startLine"] == 7
 
 
+def test_a_stage_that_could_not_be_run_is_told_by_each_format(verdicts):
+    broken = [replace(verdicts[0], stages=(gate.Stage("perform", (), 0, "", problem="no disk"),))]
+    (run,) = json.loads(formats.sarif(broken))["runs"]
+    assert (run["results"], run["invocations"][0]["executionSuccessful"]) == ([], False)
+    assert "no disk" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
+    assert formats.github(broken).startswith("::error title=no verdict::")
+    assert ET.fromstring(formats.junit(broken))[0].get("errors") == "1"
+    assert "**broken**: no disk" in formats.markdown(broken)
+
+
 def test_annotations_are_escaped_lines(verdicts):
     lines = formats.github(verdicts).splitlines()
     assert len(lines) == 2
@@ -274,7 +286,7 @@ def test_junit_has_file_and_line_and_counts(verdicts):
 
 def test_the_summary_is_markdown_with_a_row_for_each_stage(verdicts):
     text = formats.markdown(verdicts)
-    assert text.count("**1 findings**") == 2
+    assert text.count("**1 finding**") == 2
     assert "**cover/changed**" in text
     assert "~~~diff" in text
 

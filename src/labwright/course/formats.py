@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from rich.text import Text
 
@@ -65,15 +66,19 @@ def terminal(verdict: Verdict, console: Console) -> None:
 
 
 def _status(stage: Stage) -> str:
-    number = len(stage.findings)
     if stage.skipped:
         return f"{stage.name:8} {'not run':11} {stage.skipped}"
-    found = "passed" if stage.passed else f"{number} finding{'s' * (number != 1)}"
+    found = "passed" if stage.passed else _number(stage)
     found = "broken" if stage.problem else found
     return f"{stage.name:8} {found:11} {stage.summary} ({stage.seconds:.1f} s)"
 
 
-def github(verdicts: Iterable[Verdict]) -> str:
+def _number(stage: Stage) -> str:
+    number = len(stage.findings)
+    return f"{number} finding{'s' * (number != 1)}"
+
+
+def github(verdicts: Sequence[Verdict]) -> str:
     """Return annotations for GitHub's web pages, one a line."""
 
     def escaped(text: str, more: str = "") -> str:
@@ -88,6 +93,8 @@ def github(verdicts: Iterable[Verdict]) -> str:
         body = "\n".join(filter(None, (finding.message, finding.details, _advice(finding))))
         column = f",col={finding.column}"
         lines.append(f"::error {place}{column},title={title}::{escaped(_printable(body))}\n")
+    for problem in _problems(verdicts):
+        lines.append(f"::error title=no verdict::{escaped(_printable(problem))}\n")
     return "".join(lines)
 
 
@@ -98,8 +105,7 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
     for verdict in verdicts:
         name = shown(verdict.course.document.path)
         for stage in verdict.stages:
-            number = len(stage.findings)
-            said = "passed" if stage.passed else f"**{number} findings**"
+            said = "passed" if stage.passed else f"**{_number(stage)}**"
             said = f"**broken**: {stage.problem}" if stage.problem else said
             said = f"not run: {stage.skipped}" if stage.skipped else said
             cells = (name, stage.name, said, stage.summary, f"{stage.seconds:.1f} s")
@@ -162,7 +168,7 @@ def _case(finding: Finding) -> ET.Element:
     return case
 
 
-def sarif(verdicts: Iterable[Verdict]) -> str:
+def sarif(verdicts: Sequence[Verdict]) -> str:
     """Return SARIF 2.1.0, which code hosts and editors show beside the lines."""
     found = _all(verdicts)
     about = {f"lint/{name}": rule.why for name, rule in RULES.items()}
@@ -187,10 +193,21 @@ def sarif(verdicts: Iterable[Verdict]) -> str:
         "$schema": HOME,
         "version": "2.1.0",
         "runs": [
-            {"tool": {"driver": driver}, "results": results, "columnKind": "unicodeCodePoints"}
+            {
+                "tool": {"driver": driver},
+                "invocations": [_invocation(_problems(verdicts))],
+                "results": results,
+                "columnKind": "unicodeCodePoints",
+            }
         ],
     }
     return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+
+
+def _invocation(problems: list[str]) -> dict[str, Any]:
+    """Tell no findings from a run that could find none."""
+    notes = [{"level": "error", "message": {"text": _printable(problem)}} for problem in problems]
+    return {"executionSuccessful": not problems, "toolExecutionNotifications": notes}
 
 
 def _result(finding: Finding, numbers: dict[Any, int]) -> dict[str, Any]:
@@ -202,7 +219,7 @@ def _result(finding: Finding, numbers: dict[Any, int]) -> dict[str, Any]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": shown(finding.path)},
+                    "artifactLocation": {"uri": quote(shown(finding.path))},
                     "region": {"startLine": finding.line, "startColumn": finding.column},
                 }
             }
@@ -219,3 +236,13 @@ def _advice(finding: Finding) -> str:
 
 def _all(verdicts: Iterable[Verdict]) -> list[Finding]:
     return [f for verdict in verdicts for stage in verdict.stages for f in stage.findings]
+
+
+def _problems(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return why nothing can be said of a document, where that is so."""
+    return [
+        f"{shown(verdict.course.document.path)}: {stage.name}: {stage.problem}"
+        for verdict in verdicts
+        for stage in verdict.stages
+        if stage.problem
+    ]

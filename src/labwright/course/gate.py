@@ -85,6 +85,8 @@ def read(name: str, path: Path) -> Course:
     if path.suffix == ".md" or path.is_file():
         if not path.is_file():
             raise UsageError(f"no such document: {path}")
+        if path.suffix != ".md":
+            raise UsageError(f"not a document: {path}: give a lab's folder, or a file NAME.md")
         folder = path.parent
         own = folder / "lab.toml"
         if not own.is_file():

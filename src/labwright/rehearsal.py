@@ -29,8 +29,8 @@ READY_S = 90.0
 SHOWN_LINES = 20
 """Of what a command printed, in a finding."""
 
-Examine = Callable[["Step"], "StepResult"]
-"""Examines a step on the machine, and nothing else of the lab."""
+Examine = Callable[[Sequence["Step"]], Sequence["StepResult"]]
+"""Examines steps on the machine, and nothing else of the lab."""
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _ARRIVES = "A student who does what is written does not arrive."
 
@@ -47,7 +47,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Done:
+class Typed:
     """What was typed, and what it printed."""
 
     action: Action
@@ -86,6 +86,10 @@ class Rehearsal:
             the document.
         """
         self._varying = Varying(self.lab.varies)
+        self._typed: dict[str, Typed] = {}
+        """For each step what was typed last."""
+        self._held = set[str]()
+        """The steps that have been as they should be."""
         to_do = actions(self.document, self.lab)
         with ExitStack() as stack:
             self._stack = stack
@@ -112,26 +116,25 @@ class Rehearsal:
                 raise PerformError(f"'opening' of the lab {self.lab.name} failed: `{row}`")
 
     def _follow(self, to_do: list[Action]) -> None:
+        """Type one thing after another; check each step after its last, and all at the end."""
         steps = {step.id: step for step in self.lab.steps}
         last = {action.step: number for number, action in enumerate(to_do)}
         for number, action in enumerate(to_do):
-            done: Done | None = None
             if action.step in self.done:
                 self.tell(Told(action.line, action.step, f"(done already) {action.title}", 0))
             else:
                 start = time.monotonic()
                 reply = self._do(action)
-                done = Done(action, reply.output)
+                self._typed[action.step] = Typed(action, reply.output)
                 self.typed += 1
                 note = f" [{action.note}]" if action.note else ""
                 what = f"$ {action.title}{note}"
                 self.tell(Told(action.line, action.step, what, time.monotonic() - start))
                 self._judge(action, reply)
-            if action.step in steps and last[action.step] == number:
-                self._check(steps[action.step], done)
-        for step in self.lab.steps:
-            if step.id not in last:
-                self._check(step, None)
+            at_end = number + 1 == len(to_do)
+            if action.step in steps and last[action.step] == number and not at_end:
+                self._check([steps[action.step]])
+        self._check(self.lab.steps)
 
     def _do(self, action: Action) -> Reply:
         text = action.text
@@ -175,9 +178,9 @@ class Rehearsal:
         if ended:
             what = f"ended with exit status {ended.exit_status}, and was to stay"
         suggestion, more = "", []
-        for step in self.lab.steps:
-            result = self.examine(step) if step.id == action.step else None
-            if result and result.outcome is Outcome.FAILED:
+        its = [step for step in self.lab.steps if step.id == action.step]
+        for result in self.examine(its) if its else ():  # a waived step has no check
+            if result.outcome is Outcome.FAILED:
                 suggestion, more = _told(result.hint), _difference(result)
         title = f"`{action.title}` {what}"
         return self._stop(action, "perform/not-ready", title, printed, suggestion, more=more)
@@ -237,33 +240,52 @@ class Rehearsal:
                     )
                 )
 
-    def _check(self, step: Step, done: Done | None) -> None:
-        """Examine a step, after what was typed for it last."""
+    def _check(self, steps: Sequence[Step]) -> None:
+        """Examine steps: one that has just been performed, or all."""
         start = time.monotonic()
         while True:
-            result = self.examine(step)
-            if result.outcome is not Outcome.FAILED or time.monotonic() - start > self.settle_s:
+            results = {result.id: result for result in self.examine(steps)}
+            failed = any(result.outcome is Outcome.FAILED for result in results.values())
+            if not failed or time.monotonic() - start > self.settle_s:
                 break
             time.sleep(1)
-        if result.outcome is Outcome.BROKEN:
-            raise MachineError(f"the step {step.id} could not be checked: {result.reason}")
-        if result.outcome is not Outcome.PASSED:
-            raise _Stopped(self._not_as_it_should_be(step, result, done))
-        what = f"{step.id} is as it should be: {step.title}"
-        self.tell(Told(0, step.id, what, time.monotonic() - start))
+        for step in steps:
+            result = results.get(step.id)
+            if result is None or result.outcome is Outcome.BROKEN:
+                why = result.reason if result else "it was not examined"
+                raise MachineError(f"the step {step.id} could not be checked: {why}")
+            if result.outcome is not Outcome.PASSED:
+                raise _Stopped(self._not_as_it_should_be(step, result))
+            self._held.add(step.id)
+        what = f"all {len(steps)} steps are as they should be at the end"
+        if len(steps) == 1:
+            what = f"{steps[0].id} is as it should be: {steps[0].title}"
+        self.tell(Told(0, steps[-1].id, what, time.monotonic() - start))
 
-    def _not_as_it_should_be(self, step: Step, result: StepResult, done: Done | None) -> Finding:
-        after = f"after `{done.action.title}`" if done else "on the fresh machine"
-        details = [*_typed(done.action.text), *_few(done.printed)] if done else []
+    def _not_as_it_should_be(self, step: Step, result: StepResult) -> Finding:
+        typed = self._typed.get(step.id)
+        line = typed.action.line if typed else step.line
+        details, suggestion = _difference(result), _told(result.hint)
+        if step.id in self._held:
+            what = "was as it should be, and is not any more at the end of the document"
+            suggestion = "; ".join(
+                filter(None, ("find what undoes it after this line", suggestion))
+            )
+        elif typed:
+            what = f"is not as it should be after `{typed.action.title}`"
+            details = [*_shown(typed.action.text), *_few(typed.printed), *details]
+        else:
+            what = "is not as it should be on the fresh machine"
+        message = f"the step {step.id} {what}: {result.reason}"
         return Finding(
             self.document.path,
-            done.action.line if done else step.line,
+            line,
             1,
             "perform/check",
-            f"the step {step.id} is not as it should be {after}: {result.reason}",
+            message,
             _ARRIVES,
-            _told(result.hint),
-            "\n".join([*details, *_difference(result)]),
+            suggestion,
+            "\n".join(details),
         )
 
     def _stop(
@@ -279,7 +301,7 @@ class Rehearsal:
         line = action.lines[row] if 0 <= row < len(action.lines) else action.line
         if action.note:
             message += f" (typed since: {action.note})"
-        details = [*_typed(action.text), *_few(printed), *more]
+        details = [*_shown(action.text), *_few(printed), *more]
         return _Stopped(
             Finding(
                 self.document.path,
@@ -294,7 +316,7 @@ class Rehearsal:
         )
 
 
-def _typed(text: str) -> list[str]:
+def _shown(text: str) -> list[str]:
     """Return a command as a terminal shows it."""
     first, *more = text.split("\n")
     return [f"$ {first}", *(f"> {row}" for row in more)]

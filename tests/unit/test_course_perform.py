@@ -86,16 +86,21 @@ def follow(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
-    def run(lab, outcome: Outcome = Outcome.PASSED, of: str = "", done=frozenset()):
+    def run(lab, outcome: Outcome = Outcome.PASSED, of: str = "", at: int = 0, done=frozenset()):
         examined, told = [], []
 
-        def examine(step):
-            examined.append(step.id)
-            return replace(
-                pending(step, "lab.md"),
-                outcome=outcome if step.id == of else Outcome.PASSED,
-                reason="no such thing",
-            )
+        def examine(steps):
+            examined.append([step.id for step in steps])
+            return [
+                replace(
+                    pending(step, "lab.md"),
+                    outcome=outcome
+                    if (step.id, at and len(examined)) == (of, at)
+                    else Outcome.PASSED,
+                    reason="no such thing",
+                )
+                for step in steps
+            ]
 
         with closing(LocalMachine()) as machine:
             rehearsal = Rehearsal(
@@ -113,7 +118,7 @@ def follow(monkeypatch, tmp_path):
 
 
 def test_a_document_that_leads_there_has_no_finding_and_each_step_is_examined(lab, follow):
-    assert follow(lab())[:2] == ([], ["first", "second"])
+    assert follow(lab())[:2] == ([], [["first"], ["first", "second"]])
 
 
 @pytest.mark.parametrize(
@@ -137,8 +142,15 @@ def test_what_does_not_work_is_refused_at_its_line(lab, follow, old, new, line, 
 
 def test_a_step_that_is_not_as_it_should_be_ends_it_at_what_was_typed_last(lab, follow):
     (finding,), examined, _ = follow(lab(), Outcome.FAILED, "first")
-    assert (finding.line, finding.rule, examined) == (8, "perform/check", ["first"])
+    assert (finding.line, finding.rule, examined) == (8, "perform/check", [["first"]])
     assert "no such thing" in finding.message
+
+
+def test_a_step_that_something_later_undoes_is_refused_at_the_end(lab, follow):
+    (finding,), _, _ = follow(lab(), Outcome.FAILED, "first", at=2)
+    assert (finding.line, finding.rule) == (8, "perform/check")
+    assert "is not any more at the end" in finding.message
+    assert "printf" not in finding.details
 
 
 def test_a_step_that_could_not_be_examined_is_no_finding(lab, follow):
@@ -148,7 +160,7 @@ def test_a_step_that_could_not_be_examined_is_no_finding(lab, follow):
 
 def test_what_the_machine_has_already_is_said_and_examined_but_not_typed(lab, follow):
     found, examined, told = follow(lab(old="A=127", new="A=127"), done=frozenset({"second"}))
-    assert (found, examined) == ([], ["first", "second"])
+    assert (found, examined) == ([], [["first"], ["first", "second"]])
     assert any(entry.what.startswith("(done already) for n") for entry in told)
 
 

@@ -268,9 +268,7 @@ class Rehearsal:
         details, suggestion = _difference(result), _told(result.hint)
         if step.id in self._held:
             what = "was as it should be, and is not any more at the end of the document"
-            suggestion = "; ".join(
-                filter(None, ("find what undoes it after this line", suggestion))
-            )
+            suggestion = "find what undoes it below this line, and correct it"
         elif typed:
             what = f"is not as it should be after `{typed.action.title}`"
             details = [*_shown(typed.action.text), *_few(typed.printed), *details]

@@ -178,6 +178,8 @@ def test_a_document_that_was_never_locked_does_not_pass(toy):
         (TOY, DEFINITION + '\n[[prose]]\nsays = "file"\nreason = "why"\n',
          ("lab.toml", "cover/orphaned", 18)),
         (TOY, DEFINITION + '\n[[prose]]\nsays = "file"\n', ("lab.toml", "cover/definition", 18)),
+        (TOY, DEFINITION + '\n[[typed]]\nstep = "first"\nbegins = "cat"\nready = "true"\n',
+         ("lab.toml", "cover/definition", 18)),
         (TOY, DEFINITION.replace('perform = ["cat notes"]\n', ""),
          ("lab.md", "cover/unperformed", 12)),
         (TOY, DEFINITION.replace("points = 40", 'points = 40\nneeds = ["second"]'),

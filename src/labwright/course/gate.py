@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labwright.course import lock
+from labwright.course.actions import actions
 from labwright.course.cover import cover
 from labwright.course.document import Document
 from labwright.course.findings import Finding
@@ -112,8 +113,9 @@ def run_cover(course: Course) -> Stage:
     def look() -> tuple[list[Finding], str]:
         locked = lock.read(course.lock) if course.lock else None
         found = cover(course.document, course.lab, locked)
-        if course.problem:
-            found.insert(0, _about_definition(course.problem))
+        problem = _unfit(course)
+        if problem:
+            found.insert(0, _about_definition(problem))
         todo = sum(piece.instructs for piece in pieces(course.document))
         return found, f"{len(course.document.steps)} steps, {todo} instructions"
 
@@ -137,15 +139,15 @@ def run_perform(course: Course, follow: Callable[[], tuple[list[Finding], str]])
 
     :param follow: follows the document; what it cannot say is no finding.
     """
-    if course.problem:
-        found = _about_definition(course.problem)
-        found = replace(found, rule="perform/definition")
+    problem = _unfit(course)
+    if problem:
+        found = replace(_about_definition(problem), rule="perform/definition")
         return Stage("perform", (found,), 0, "nothing was performed")
     start = time.monotonic()
     try:
         return timed("perform", follow)
-    except LabwrightError as problem:
-        return Stage("perform", (), time.monotonic() - start, "not done", problem=str(problem))
+    except LabwrightError as failure:
+        return Stage("perform", (), time.monotonic() - start, "not done", problem=str(failure))
 
 
 def timed(name: str, look: Callable[[], tuple[list[Finding], str]]) -> Stage:
@@ -160,6 +162,16 @@ def _document(lab: Lab, name: str) -> Document:
     beside = lab.folder.parent / name
     folder = beside if (beside / "lab.toml").is_file() else find_lab(name)
     return Document.read(load_lab(folder).document)
+
+
+def _unfit(course: Course) -> DefinitionError | None:
+    """Return what is wrong with the definition, in itself or for this document."""
+    try:
+        if course.lab:
+            actions(course.document, course.lab)
+    except DefinitionError as problem:
+        return problem
+    return course.problem
 
 
 def _about_definition(problem: DefinitionError) -> Finding:

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from labwright.course import gate
 from labwright.gate_perform import follow
 from labwright.lab import find_lab
+from labwright.machines.guest import machines
 
 pytestmark = pytest.mark.system
 
+DOCUMENT = (find_lab("gorb") / "lab.md").read_text(encoding="utf-8")
+
+
+def step(id: str) -> str:
+    """Return a numbered step of the document with its mark."""
+    begin = DOCUMENT.index(f"<!-- step: {id} -->")
+    return DOCUMENT[begin : DOCUMENT.index("<!-- step:", begin + 1)]
+
 
 @pytest.fixture
-def performed(tmp_path):
+def performed(image, tmp_path):
     """Return a function that performs an edition of the gorb lab, and its document's lines."""
 
-    def perform(*edits: tuple[str, str]):
+    def perform(old: str = "", new: str = ""):
         folder = shutil.copytree(find_lab("gorb"), tmp_path / "gorb")
-        text = (folder / "lab.md").read_text(encoding="utf-8")
-        for old, new in edits:
-            assert text.count(old) == 1
-            text = text.replace(old, new)
+        assert DOCUMENT.count(old) == 1 or not old
+        text = DOCUMENT.replace(old, new)
         (folder / "lab.md").write_text(text, encoding="utf-8")
         course = gate.read(str(folder), folder)
         stage = gate.run_perform(course, lambda: follow(course, None))
@@ -36,20 +50,98 @@ def test_the_gorb_lab_is_performed_to_the_letter(performed):
     assert performed()[0] == ()
 
 
-def test_a_wrong_port_is_refused_after_the_command_that_has_it(performed):
-    edit = ('"$IP_ADDR\\", \\"port\\": 4444', '"$IP_ADDR\\", \\"port\\": 4445')
-    (finding,), lines = performed(edit)
-    assert finding.rule == "perform/check"
-    assert lines[finding.line - 1].strip().startswith("curl --fail-with-body --include")
-    assert "service-created" in finding.message
-    assert "4445" in finding.details
+SERVICE, SERVER1 = step("service-created"), step("server1-registered")
 
 
-def test_a_server_that_is_registered_before_the_service_is_refused_there(performed):
-    (finding,), lines = performed(
-        ("http://localhost:4672/service/0/0", "http://localhost:4672/service/1/0")
+@pytest.mark.parametrize(
+    ("old", "new", "rule", "line", "message", "details"),
+    [
+        pytest.param(
+            "sudo modprobe ip_vs",
+            "sudo modprobe --dry-run ip_vs",
+            "check",
+            "sudo modprobe --dry-run",
+            "ip-vs-available is not as it should be",
+            "/proc/net/ip_vs does not exist",
+            id="a-command-changed-in-meaning",
+        ),
+        pytest.param(
+            "--privileged --net=host -it kobolog",
+            "--privileged -it kobolog",
+            "not-ready",
+            "docker run --rm --name gorb",
+            "ended with exit status 1, and was to stay",
+            "there is no network device enp0s3",
+            id="an-option-left-out",
+        ),
+        pytest.param(
+            next(row for row in DOCUMENT.splitlines(keepends=True) if "$ IP_ADDR=" in row),
+            "",
+            "output",
+            "10.0.2.15",
+            "does not print what is shown",
+            "- 10.0.2.15",
+            id="a-command-deleted",
+        ),
+        pytest.param(
+            SERVICE + SERVER1,
+            SERVER1 + SERVICE,
+            "http-status",
+            "curl --fail-with-body --include",
+            "404",
+            "unable to locate specified object",
+            id="two-steps-swapped",
+        ),
+        pytest.param(
+            '"$IP_ADDR\\", \\"port\\": 4444',
+            '"$IP_ADDR\\", \\"port\\": 4445',
+            "check",
+            "curl --fail-with-body --include",
+            "service-created is not as it should be",
+            "4445",
+            id="a-wrong-port",
+        ),
+    ],
+)
+def test_the_first_thing_that_goes_wrong_is_refused_at_its_line(
+    performed, old, new, rule, line, message, details
+):
+    (finding,), lines = performed(old, new)
+    first = next(n for n, row in enumerate(lines, 1) if row.strip().startswith(line))
+    assert (finding.rule, finding.line) == (f"perform/{rule}", first)
+    assert message in finding.message
+    assert details in finding.details
+
+
+def test_an_interrupted_gate_leaves_nothing_behind(image):
+    mark = secrets.token_hex(8)
+    gate = subprocess.Popen(
+        [sys.executable, "-m", "labwright", "gate", "gorb", "--only", "perform"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "LABWRIGHT_TEST": mark},
     )
-    assert finding.rule == "perform/http-status"
-    assert "404" in finding.message
-    assert "service/1/0" in lines[finding.line + 2]
-    assert "unable to locate specified object" in finding.details
+    for row in gate.stderr:
+        if "$ sudo modprobe" in row:  # what follows is a check
+            break
+    ran = _with(mark)
+    assert len(ran) > 2, "itself, a guest and a connection to it"
+    gate.send_signal(signal.SIGINT)
+    said = gate.stderr.read()
+    assert gate.wait() == 130
+    assert said == "\nlabwright: interrupted\n"
+    assert not _with(mark)
+    for lock in machines().glob("*/lock"):
+        with contextlib.suppress(FileNotFoundError):  # another one's machine, just gone
+            assert lock.read_text() not in ran
+
+
+def _with(mark: str) -> set[str]:
+    """Return the processes that were started with a mark in their environment."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in path.read_bytes():
+                found.add(path.parent.name)
+    return found

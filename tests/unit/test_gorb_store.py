@@ -235,7 +235,7 @@ CHANGES = st.one_of(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None, print_blob=True)
 @given(st.lists(st.tuples(CHANGES, st.booleans(), st.booleans()), max_size=12))
 def test_whatever_fails_store_registry_and_kernel_agree(steps):
     shared = Shared()

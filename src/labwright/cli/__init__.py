@@ -8,19 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import labwright
-from labwright import (
-    client_commands,
-    commands,
-    conform_commands,
-    gate_commands,
-    grade_commands,
-    mistakes_commands,
-    new_commands,
-    vm_commands,
-)
+from labwright.cli import client, conform, gate, grade, lab, mistakes, new, vm
+from labwright.cli.options import add_lab
 from labwright.errors import LabwrightError
 from labwright.judge import HINTS
-from labwright.options import add_lab
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,20 +58,20 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=raw,
     )
     parser.add_argument("--version", action="version", version=f"labwright {labwright.__version__}")
-    commands_ = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    demo = commands_.add_parser("demo", help="perform the lab on a real machine, grade it, report")
+    demo = commands.add_parser("demo", help="perform the lab on a real machine, grade it, report")
     add_lab(demo)
     _output(demo)
-    demo.set_defaults(run=commands.demo)
+    demo.set_defaults(run=lab.demo)
 
-    perform = commands_.add_parser("perform", help="play the student: do what the lab says")
+    perform = commands.add_parser("perform", help="play the student: do what the lab says")
     add_lab(perform)
     _target(perform)
     perform.add_argument("--upto", metavar="STEP", help="stop after this step")
-    perform.set_defaults(run=commands.perform_lab)
+    perform.set_defaults(run=lab.perform_lab)
 
-    check = commands_.add_parser(
+    check = commands.add_parser(
         "check",
         help="check and grade a machine",
         epilog="Nothing is changed on the machine; requests are sent through its load balancer.",
@@ -99,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--deploy", action="store_true", help="bring the lab up first, down after")
     _output(check)
-    check.set_defaults(run=commands.check)
+    check.set_defaults(run=lab.check)
 
-    regrade = commands_.add_parser(
+    regrade = commands.add_parser(
         "regrade",
         help="judge again what was seen, after a change of points or thresholds",
         epilog="Without the machine. What was not asked when it was graded is broken, not guessed.",
@@ -112,19 +103,19 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
     )
     _writing(regrade)
-    regrade.set_defaults(run=commands.regrade)
+    regrade.set_defaults(run=lab.regrade)
 
-    new_commands.add_parser(commands_)
-    gate_commands.add_parser(commands_)
-    mistakes_commands.add_parser(commands_)
-    grade_commands.add_parser(commands_)
-    vm_commands.add_parser(commands_)
-    client_commands.add_parser(commands_)
-    conform_commands.add_parser(commands_)
+    new.add_parser(commands)
+    gate.add_parser(commands)
+    mistakes.add_parser(commands)
+    grade.add_parser(commands)
+    vm.add_parser(commands)
+    client.add_parser(commands)
+    conform.add_parser(commands)
 
-    test = commands_.add_parser("test", help="run labwright's own tests (in a checkout)")
+    test = commands.add_parser("test", help="run labwright's own tests (in a checkout)")
     test.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...")
-    test.set_defaults(run=commands.run_tests)
+    test.set_defaults(run=lab.run_tests)
     return parser
 
 

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from labwright import lab_machine
+from labwright.cli.options import add_lab
 from labwright.definition import load_lab
 from labwright.lab import DEFAULT, find_lab, own_labs
 from labwright.machines import guest
 from labwright.machines.target import guest_machine
 from labwright.machines.vm import states
-from labwright.options import add_lab
 from labwright.progress import say
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from labwright.batch.folder import Folder
 from labwright.batch.grading import Deadline, Grading, workers_for
 from labwright.batch.stop import Stop
 from labwright.batch.view import ClassView
+from labwright.cli.options import add_lab
 from labwright.definition import load_lab
 from labwright.errors import UsageError
 from labwright.lab import find_lab
-from labwright.options import add_lab
 from labwright.reports.text import line, plural
 from labwright.scratch import Scratch
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from labwright import lab_machine, mistakes
+from labwright.cli.options import add_lab
 from labwright.definition import load_lab
 from labwright.errors import LabwrightError, PerformError, UsageError
 from labwright.lab import find_lab
 from labwright.machines.target import guest_machine
 from labwright.machines.vm import states
 from labwright.mistakes import Matrix, Mistake, Trial
-from labwright.options import add_lab
 from labwright.plugin import Silence, grade
 from labwright.progress import say
 from labwright.reports import matrix as matrix_report

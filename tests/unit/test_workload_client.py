@@ -289,6 +289,25 @@ def test_a_signal_ends_the_client_with_its_summary(number):
     assert (run.returncode, errors) == (0, "")
 
 
+def test_an_interrupt_while_a_connection_is_closed_is_an_interrupt_and_keeps_the_counts(
+    monkeypatch,
+):
+    def fresh_socket(family):
+        return InterruptedWhenClosed(family, socket.SOCK_STREAM)
+
+    class InterruptedWhenClosed(socket.socket):
+        def close(self):
+            super().close()
+            raise KeyboardInterrupt
+
+    with server(answering(OK)) as served:
+        load = load_on(served)
+        monkeypatch.setattr(load._peer, "fresh_socket", fresh_socket)
+        with pytest.raises(KeyboardInterrupt):
+            load.run(TEN, nothing)
+    assert (load.requests, load.served, load.errors) == (1, 1, 0)
+
+
 def test_a_client_of_which_every_request_fails_exits_1():
     options = ("--start-after", "0", "--duration", "0.1", "--seed", "7")
     with start("127.0.0.1:1", *options) as run:

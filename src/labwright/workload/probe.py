@@ -242,9 +242,10 @@ class Exchange:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self.socket is not None:
-            self.socket.close()
-            self.socket = None
+        # Forgotten first: Ctrl-C may come in between, and a closed socket cannot be polled.
+        sock, self.socket = self.socket, None
+        if sock is not None:
+            sock.close()
 
     def _finish_connect(self, sock: socket.socket) -> None:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.system.gorb_in_guest import Gorb, start
 
 from labwright.definition import load_lab
 from labwright.lab import DEFAULT, find_lab
+from labwright.lab_machine import ephemeral
 from labwright.lab_machine import states as lab_states
 from labwright.machines import guest
+from labwright.machines.target import guest_machine
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +61,30 @@ def serve():
     yield serve
     for process in running:
         process.communicate()
+
+
+@pytest.fixture(scope="module")
+def gorb_machine(image):
+    """A lab machine of a module's own, in which the daemon's image is."""
+    with ephemeral(load_lab(find_lab("gorb")), "docker") as one:
+        machine = guest_machine(one)
+        assert machine.run("sudo modprobe ip_vs && docker pull kobolog/gorb", timeout=120).ok
+        yield machine
+        machine.close()
+
+
+@pytest.fixture(scope="module")
+def gorb_daemon(gorb_machine):
+    assert start(gorb_machine, "-f -i enp0s3") == []
+    yield Gorb(gorb_machine)
+    gorb_machine.run("docker rm --force gorb", timeout=60)
+
+
+@pytest.fixture
+def gorb(gorb_daemon):
+    """The daemon; what a test leaves in it is removed after it."""
+    yield gorb_daemon
+    (listed,) = gorb_daemon.ask(("GET", "/service"))
+    ids = listed.json()
+    gorb_daemon.ask(*(("DELETE", f"/service/{service}") for service in ids))
+    assert gorb_daemon.table() == {}

@@ -32,7 +32,7 @@ from pathlib import Path
 RATES = (100, 500, 1000, 2000, 3000, 4000, 6000)
 SECONDS = 5
 TURNS = 3
-MORE_THAN_CAN_BE = 15000
+MORE_THAN_CAN_BE = 60000
 """Requests a second that are asked for to find the ceiling."""
 PORT = 24480
 KINDS = (

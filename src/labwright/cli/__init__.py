@@ -38,8 +38,8 @@ exit status of check and demo: 0 all passed, 1 something failed or blocked,
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status. Bad input is one sentence and exit status 2."""
-    arguments = _parser().parse_args(argv)
     try:
+        arguments = _parser().parse_args(argv)
         return int(arguments.run(arguments))
     except LabwrightError as problem:
         print(f"labwright: {problem}", file=sys.stderr)  # noqa: T201

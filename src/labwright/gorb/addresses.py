@@ -131,7 +131,9 @@ def listen(endpoint: str) -> socket.socket:
                 f"port {port} is taken: stop what listens there (another gorb?), "
                 "or choose another with -l"
             ) from None
-        raise StartError(f"gorb cannot listen on {endpoint}: {problem.strerror}") from None
+        # asyncio says once more where, in words of its own.
+        reason = str(problem.strerror).partition(" (while attempting")[0]
+        raise StartError(f"cannot listen on {endpoint}: {reason}") from None
     # Inherited by every connection. asyncio sets it only where a socket names its protocol,
     # and without it an answer on a kept connection waits 40 ms for the client's acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

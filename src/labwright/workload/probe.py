@@ -1,6 +1,6 @@
-"""What runs on the target: one file, piped to ``python3 -I - TASK``, nothing installed.
+"""What runs on the target: one file, sent to a ``python3 -I`` there, nothing installed.
 
-TASK is a JSON object. One line of JSON is printed::
+A task is a JSON object on a line. One line of JSON is printed for it::
 
     {"probe": "labwright/probe/v1", "result": ...}
 

@@ -6,6 +6,7 @@ import http.server
 import threading
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from labwright.errors import DefinitionError, HostUnreachable, MachineError
 from labwright.judge import pending
 from labwright.lab import find_lab
 from labwright.machines.local import LocalMachine
+from labwright.machines.terminal import Terminal
 from labwright.outcome import Outcome
 from labwright.rehearsal import Rehearsal, performed
 
@@ -254,3 +256,13 @@ def test_a_value_of_this_machine_takes_the_place_of_the_documents():
         varying.substitute("http://172.17.0.2:80 172.17.0.21") == "http://172.17.0.7:80 172.17.0.21"
     )
     assert varying.differs("172.17.0.2", "172.17.0.8") == "- 172.17.0.7\n+ 172.17.0.8"
+
+
+def test_a_shell_that_was_not_yet_set_up_is_cleaned_up_after(monkeypatch):
+    machine = LocalMachine()
+    monkeypatch.setattr(machine, "shell", lambda: ["sleep", "60"])
+    terminal = Terminal(machine)
+    left = Path("/tmp", terminal._mark)
+    left.mkdir()
+    terminal.close()
+    assert not left.exists()

@@ -75,7 +75,7 @@ class Terminal:
         )
         self._child.delaybeforesend = None
         self._child.delayafterclose = self._child.delayafterterminate = 0.02
-        self._is_ready = False
+        self._is_ready = self._is_set_up = False
         self._child.send(_SETUP.replace("MARK", self._mark).strip() + "\n")
 
     def ready(self) -> None:
@@ -85,7 +85,7 @@ class Terminal:
         """
         if not self._is_ready:
             self._until(r"<" + self._mark + r":0:>", START_S, "the shell of a terminal")
-            self._is_ready = True
+            self._is_ready = self._is_set_up = True
 
     def type(self, text: str, timeout: float) -> Reply:
         """Type a command and return what became of it.
@@ -127,13 +127,17 @@ class Terminal:
 
     def close(self) -> None:
         """Hang up on the terminal, and on what runs in it; its shell cleans up."""
-        if self._child.flag_eof:  # `exec` in a document ends a shell without its trap
-            with contextlib.suppress(MachineError):
-                self._machine.run("rm -rf %s", f"/tmp/{self._mark}")  # noqa: S108  there
-        with contextlib.suppress(pexpect.ExceptionPexpect, OSError):
+        # Not one that `exec` in a document replaced, nor one that was still setting itself up.
+        cleans_up = self._is_set_up and not self._child.flag_eof
+        try:
             self._child.kill(signal.SIGHUP)
             self._child.expect(pexpect.EOF, timeout=HANG_UP_S)
+        except (pexpect.ExceptionPexpect, OSError):
+            cleans_up = False
         self._child.close(force=True)
+        if not cleans_up:
+            with contextlib.suppress(MachineError):
+                self._machine.run("rm -rf %s", f"/tmp/{self._mark}")  # noqa: S108  there
 
     @property
     def said(self) -> str:

@@ -115,7 +115,11 @@ def wait_until(holds):
 
 def test_a_failed_pulse_takes_the_weight_in_the_kernel_to_0_and_a_good_one_brings_it_back(gorb):
     machine = gorb.machine
-    serve = "docker run --detach --rm --name well --net=host server --port 4480"
+    # It listens a moment after its container runs, and a pulse before that would fail.
+    serve = (
+        "docker run --detach --rm --name well --net=host server --port 4480 && curl --silent "
+        "--fail --retry 60 --retry-delay 1 --retry-connrefused http://127.0.0.1:4480/heartbeat"
+    )
     at_server = {"host": "127.0.0.1", "port": 4480, "path": "/heartbeat"}
     asked = {"tcp": 80, "http": 60, "none": 40}
     assert machine.run(serve, timeout=60).ok
@@ -137,7 +141,7 @@ def test_a_failed_pulse_takes_the_weight_in_the_kernel_to_0_and_a_good_one_bring
         return [reply.json() for reply in gorb.ask(*(("GET", f"/service/0/{i}") for i in asked))]
 
     wait_until(lambda: all(one["metrics"]["uptime"] for one in shown()))
-    assert weights() == list(asked.values())
+    wait_until(lambda: weights() == list(asked.values()))
     assert machine.run("docker stop well", timeout=60).ok
     wait_until(lambda: weights() == [0, 0, 40])
     assert [one["metrics"]["status"] for one in shown()] == [1, 1, 0]

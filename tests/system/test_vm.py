@@ -104,7 +104,10 @@ def test_the_images_of_the_components_are_in_the_machine_and_gorbs_is_pulled(lab
 
 def test_the_clock_of_a_restored_machine_is_right(lab_machine):
     guest = lab_machine("docker")
-    assert abs(float(on(guest, "date +%s.%N")) - time.time()) < 3
+    before = time.time()
+    told = float(on(guest, "date +%s.%N"))
+    # However long it took to ask.
+    assert before - 1 < told < time.time() + 1
 
 
 def test_each_state_has_what_it_promises(lab_machine):

@@ -140,8 +140,8 @@ def test_a_failed_pulse_takes_the_weight_in_the_kernel_to_0_and_a_good_one_bring
     def shown():
         return [reply.json() for reply in gorb.ask(*(("GET", f"/service/0/{i}") for i in asked))]
 
-    wait_until(lambda: all(one["metrics"]["uptime"] for one in shown()))
-    wait_until(lambda: weights() == list(asked.values()))
+    # Not the whole weights: on a busy machine a pulse of these may have failed already.
+    wait_until(lambda: all(one["metrics"]["uptime"] for one in shown()) and all(weights()))
     assert machine.run("docker stop well", timeout=60).ok
     wait_until(lambda: weights() == [0, 0, 40])
     assert [one["metrics"]["status"] for one in shown()] == [1, 1, 0]

@@ -1,9 +1,7 @@
 """One process of the probe answers task after task, and never one with another's answer."""
 
 import json
-import subprocess
 import sys
-import time
 
 import pytest
 
@@ -133,10 +131,8 @@ def test_two_answers_to_one_task_are_none(pretend):
 @pytest.mark.parametrize("begins", ["", '{"probe":'])
 def test_a_flood_is_not_waited_for(pretend, begins):
     machine = pretend(f"say.write({begins!r})\nwhile True: say.write('x' * 1000000)")
-    start = time.monotonic()
-    with pytest.raises(ProbeError):
-        machine.probe(CLOCK, timeout=600)
-    assert time.monotonic() - start < 300, "it waited for the time-out"
+    with pytest.raises(ProbeError):  # and not CommandTimedOut
+        machine.probe(CLOCK, timeout=60)
     assert machine._session.ended
 
 
@@ -157,5 +153,4 @@ def test_one_that_closes_its_output_and_stays_is_ended(pretend, monkeypatch):
     machine = pretend("import os\nos.close(1)\nos.close(2)\ntime.sleep(60)")
     with pytest.raises(CommandTimedOut, match="did not end"):
         machine.probe(CLOCK, timeout=10)
-    assert isinstance(machine._session._process, subprocess.Popen)
     assert machine._session._process.poll() is not None

@@ -16,9 +16,6 @@ from labwright.judge import HINTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
-
 EXAMPLES = """\
 examples:
   labwright demo                          do the lab on a real machine and grade it
@@ -38,15 +35,12 @@ exit status of check and demo: 0 all passed, 1 something failed or blocked,
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status. Bad input is one sentence and exit status 2."""
+    arguments = _parser().parse_args(argv)
     try:
-        arguments = _parser().parse_args(argv)
         return int(arguments.run(arguments))
     except LabwrightError as problem:
         print(f"labwright: {problem}", file=sys.stderr)  # noqa: T201
         return 2
-    except KeyboardInterrupt:
-        print("\nlabwright: interrupted", file=sys.stderr)  # noqa: T201
-        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,8 +1,7 @@
 """What one visit to a machine can see.
 
-Every visit starts a Python there, which takes longer than all that it looks at. So what
-will be asked is said first, and the first question is answered together with all others:
-they are then also of the same moment.
+What will be asked is said first, and the first question is answered together with all
+others: they are then of the same moment, and the way there is gone once.
 """
 
 from __future__ import annotations

@@ -25,12 +25,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labwright import mistakes
-from labwright.definition import load_lab
-from labwright.lab import find_lab
-from labwright.lab_machine import states
-from labwright.machines import guest
+from labwright.grading import mistakes
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
 from labwright.machines.ssh import SshMachine
+from labwright.vm import guest
+from labwright.vm.lab_states import states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -36,14 +36,14 @@ NAIVE = "import asyncio, uvicorn, h11, prometheus_client"
 
 IN_MEMORY = """
 import asyncio, sys
-import labwright.gorb.ipvs_kernel  # for its time: what is compared is the daemon's start
-from labwright.gorb.addresses import listen
+import labwright.components.gorb.ipvs_kernel  # for its time: what is compared is the daemon's start
+from labwright.components.gorb.addresses import listen
 listener = listen(sys.argv[1])
-from labwright.gorb.api import Api
-from labwright.gorb.ipvs_memory import MemoryIpvs
-from labwright.gorb.pulse import Pulses
-from labwright.gorb.registry import Registry
-from labwright.gorb.server import serve_until_signalled
+from labwright.components.gorb.api import Api
+from labwright.components.gorb.ipvs_memory import MemoryIpvs
+from labwright.components.gorb.pulse import Pulses
+from labwright.components.gorb.registry import Registry
+from labwright.components.gorb.server import serve_until_signalled
 registry = Registry(MemoryIpvs(), Pulses().watch)
 asyncio.run(serve_until_signalled(Api(registry, "192.0.2.1"), listener))
 """
@@ -182,7 +182,7 @@ def start(ipvs: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", IN_MEMORY, where]
     if ipvs == "kernel":
         # Without -f: what others have in the table stays.
-        command = [sys.executable, "-m", "labwright.gorb", "-i", "lo", "-l", where]
+        command = [sys.executable, "-m", "labwright.components.gorb", "-i", "lo", "-l", where]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 

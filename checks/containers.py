@@ -18,7 +18,7 @@ from labwright.outcome import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labwright.checks.survey import Survey
+    from labwright.checks.visit import Survey
     from labwright.machines.engine import Container, Engine
     from labwright.machines.machine import Machine
 

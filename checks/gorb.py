@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labwright.checks.kernel import Destination, Kernel
-    from labwright.checks.survey import Survey
+    from labwright.checks.visit import Survey
     from labwright.machines.engine import Container, Engine
     from labwright.machines.machine import Reply
 

@@ -17,7 +17,7 @@ from labwright.outcome import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labwright.checks.survey import Survey
+    from labwright.checks.visit import Survey
     from labwright.machines.machine import Machine
 
 TABLE = "/proc/net/ip_vs"

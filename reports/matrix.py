@@ -17,7 +17,7 @@ from labwright.reports.text import line, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from labwright.mistakes import Matrix
+    from labwright.grading.mistakes import Matrix
 
 
 def render(matrix: Matrix, console: Console) -> None:

@@ -21,7 +21,7 @@ from labwright.reports.text import between, excerpt, line, number, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from labwright.lab import Lab
+    from labwright.lab.model import Lab
     from labwright.score import Score, StepResult
 
 SENTENCE_LIMIT = 800

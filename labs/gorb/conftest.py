@@ -17,7 +17,7 @@ from labwright.fixtures import containers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labwright.checks.survey import Survey
+    from labwright.checks.visit import Survey
     from labwright.machines.engine import Engine
     from labwright.machines.machine import Machine
 

@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from rich.console import Console
 
-from labwright import judge
-from labwright.definition import load_lab
 from labwright.errors import CheckFailed, LabwrightError
 from labwright.fixtures.stash import MACHINE, TAPE
-from labwright.lab import Step
-from labwright.machines.target import open_machine
+from labwright.grading import step_check
+from labwright.grading.results import PROPERTY, Recorder
+from labwright.lab.definition import load_lab
+from labwright.lab.model import Step
 from labwright.outcome import Evidence, Outcome
-from labwright.recorder import PROPERTY, Recorder
 from labwright.reports.terminal import render
 from labwright.reports.text import visible
 from labwright.reports.write import write
+from labwright.vm.target import open_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from labwright.lab import Lab
+    from labwright.lab.model import Lab
     from labwright.machines.machine import Machine
     from labwright.score import Score, StepResult
 
@@ -68,7 +68,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
     )
     group.addoption(
-        "--hints", choices=judge.HINTS, default="full", help="how much a failed step gives away"
+        "--hints",
+        choices=step_check.HINTS,
+        default="full",
+        help="how much a failed step gives away",
     )
     group.addoption("--report", metavar="DIR", help="write score.json, report.html and junit.xml")
 
@@ -136,7 +139,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         steps = lab.selected(metafunc.config.option.part, metafunc.config.option.step)
         values = lab.values_with(metafunc.config.option.set)
         for step in steps:
-            judge.bind(lab, step, values)
+            step_check.bind(lab, step, values)
     except LabwrightError as problem:
         raise pytest.Collector.CollectError(str(problem)) from None
     metafunc.parametrize("step", [pytest.param(step, id=step.id) for step in steps])
@@ -149,7 +152,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         step = _step(item)
         if recorder and step:
             document = _lab(item.config, item.path).document
-            recorder.expected.append(judge.pending(step, document.name))
+            recorder.expected.append(step_check.pending(step, document.name))
 
 
 @pytest.fixture(scope="module")
@@ -180,12 +183,12 @@ def examine_step(
 ) -> Callable[[], None]:
     """The step's check, with the witnesses that it asks for."""
     seen = request.node.stash[SEEN]
-    bound = judge.bind(lab, step, lab_values)
+    bound = step_check.bind(lab, step, lab_values)
 
     def examine() -> None:
         __tracebackhide__ = True
         witnesses = {name: request.getfixturevalue(name) for name in bound.witnesses}
-        judge.examine(bound, witnesses, seen)
+        step_check.examine(bound, witnesses, seen)
 
     return examine
 
@@ -198,7 +201,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     lab = item.stash[LAB] = _lab(item.config, item.path)
     item.stash[SEEN] = []
-    item.stash[RESULT] = judge.pending(step, lab.document.name)
+    item.stash[RESULT] = step_check.pending(step, lab.document.name)
     outcomes = item.config.stash[OUTCOMES]
     # A need that was deselected by the user is not in the way.
     missing = [
@@ -207,7 +210,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if outcomes.get((item.path, need), Outcome.PASSED) is not Outcome.PASSED
     ]
     if missing:
-        item.stash[RESULT] = judge.blocked(item.stash[RESULT], missing)
+        item.stash[RESULT] = step_check.blocked(item.stash[RESULT], missing)
         raise Blocked(item.stash[RESULT].reason)
 
 
@@ -230,22 +233,22 @@ def pytest_runtest_makereport(
         cause = problem.cause or step.id
         first = item.config.stash[CAUSES].setdefault((item.path, cause), step.id)
         if first == step.id:
-            hint = judge.held_back(problem.hint or step.hint, item.config.option.hints)
-            result = judge.failed(result, problem, seen, hint)
+            hint = step_check.held_back(problem.hint or step.hint, item.config.option.hints)
+            result = step_check.failed(result, problem, seen, hint)
             report.longrepr = visible(result.reason)
         else:
-            result = judge.same_cause(result, problem, seen, first)
+            result = step_check.same_cause(result, problem, seen, first)
             report.outcome = "skipped"
             report.longrepr = (str(item.path), 0, visible(result.reason))
     elif problem is not None and call.when != "teardown" and not isinstance(problem, Blocked):
-        result = judge.broken(result, problem, seen)
+        result = step_check.broken(result, problem, seen)
         report.outcome = "failed"
         ours = isinstance(problem, LabwrightError)
         report.longrepr = visible(result.reason if ours else report.longreprtext)
         if call.when == "call":
             report.when = "setup"  # what pytest counts as an error, not as a failure
     elif call.when == "call":
-        result = judge.passed(result, seen)
+        result = step_check.passed(result, seen)
     item.stash[RESULT] = result
     settled = call.when == "call" or (call.when == "setup" and problem is not None)
     if settled and getattr(item.config.option, "allure_report_dir", None):

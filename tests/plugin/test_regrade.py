@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from labwright import regrade
 from labwright.cli import main
-from labwright.definition import load_lab
 from labwright.errors import (
     CommandTimedOut,
     Disturbed,
@@ -24,8 +22,10 @@ from labwright.errors import (
     ProbeError,
     UsageError,
 )
-from labwright.lab import find_lab
-from labwright.machines.recording import RecordedMachine
+from labwright.grading import judge_again
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+from labwright.machines.recorded import RecordedMachine
 from labwright.outcome import Observation, Outcome
 from labwright.plugin import Silence, grade
 from labwright.score import Score
@@ -38,7 +38,7 @@ QUESTIONS = list(dict.fromkeys(seen.asked for seen in SEEN))
 
 
 def judged(machine: RecordedMachine, *more: str) -> Score:
-    return grade(LAB.folder, [*regrade.options(OLD, LAB), *more], Silence(), machine)
+    return grade(LAB.folder, [*judge_again.options(OLD, LAB), *more], Silence(), machine)
 
 
 def outcomes(score: Score) -> dict[str, Outcome]:
@@ -46,21 +46,21 @@ def outcomes(score: Score) -> dict[str, Outcome]:
 
 
 def test_a_record_is_judged_as_the_machine_was():
-    again = regrade.dated(judged(regrade.recorded(OLD)), OLD)
+    again = judge_again.dated(judged(judge_again.recorded(OLD)), OLD)
     assert again.points == OLD.points == 100
-    assert regrade.changes(OLD, again) == []
+    assert judge_again.changes(OLD, again) == []
     assert [s.evidence for s in again.steps] == [s.evidence for s in OLD.steps]
 
 
 def test_another_threshold_changes_what_it_is_about_and_says_so():
-    again = judged(regrade.recorded(OLD), "--set=weight=50")
+    again = judged(judge_again.recorded(OLD), "--set=weight=50")
     assert outcomes(again)["server1-registered"] is Outcome.FAILED
-    (first, *_) = regrade.changes(OLD, again)
+    (first, *_) = judge_again.changes(OLD, again)
     assert first.startswith("server1-registered: passed 10/10 -> failed 0/10: expected")
 
 
 def test_what_was_not_asked_then_is_broken_and_not_guessed():
-    again = judged(regrade.recorded(OLD), "--set=requests=15")
+    again = judged(judge_again.recorded(OLD), "--set=requests=15")
     assert outcomes(again)["requests-succeed"] is Outcome.BROKEN
     assert outcomes(again)["server2-registered"] is Outcome.PASSED
 
@@ -81,7 +81,7 @@ def test_what_is_no_score_is_one_sentence(tmp_path, text, says):
     if text:
         path.write_text(text)
     with pytest.raises(UsageError, match=says):
-        regrade.read_score(path)
+        judge_again.read_score(path)
 
 
 def test_a_score_without_a_record_is_refused(tmp_path):
@@ -90,7 +90,7 @@ def test_a_score_without_a_record_is_refused(tmp_path):
         replace(OLD, steps=tuple(replace(s, observations=()) for s in OLD.steps)).to_json()
     )
     with pytest.raises(UsageError, match="no record"):
-        regrade.read_score(path)
+        judge_again.read_score(path)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_score_without_a_record_is_refused(tmp_path):
     [("none", ""), ("short", "Set it with `curl -X PATCH"), ("full", "does not answer its pulse")],
 )
 def test_hints_can_be_held_back(level, hint):
-    again = judged(regrade.recorded(OLD), "--set=weight=50", f"--hints={level}")
+    again = judged(judge_again.recorded(OLD), "--set=weight=50", f"--hints={level}")
     step = next(step for step in again.steps if step.id == "server1-registered")
     assert hint in step.hint
     assert level == "full" or "pulse" not in step.hint

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 from tests.system.gorb_in_guest import Gorb, start
 
-from labwright.definition import load_lab
-from labwright.lab import DEFAULT, find_lab
-from labwright.lab_machine import ephemeral
-from labwright.lab_machine import states as lab_states
-from labwright.machines import guest
-from labwright.machines.target import guest_machine
+from labwright.lab.definition import load_lab
+from labwright.lab.model import DEFAULT, find_lab
+from labwright.vm import guest
+from labwright.vm.lab_states import ephemeral
+from labwright.vm.lab_states import states as lab_states
+from labwright.vm.target import guest_machine
 
 
 @pytest.fixture(scope="session")
 def image():
     """Build what is missing of the lab machine before the first test, not within one."""
-    from labwright.machines.vm import states
+    from labwright.vm import states
 
     for state in lab_states(load_lab(find_lab(DEFAULT))).values():
         states.saved(state)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from labwright.course import gate
-from labwright.gate_perform import follow
-from labwright.lab import find_lab
-from labwright.machines.guest import machines
+from labwright.gate import stages
+from labwright.gate.perform_stage import follow
+from labwright.lab.model import find_lab
+from labwright.vm.guest import machines
 
 pytestmark = pytest.mark.system
 
@@ -38,8 +38,8 @@ def performed(image, tmp_path):
         assert DOCUMENT.count(old) == 1 or not old
         text = DOCUMENT.replace(old, new)
         (folder / "lab.md").write_text(text, encoding="utf-8")
-        course = gate.read(str(folder), folder)
-        stage = gate.run_perform(course, lambda: follow(course, None))
+        course = stages.read(str(folder), folder)
+        stage = stages.run_perform(course, lambda: follow(course, None))
         assert stage.problem == ""
         return stage.findings, text.splitlines()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labwright.machines.target import guest_machine
+from labwright.vm.target import guest_machine
 
 pytestmark = pytest.mark.system
 

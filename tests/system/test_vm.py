@@ -17,20 +17,20 @@ from pathlib import Path
 
 import pytest
 
-from labwright.definition import load_lab
-from labwright.lab import find_lab
-from labwright.lab_machine import states as lab_states
-from labwright.machines.guest import machines
-from labwright.machines.target import guest_machine
-from labwright.machines.vm import states, store
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+from labwright.vm import states, store
+from labwright.vm.guest import machines
+from labwright.vm.lab_states import states as lab_states
+from labwright.vm.target import guest_machine
 
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("image")]
 
 HOLD = """
 import sys
-from labwright.definition import load_lab
-from labwright.lab import find_lab
-from labwright.lab_machine import ephemeral
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+from labwright.vm.lab_states import ephemeral
 with ephemeral(load_lab(find_lab("gorb")), "docker") as guest:
     print(guest.name, guest.pid, flush=True)
     sys.stdin.read()

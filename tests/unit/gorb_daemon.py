@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from labwright.gorb.addresses import listen
-from labwright.gorb.api import Api
-from labwright.gorb.ipvs_memory import MemoryIpvs
-from labwright.gorb.pulse import Pulses
-from labwright.gorb.registry import Registry
-from labwright.gorb.server import make_server
+from labwright.components.gorb.addresses import listen
+from labwright.components.gorb.api import Api
+from labwright.components.gorb.ipvs_memory import MemoryIpvs
+from labwright.components.gorb.pulse import Pulses
+from labwright.components.gorb.registry import Registry
+from labwright.components.gorb.server import make_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ import pytest
 from tests.unit import gorb_daemon
 
 from labwright.cli import main
-from labwright.conform.gorb import Difference, Gorb, Reply
-from labwright.conform.run import CASES, Verdict, run
+from labwright.components.conform.gorb import Difference, Gorb, Reply
+from labwright.components.conform.run import CASES, Verdict, run
 from labwright.errors import HostUnreachable, UsageError
 
 QUICK = tuple(case for case in CASES if case.group != "pulses")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from labwright.cli import main
-from labwright.course import formats, gate, lock
-from labwright.lab import find_lab
+from labwright.gate import formats, lock, stages
+from labwright.lab.model import find_lab
 
 from .edits import edits
 
@@ -73,9 +73,9 @@ def toy(tmp_path: Path):
 
 def found(folder: Path) -> list[tuple[str, str, int]]:
     """Return what cover and lint find: file, rule and line."""
-    course = gate.read(str(folder), folder)
-    stages = (gate.run_cover(course), gate.run_lint(course))
-    return [(f.path.name, f.rule, f.line) for stage in stages for f in stage.findings]
+    course = stages.read(str(folder), folder)
+    both = (stages.run_cover(course), stages.run_lint(course))
+    return [(f.path.name, f.rule, f.line) for stage in both for f in stage.findings]
 
 
 def rules(folder: Path) -> set[str]:
@@ -239,11 +239,11 @@ def test_the_exit_status_tells_passed_found_and_wrong_usage(toy, capsys, tmp_pat
 
 
 @pytest.fixture
-def verdicts(toy) -> list[gate.Verdict]:
+def verdicts(toy) -> list[stages.Verdict]:
     folder = toy()
     (folder / "lab.md").write_text(TOY.replace("touch notes", "cat notes %\x1b"), encoding="utf-8")
-    course = gate.read(str(folder), folder)
-    return [gate.Verdict(course, (gate.run_cover(course), gate.run_lint(course)))]
+    course = stages.read(str(folder), folder)
+    return [stages.Verdict(course, (stages.run_cover(course), stages.run_lint(course)))]
 
 
 def test_sarif_has_each_finding_with_its_rule_file_and_line(verdicts):
@@ -260,7 +260,7 @@ def test_sarif_has_each_finding_with_its_rule_file_and_line(verdicts):
 
 
 def test_a_stage_that_could_not_be_run_is_told_by_each_format(verdicts):
-    broken = [replace(verdicts[0], stages=(gate.Stage("perform", (), 0, "", problem="no disk"),))]
+    broken = [replace(verdicts[0], stages=(stages.Stage("perform", (), 0, "", problem="no disk"),))]
     (run,) = json.loads(formats.sarif(broken))["runs"]
     assert (run["results"], run["invocations"][0]["executionSuccessful"]) == ([], False)
     assert "no disk" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]

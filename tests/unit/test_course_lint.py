@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labwright.course.document import Document
-from labwright.course.lint import RULES, lint
+from labwright.gate.lint import RULES, lint
+from labwright.lab.document import Document
 
 
 @pytest.fixture

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from labwright.course.actions import actions
-from labwright.course.document import Document
-from labwright.course.expected import Varying
-from labwright.definition import load_lab
 from labwright.errors import DefinitionError, HostUnreachable, MachineError
-from labwright.judge import pending
-from labwright.lab import find_lab
+from labwright.gate.actions import actions
+from labwright.gate.expected import Varying
+from labwright.gate.walkthrough import Rehearsal, performed
+from labwright.grading.step_check import pending
+from labwright.lab.definition import load_lab
+from labwright.lab.document import Document
+from labwright.lab.model import find_lab
 from labwright.machines.local import LocalMachine
 from labwright.machines.terminal import Terminal
 from labwright.outcome import Outcome
-from labwright.rehearsal import Rehearsal, performed
 
 DEFINITION = """\
 name = "toy"

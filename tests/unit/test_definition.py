@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from labwright import judge
-from labwright.definition import load_lab
 from labwright.errors import DefinitionError, UsageError
-from labwright.lab import find_lab
+from labwright.grading import step_check
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
 
 DOCUMENT = """\
 # A toy lab
@@ -145,14 +145,14 @@ def test_a_setting_changes_a_value_and_keeps_its_type(write):
 def test_a_check_that_cannot_run_is_refused_with_its_line(write, check, says):
     lab = load_lab(write(DEFINITION.replace("docker.image_present", check)))
     with pytest.raises(DefinitionError, match=says) as caught:
-        judge.bind(lab, lab.steps[1], lab.values)
+        step_check.bind(lab, lab.steps[1], lab.values)
     assert caught.value.line == 20
 
 
 def test_a_check_is_not_given_values_that_it_does_not_take(write):
     lab = load_lab(write(DEFINITION + "with = { colour = 'red' }\n"))
     with pytest.raises(DefinitionError, match="takes no 'colour'"):
-        judge.bind(lab, lab.steps[1], lab.values)
+        step_check.bind(lab, lab.steps[1], lab.values)
 
 
 @pytest.mark.parametrize("name", ["docker-server", "gorb"])
@@ -160,7 +160,7 @@ def test_the_labs_that_come_along_are_valid(name):
     lab = load_lab(find_lab(name))
     assert sum(step.points for step in lab.steps) == 100
     for step in lab.steps:
-        judge.bind(lab, step, lab.values)
+        step_check.bind(lab, step, lab.values)
     for steps in lab.states.values():
         assert lab.with_needs(list(steps))
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.unit import gorb_daemon
 
-from labwright.gorb.ipvs import RealServer, VirtualService
+from labwright.components.gorb.ipvs import RealServer, VirtualService
 
 UNKNOWN = "unable to locate specified object"
 EXISTS = "specified object already exists"

@@ -12,20 +12,20 @@ import urllib.request
 
 import pytest
 
-from labwright.gorb import __main__ as daemon
-from labwright.gorb.addresses import first_address, listen
-from labwright.gorb.flags import FlagError, Flags, HelpWanted, parse
-from labwright.gorb.problems import StartError
+from labwright.components.gorb import __main__ as daemon
+from labwright.components.gorb.addresses import first_address, listen
+from labwright.components.gorb.flags import FlagError, Flags, HelpWanted, parse
+from labwright.components.gorb.problems import StartError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="IPVS is Linux's")
 
 IN_MEMORY = """
 import os, sys, types
-from labwright.gorb.ipvs_memory import MemoryIpvs
+from labwright.components.gorb.ipvs_memory import MemoryIpvs
 os.geteuid = lambda: 0
-sys.modules["labwright.gorb.ipvs_kernel"] = types.SimpleNamespace(KernelIpvs=MemoryIpvs)
-from labwright.gorb.__main__ import main
-from labwright.gorb.signals import heed_while_starting
+sys.modules["labwright.components.gorb.ipvs_kernel"] = types.SimpleNamespace(KernelIpvs=MemoryIpvs)
+from labwright.components.gorb.__main__ import main
+from labwright.components.gorb.signals import heed_while_starting
 heed_while_starting()
 sys.exit(main())
 """
@@ -115,7 +115,7 @@ def test_it_says_that_there_is_no_such_device(monkeypatch, capsys):
 def test_it_says_that_the_port_is_taken_and_touches_nothing(monkeypatch, capsys):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     # Whoever imported it would be the next to flush the table.
-    monkeypatch.setitem(sys.modules, "labwright.gorb.ipvs_kernel", None)
+    monkeypatch.setitem(sys.modules, "labwright.components.gorb.ipvs_kernel", None)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         said = sentence_of(["-f", "-i", "lo", "-l", f"127.0.0.1:{port}"], capsys)
@@ -182,8 +182,9 @@ def test_it_answers_as_a_process_of_its_own():
 
 LEAN = """
 import sys
-import labwright.gorb.api, labwright.gorb.ipvs_kernel, labwright.gorb.server
-labwright.gorb.server.make_server(None)
+import labwright.components.gorb.api, labwright.components.gorb.ipvs_kernel
+import labwright.components.gorb.server
+labwright.components.gorb.server.make_server(None)
 print(sorted({"click", "uvicorn.main", "prometheus_client"} & set(sys.modules)))
 import uvicorn
 print(uvicorn.run.__name__, uvicorn.Server.__name__)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labwright.gorb.go_json import marshal, unmarshal
-from labwright.gorb.options import BACKEND, SERVICE
-from labwright.gorb.problems import Invalid
+from labwright.components.gorb.go_json import marshal, unmarshal
+from labwright.components.gorb.options import BACKEND, SERVICE
+from labwright.components.gorb.problems import Invalid
 
 PAIR = "after object key:value pair"
 

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from labwright.gorb import ipvs_kernel
-from labwright.gorb.ipvs import FORWARD_TUNNEL, RealServer, VirtualService
-from labwright.gorb.ipvs_kernel import Command
-from labwright.gorb.netlink import attributes
+from labwright.components.gorb import ipvs_kernel
+from labwright.components.gorb.ipvs import FORWARD_TUNNEL, RealServer, VirtualService
+from labwright.components.gorb.ipvs_kernel import Command
+from labwright.components.gorb.netlink import attributes
 
 pytestmark = pytest.mark.skipif(sys.byteorder != "little", reason="the bytes are of such a machine")
 

@@ -14,8 +14,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.unit import gorb_daemon
 
-from labwright.gorb import addresses
-from labwright.gorb.openapi import description
+from labwright.components.gorb import addresses
+from labwright.components.gorb.openapi import description
 
 load_all_checks()
 CONFORMS = [content_type_conformance, response_schema_conformance, status_code_conformance]

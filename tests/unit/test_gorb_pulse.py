@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-import labwright.gorb.pulse
-from labwright.gorb.health import Status
-from labwright.gorb.options import BackendOptions, PulseOptions
-from labwright.gorb.pulse import Pulses, check_of
-from labwright.gorb.registry import Backend, Service
+import labwright.components.gorb.pulse
+from labwright.components.gorb.health import Status
+from labwright.components.gorb.options import BackendOptions, PulseOptions
+from labwright.components.gorb.pulse import Pulses, check_of
+from labwright.components.gorb.registry import Backend, Service
 
 
 def backend(port, kind="tcp", args=None, interval_s=60, address="127.0.0.1"):
@@ -123,7 +123,7 @@ def test_the_log_says_in_plain_words_why_a_pulse_failed(caplog):
 
 
 def test_a_pulse_that_is_not_answered_in_time_is_a_failure(monkeypatch, caplog):
-    monkeypatch.setattr(labwright.gorb.pulse, "TIMEOUT_S", 0.01)
+    monkeypatch.setattr(labwright.components.gorb.pulse, "TIMEOUT_S", 0.01)
 
     async def ask():
         async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as silent:
@@ -146,7 +146,7 @@ def test_a_pulse_that_fails_in_an_unforeseen_way_is_a_failure_and_is_repeated(mo
     async def broken():
         raise RuntimeError("nobody foresaw it")
 
-    monkeypatch.setattr(labwright.gorb.pulse, "check_of", lambda _: broken)
+    monkeypatch.setattr(labwright.components.gorb.pulse, "check_of", lambda _: broken)
     reports = asyncio.run(watched_until(2, lambda _: asyncio.sleep(0)))
     assert [report.status for report in reports] == [Status.DOWN, Status.DOWN]
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labwright.gorb.health import HealthRecord, Status
-from labwright.gorb.ipvs_memory import MemoryIpvs
-from labwright.gorb.options import BackendOptions, PulseOptions, ServiceOptions
-from labwright.gorb.problems import GorbError, IpvsFailed
-from labwright.gorb.registry import Registry
+from labwright.components.gorb.health import HealthRecord, Status
+from labwright.components.gorb.ipvs_memory import MemoryIpvs
+from labwright.components.gorb.options import BackendOptions, PulseOptions, ServiceOptions
+from labwright.components.gorb.problems import GorbError, IpvsFailed
+from labwright.components.gorb.registry import Registry
 
 PULSE = PulseOptions("tcp", "1m", None, 60)
 

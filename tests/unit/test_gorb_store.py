@@ -20,14 +20,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.test_gorb_registry import Watched, backend_at, service_on
 
-from labwright.gorb.catalogue import Catalogue
-from labwright.gorb.changes import Changes
-from labwright.gorb.ipvs import Destination, RealServer
-from labwright.gorb.ipvs_memory import MemoryIpvs
-from labwright.gorb.problems import GorbError, IpvsFailed, ObjectExists, StartError, StoreFailed
-from labwright.gorb.registry import Registry
-from labwright.gorb.store import Store, Unavailable, open_store
-from labwright.gorb.synchrony import Synchrony, take_over
+from labwright.components.gorb.catalogue import Catalogue
+from labwright.components.gorb.changes import Changes
+from labwright.components.gorb.ipvs import Destination, RealServer
+from labwright.components.gorb.ipvs_memory import MemoryIpvs
+from labwright.components.gorb.problems import (
+    GorbError,
+    IpvsFailed,
+    ObjectExists,
+    StartError,
+    StoreFailed,
+)
+from labwright.components.gorb.registry import Registry
+from labwright.components.gorb.store import Store, Unavailable, open_store
+from labwright.components.gorb.synchrony import Synchrony, take_over
 
 SERVICE = {"host": "10.0.2.15", "port": 4444, "method": "rr"}
 

@@ -11,11 +11,11 @@ import textwrap
 import pytest
 from tests.unit.test_gorb_registry import Watched, service_on
 
-from labwright.gorb.ipvs import IpvsError
-from labwright.gorb.ipvs_memory import MemoryIpvs
-from labwright.gorb.problems import IpvsFailed, StartError
-from labwright.gorb.registry import Registry
-from labwright.gorb.vip import InterfaceVips
+from labwright.components.gorb.ipvs import IpvsError
+from labwright.components.gorb.ipvs_memory import MemoryIpvs
+from labwright.components.gorb.problems import IpvsFailed, StartError
+from labwright.components.gorb.registry import Registry
+from labwright.components.gorb.vip import InterfaceVips
 
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--net"]
 needs_namespaces = pytest.mark.skipif(
@@ -25,7 +25,7 @@ needs_namespaces = pytest.mark.skipif(
 )
 BEGIN = """
     import json, subprocess
-    from labwright.gorb.vip import InterfaceVips
+    from labwright.components.gorb.vip import InterfaceVips
     def addresses():
         shown = subprocess.run(["ip", "-j", "address", "show", "dev", "lo"], capture_output=True)
         found = json.loads(shown.stdout)[0]["addr_info"]

@@ -20,9 +20,9 @@ from labwright.batch.stop import Stop
 from labwright.batch.student import Student
 from labwright.batch.task import Examined, Identity, Task
 from labwright.cli import main
-from labwright.definition import load_lab
 from labwright.errors import SetupError, UsageError
-from labwright.lab import find_lab
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
 from labwright.outcome import Outcome
 
 from . import samples

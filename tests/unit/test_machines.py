@@ -8,7 +8,7 @@ from labwright.errors import CommandTimedOut, MachineError, ProbeError, UsageErr
 from labwright.machines.local import LocalMachine
 from labwright.machines.machine import CommandResult, Machine, Reply
 from labwright.machines.ssh import Destination
-from labwright.machines.target import open_machine
+from labwright.vm.target import open_machine
 
 
 @pytest.fixture

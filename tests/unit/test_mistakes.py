@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from labwright.definition import load_lab
 from labwright.errors import DefinitionError, UsageError
-from labwright.lab import find_lab
-from labwright.mistakes import Matrix, Mistake, Trial, load_mistakes
+from labwright.grading.mistakes import Matrix, Mistake, Trial, load_mistakes
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
 from labwright.outcome import Outcome
 
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from labwright import judge, lab_machine
 from labwright.cli import main
-from labwright.course import gate
-from labwright.definition import load_lab
 from labwright.errors import CheckFailed, DefinitionError
-from labwright.lab import DOCKER
+from labwright.gate import stages
+from labwright.grading import step_check
+from labwright.grading.mistakes import load_mistakes
+from labwright.lab.definition import load_lab
+from labwright.lab.model import DOCKER
 from labwright.machines.machine import CommandResult
-from labwright.machines.vm import states
-from labwright.mistakes import load_mistakes
 from labwright.outcome import Evidence
 from labwright.plugin import Silence, grade
+from labwright.vm import lab_states, states
 
 
 @pytest.fixture
@@ -28,16 +28,16 @@ def lab(tmp_path: Path) -> Path:
 
 
 def test_a_new_lab_passes_cover_and_lint(lab):
-    course = gate.read(str(lab), lab)
-    assert gate.run_cover(course).findings == ()
-    assert gate.run_lint(course).findings == ()
+    course = stages.read(str(lab), lab)
+    assert stages.run_cover(course).findings == ()
+    assert stages.run_lint(course).findings == ()
     assert [path.name for path in lab.parent.iterdir()] == [lab.name]
 
 
 def test_a_new_lab_has_a_mistake_that_starts_from_one_of_its_states(lab):
     found = load_lab(lab)
     (mistake,) = load_mistakes(found)
-    known = lab_machine.states(found)
+    known = lab_states.states(found)
     assert mistake.state in known
     assert known[DOCKER] is states.BASE
 
@@ -70,20 +70,20 @@ class Home:
 
 def test_a_labs_own_check_is_found_beside_its_definition(lab):
     found = load_lab(lab)
-    bound = judge.bind(found, found.steps[0], found.values)
+    bound = step_check.bind(found, found.steps[0], found.values)
     seen: list[Evidence] = []
-    judge.examine(bound, {"machine": Home("hello")}, seen)
+    step_check.examine(bound, {"machine": Home("hello")}, seen)
     assert [evidence.saw for evidence in seen] == ["hello"]
     with pytest.raises(CheckFailed, match="there is none"):
-        judge.examine(bound, {"machine": Home("")}, seen)
+        step_check.examine(bound, {"machine": Home("")}, seen)
 
 
 def test_two_labs_have_each_its_own_checks(lab):
     found = load_lab(lab)
-    first = judge.bind(found, found.steps[0], found.values).check
+    first = step_check.bind(found, found.steps[0], found.values).check
     text = (lab / "checks.py").read_text()
     (lab / "checks.py").write_text(text.replace("there is none", "there is not one"))
-    assert judge.bind(found, found.steps[0], found.values).check is not first
+    assert step_check.bind(found, found.steps[0], found.values).check is not first
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_own_checks_that_cannot_be_used_are_one_sentence_with_their_line(lab, ol
     path.write_text(path.read_text().replace(old, new))
     found = load_lab(lab)
     with pytest.raises(DefinitionError, match=says) as caught:
-        judge.bind(found, found.steps[0], found.values)
+        step_check.bind(found, found.steps[0], found.values)
     assert "\n" not in str(caught.value)
     assert line is None or caught.value.line == line
 
@@ -152,6 +152,6 @@ def test_a_labs_name_and_states_are_held_to_their_form(lab):
 def test_states_differ_with_the_lab(lab):
     found = load_lab(lab)
     assert (
-        lab_machine.states(found)["deployed"].key
-        != lab_machine.states(replace(found, prelude="A=1"))["deployed"].key
+        lab_states.states(found)["deployed"].key
+        != lab_states.states(replace(found, prelude="A=1"))["deployed"].key
     )

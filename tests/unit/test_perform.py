@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from labwright.errors import PerformError
-from labwright.lab import Command, Lab, Step
+from labwright.lab.model import Command, Lab, Step
 from labwright.machines.machine import CommandResult
-from labwright.perform import perform
+from labwright.machines.perform import perform
 
 
 class Shell:

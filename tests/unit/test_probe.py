@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from labwright.workload import probe
+from labwright.components.workload import probe
 
 SOURCE = Path(probe.__file__).read_bytes()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

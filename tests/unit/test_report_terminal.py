@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
-from labwright.lab import Lab
+from labwright.lab.model import Lab
 from labwright.reports import terminal
 from labwright.score import Score
 

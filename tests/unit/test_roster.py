@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from labwright.batch import roster
-from labwright.definition import load_lab
 from labwright.errors import UsageError
-from labwright.lab import find_lab
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
 
 LAB = load_lab(find_lab("gorb"))
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0vbX6hYcUxY1cPDdJcxk5yTkC1bq9YvFq0lXo0aaaa"

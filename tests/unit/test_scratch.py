@@ -7,22 +7,22 @@ import time
 
 import pytest
 
-from labwright import scratch
+from labwright.host import temporary
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    monkeypatch.setattr(scratch, "PLACE", tmp_path)
+    monkeypatch.setattr(temporary, "PLACE", tmp_path)
     return tmp_path
 
 
 def aged(path) -> None:
-    before = time.time() - 2 * scratch.SETTLED_S
+    before = time.time() - 2 * temporary.SETTLED_S
     os.utime(path, (before, before))
 
 
 def test_a_folder_is_gone_when_its_maker_is_done_with_it(place):
-    with scratch.Scratch() as path:
+    with temporary.Scratch() as path:
         (path / "inside").write_text("")
     assert list(place.iterdir()) == []
 
@@ -30,25 +30,25 @@ def test_a_folder_is_gone_when_its_maker_is_done_with_it(place):
 def test_what_was_left_behind_is_removed_by_whoever_is_next(place):
     left = place / "labwright-left"
     (left / "inside").mkdir(parents=True)
-    (left / scratch.MARK).touch()
+    (left / temporary.MARK).touch()
     aged(left)
-    with scratch.Scratch() as path:
+    with temporary.Scratch() as path:
         assert list(place.iterdir()) == [path]
 
 
 def test_a_folder_of_a_maker_at_work_or_one_just_made_stays(place):
     (place / "labwright-new").mkdir()
-    (place / "labwright-new" / scratch.MARK).touch()
-    with scratch.Scratch() as path:
+    (place / "labwright-new" / temporary.MARK).touch()
+    with temporary.Scratch() as path:
         aged(path)
-        with scratch.Scratch():
+        with temporary.Scratch():
             assert path.is_dir()
     assert [left.name for left in place.iterdir()] == ["labwright-new"]
 
 
 def test_nothing_but_our_own_folders_is_touched(place):
     (place / "elsewhere").mkdir()
-    (place / "elsewhere" / scratch.MARK).touch()
+    (place / "elsewhere" / temporary.MARK).touch()
     (place / "labwright-report").mkdir()
     (place / "labwright-report" / "score.json").touch()
     (place / "labwright-link").symlink_to(place / "elsewhere")
@@ -56,5 +56,5 @@ def test_nothing_but_our_own_folders_is_touched(place):
     (place / "other").mkdir()
     for path in place.iterdir():
         aged(path)
-    scratch.sweep()
+    temporary.sweep()
     assert len(list(place.iterdir())) == 5

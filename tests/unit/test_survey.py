@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labwright.checks.survey import Survey
+from labwright.checks.visit import Survey
 from labwright.errors import HostUnreachable, ProbeError
 
 REPLY = {"status": 200, "headers": {}, "body": "[]", "error": "", "detail": "", "took_s": 0.1}

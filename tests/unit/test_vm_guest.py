@@ -8,8 +8,7 @@ import json
 import pytest
 
 from labwright.errors import UsageError
-from labwright.machines import guest
-from labwright.machines.vm import states
+from labwright.vm import guest, states
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 
 LEASHED = """
 import subprocess, sys
-from labwright.machines.vm.leash import Leash
+from labwright.vm.leash import Leash
 child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, start_new_session=True)
 leash = Leash(child.pid, group="group" in sys.argv)
 if "release" in sys.argv:
@@ -22,7 +22,7 @@ sys.stdin.read()
 """
 DYING = """
 import subprocess, sys
-from labwright.machines.vm.leash import die_with_us
+from labwright.vm.leash import die_with_us
 child = subprocess.Popen(
     ["sleep", "60"],
     stdout=subprocess.DEVNULL,

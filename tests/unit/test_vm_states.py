@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from labwright import lab_machine
-from labwright.definition import load_lab
 from labwright.errors import SetupError
-from labwright.lab import Lab, find_lab
-from labwright.machines.vm import components, qemu, states, store
-from labwright.machines.vm.components import Component
-from labwright.machines.vm.states import State
+from labwright.lab.definition import load_lab
+from labwright.lab.model import Lab, find_lab
+from labwright.vm import images, lab_states, qemu, states, store
+from labwright.vm.images import Component
+from labwright.vm.states import State
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +36,13 @@ def lab(name: str) -> Lab:
 
 
 def test_a_state_comes_after_all_that_it_stands_on():
-    found = states._ancestry(lab_machine.states(lab("gorb"))["deployed"])
+    found = states._ancestry(lab_states.states(lab("gorb"))["deployed"])
     assert [each.name for each in found] == ["base", "docker", "servers", "deployed"]
 
 
 def test_a_lab_without_images_begins_with_what_all_labs_share():
     plain = replace(lab("gorb"), images=())
-    assert lab_machine.states(plain)["docker"] is states.BASE
+    assert lab_states.states(plain)["docker"] is states.BASE
 
 
 def test_the_states_of_labs_are_the_same_only_where_they_are_made_of_the_same():
@@ -52,7 +51,7 @@ def test_the_states_of_labs_are_the_same_only_where_they_are_made_of_the_same():
     changed = replace(gorb, prelude="IP_ADDR=192.0.2.1")
 
     def names(of: Lab) -> list[str]:
-        return [states._name(s, parent, "tcg") for s in lab_machine.states(of).values()]
+        return [states._name(s, parent, "tcg") for s in lab_states.states(of).values()]
 
     assert names(other) == names(gorb)
     assert names(changed)[0] == names(gorb)[0]
@@ -109,25 +108,30 @@ def test_a_path_with_a_comma_stays_one_value_among_qemus_options(tmp_path):
 def test_an_image_holds_nothing_of_the_grader():
     for image in lab("gorb").images:
         component = Component(image.name, image.folder, image.package)
-        names = [name for name, _ in components._sources(component)]
+        names = [name for name, _ in images._sources(component)]
         assert "Dockerfile" in names
-        tops = {name.split("/")[2] for name in names if name.startswith("site-packages/")}
-        assert tops == {"__init__.py", image.package.removeprefix("labwright.")}
+        modules = {name for name in names if name.startswith("site-packages/")}
+        own = f"site-packages/{image.package.replace('.', '/')}/"
+        above = {
+            "site-packages/labwright/__init__.py",
+            "site-packages/labwright/components/__init__.py",
+        }
+        assert {name for name in modules if not name.startswith(own)} == above
 
 
 def test_the_key_of_the_images_changes_with_what_is_in_their_folders(tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch")
     made_of = [Component("a", tmp_path)]
-    before = components.key(made_of)
-    assert components.key(made_of) == before
+    before = images.key(made_of)
+    assert images.key(made_of) == before
     (tmp_path / "Dockerfile").write_text("FROM other")
-    assert components.key(made_of) != before
+    assert images.key(made_of) != before
 
 
 @pytest.mark.parametrize("lacks", [{"package": "no_such"}, {"dependencies": ("no-such-dist",)}])
 def test_what_an_image_lacks_on_this_computer_is_one_sentence(tmp_path, lacks):
     with pytest.raises(SetupError, match=r"needs the Python package no.such.*: install it"):
-        components.key([Component("a", tmp_path, **lacks)])
+        images.key([Component("a", tmp_path, **lacks)])
 
 
 def test_the_disk_of_a_state_names_the_one_below_it_relatively(tmp_path, monkeypatch):

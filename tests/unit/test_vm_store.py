@@ -7,7 +7,7 @@ import fcntl
 import pytest
 
 from labwright.errors import SetupError
-from labwright.machines.vm import store
+from labwright.vm import store
 
 
 @pytest.fixture(autouse=True)

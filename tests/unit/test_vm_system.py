@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from labwright import system
 from labwright.errors import SetupError, UsageError
-from labwright.machines.vm import accelerator
+from labwright.host import programs
+from labwright.vm import accelerator
 
 
 @pytest.fixture
-def programs(tmp_path, monkeypatch):
+def installed(tmp_path, monkeypatch):
     """Return what makes the programs that PATH has; there are no others."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(system, "SBIN", ())
+    monkeypatch.setattr(programs, "SBIN", ())
 
     def make(name, script="exit 0"):
         path = tmp_path / name
@@ -23,53 +23,53 @@ def programs(tmp_path, monkeypatch):
     return make
 
 
-def test_programs_that_are_there_need_nothing(programs):
-    programs("ssh")
-    system.require(["ssh"])
+def test_programs_that_are_there_need_nothing(installed):
+    installed("ssh")
+    programs.require(["ssh"])
 
 
-def test_without_root_the_exact_command_is_said(programs, monkeypatch):
-    programs("apt-get")
-    monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
+def test_without_root_the_exact_command_is_said(installed, monkeypatch):
+    installed("apt-get")
+    monkeypatch.setattr(programs.os, "geteuid", lambda: 1000)
     with pytest.raises(SetupError, match=r"sudo apt-get install mmdebstrap qemu-utils$"):
-        system.require(["mmdebstrap", "qemu-img"])
+        programs.require(["mmdebstrap", "qemu-img"])
 
 
-def test_where_there_is_no_apt_the_programs_are_named(programs):
+def test_where_there_is_no_apt_the_programs_are_named(installed):
     with pytest.raises(SetupError, match="install these programs first: mmdebstrap, qemu-img"):
-        system.require(["mmdebstrap", "qemu-img"])
+        programs.require(["mmdebstrap", "qemu-img"])
 
 
-def test_sudo_that_would_ask_counts_as_none(programs, monkeypatch):
-    programs("apt-get")
-    programs("sudo", "exit 1")
-    monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
+def test_sudo_that_would_ask_counts_as_none(installed, monkeypatch):
+    installed("apt-get")
+    installed("sudo", "exit 1")
+    monkeypatch.setattr(programs.os, "geteuid", lambda: 1000)
     with pytest.raises(SetupError, match="sudo apt-get install openssh-client"):
-        system.require(["ssh"])
+        programs.require(["ssh"])
 
 
-def test_the_lists_are_fetched_before_anything_is_installed(programs, tmp_path, monkeypatch):
-    monkeypatch.setattr(system.os, "geteuid", lambda: 0)
+def test_the_lists_are_fetched_before_anything_is_installed(installed, tmp_path, monkeypatch):
+    monkeypatch.setattr(programs.os, "geteuid", lambda: 0)
     log = tmp_path / "log"
-    programs("apt-get", f'echo "$1" >>{log}; [ $1 = update ] || {{ : >{tmp_path}/ssh; }}')
-    programs("ssh")
+    installed("apt-get", f'echo "$1" >>{log}; [ $1 = update ] || {{ : >{tmp_path}/ssh; }}')
+    installed("ssh")
     (tmp_path / "ssh").unlink()
     with pytest.raises(SetupError, match="ssh is missing still"):
-        system.require(["ssh"])  # what was "installed" cannot be executed
+        programs.require(["ssh"])  # what was "installed" cannot be executed
     assert log.read_text().split() == ["update", "install"]
 
 
-def test_an_apt_that_fails_is_a_sentence_with_its_last_words(programs, monkeypatch):
-    monkeypatch.setattr(system.os, "geteuid", lambda: 0)
-    programs("apt-get", "echo 'E: no network'; exit 100")
+def test_an_apt_that_fails_is_a_sentence_with_its_last_words(installed, monkeypatch):
+    monkeypatch.setattr(programs.os, "geteuid", lambda: 0)
+    installed("apt-get", "echo 'E: no network'; exit 100")
     with pytest.raises(SetupError, match="E: no network"):
-        system.require(["ssh"])
+        programs.require(["ssh"])
 
 
 def test_every_program_that_is_needed_has_a_package():
-    from labwright.machines.vm import debian, states
+    from labwright.vm import debian, states
 
-    assert {*debian.PROGRAMS, *states.PROGRAMS, "newuidmap"} <= set(system.PACKAGES)
+    assert {*debian.PROGRAMS, *states.PROGRAMS, "newuidmap"} <= set(programs.PACKAGES)
 
 
 def test_a_forced_accelerator_is_taken_untried(monkeypatch, tmp_path):
@@ -86,9 +86,9 @@ def test_an_unknown_accelerator_is_a_sentence(monkeypatch, tmp_path):
 def test_a_user_who_is_lent_no_ids_is_told_how_to_get_some(tmp_path):
     (tmp_path / "subuid").write_text("somebody-else:100000:65536\n")
     with pytest.raises(SetupError, match=r"subuid lends .* no ids.*usermod --add-subuids"):
-        system.require_lent_ids([tmp_path / "subuid"])
+        programs.require_lent_ids([tmp_path / "subuid"])
 
 
 def test_a_user_who_is_lent_ids_by_number_may_build(tmp_path):
-    (tmp_path / "subuid").write_text(f"{system.os.geteuid()}:100000:65536\n")
-    system.require_lent_ids([tmp_path / "subuid"])
+    (tmp_path / "subuid").write_text(f"{programs.os.geteuid()}:100000:65536\n")
+    programs.require_lent_ids([tmp_path / "subuid"])

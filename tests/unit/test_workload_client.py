@@ -17,12 +17,12 @@ from urllib.error import HTTPError
 import pytest
 from rich.console import Console
 
-from labwright.workload import client
-from labwright.workload.latency import latencies
-from labwright.workload.live import bars, picture
-from labwright.workload.load import Load, Pace
-from labwright.workload.probe import ProbeFailed
-from labwright.workload.record import Record
+from labwright.components.workload import client
+from labwright.components.workload.latency import latencies
+from labwright.components.workload.live import bars, picture
+from labwright.components.workload.load import Load, Pace
+from labwright.components.workload.probe import ProbeFailed
+from labwright.components.workload.record import Record
 
 TEN = [(10.0, 0.1)]
 """Ten requests."""
@@ -261,7 +261,13 @@ def test_the_numbers_are_served_over_http_and_silent_clients_do_not_stop_them(mo
 
 
 def start(*arguments, shell=""):
-    command = [sys.executable, "-m", "labwright.workload.client", "--statistics-port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "labwright.components.workload.client",
+        "--statistics-port",
+        "0",
+    ]
     if shell:
         command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
     return subprocess.Popen(

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from labwright.workload import probe, profile
+from labwright.components.workload import probe, profile
 
 CAPACITY = 4.0
 

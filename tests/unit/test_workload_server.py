@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from labwright.workload.server import BadRequest, Request, Server, listen, parse_head
+from labwright.components.workload.server import BadRequest, Request, Server, listen, parse_head
 
 LIMIT_S = 10.0
 """Only a test that hangs waits for so long."""
@@ -196,7 +196,7 @@ def process(request):
     command = [
         sys.executable,
         "-m",
-        "labwright.workload.server",
+        "labwright.components.workload.server",
         "--port",
         "0",
         "--work-ms",
@@ -258,7 +258,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(process):
         [
             sys.executable,
             "-m",
-            "labwright.workload.server",
+            "labwright.components.workload.server",
             "--port",
             str(port),
             "--name",

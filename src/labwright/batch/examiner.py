@@ -21,14 +21,14 @@ import traceback
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, NoReturn
 
-from labwright import judge
 from labwright.batch import reach
 from labwright.batch.task import Examined, Identity, Task, definition_of
-from labwright.definition import load_lab
 from labwright.errors import LabwrightError
-from labwright.lab import find_lab
+from labwright.grading import step_check
+from labwright.host.temporary import Scratch
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
 from labwright.outcome import Outcome
-from labwright.scratch import Scratch
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -125,7 +125,7 @@ def all_broken(task: Task, reason: str, done: tuple[StepResult, ...] = ()) -> Sc
     seed = [int(o.partition("=")[2]) for o in task.options if o.startswith("--seed=")]
     known = {step.id: step for step in done}
     pending = [
-        replace(judge.pending(step, lab.document.name), reason=reason)
+        replace(step_check.pending(step, lab.document.name), reason=reason)
         for step in lab.selected(part[0] if part else None, ids)
     ]
     return judged(lab.name, lab.title, task, seed, [known.get(s.id, s) for s in pending])
@@ -133,7 +133,7 @@ def all_broken(task: Task, reason: str, done: tuple[StepResult, ...] = ()) -> Sc
 
 def judged(name: str, title: str, task: Task, seed: list[int], steps: list[StepResult]) -> Score:
     """Return the score of these steps, as of now."""
-    from labwright.recorder import Recorder
+    from labwright.grading.results import Recorder
 
     recorder = Recorder(task.target, seed[0] if seed else 0)
     recorder.steps = steps

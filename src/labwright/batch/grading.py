@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from labwright.batch.journal import Beginning, Entry
 from labwright.batch.task import Identity, Task, bare, definition_of
 from labwright.errors import UsageError
-from labwright.lab import find_lab
+from labwright.lab.model import find_lab
 from labwright.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labwright.batch.student import Student
     from labwright.batch.task import Examined
     from labwright.batch.turns import Listener
-    from labwright.lab import Lab
+    from labwright.lab.model import Lab
     from labwright.score import Score
 
     Spread = Callable[[list[list[Task]], Stop, Listener], None]

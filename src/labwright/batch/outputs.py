@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labwright.batch.folder import Folder
     from labwright.batch.grading import Grading
     from labwright.batch.rule import Rule
-    from labwright.lab import Lab
+    from labwright.lab.model import Lab
 
 
 FEW = 5

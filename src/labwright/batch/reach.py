@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from labwright.batch.task import Identity
 from labwright.errors import LabwrightError, MachineError
 from labwright.machines.ssh import Destination, SshMachine
-from labwright.machines.target import open_machine
+from labwright.vm.target import open_machine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

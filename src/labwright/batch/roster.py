@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
-    from labwright.lab import Lab
+    from labwright.lab.model import Lab
 
 REQUIRED = ("id", "target")
 KNOWN = (*REQUIRED, "name", "email", "user", "port", "jump", "host_key")

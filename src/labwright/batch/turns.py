@@ -21,7 +21,7 @@ from labwright.batch.examination import Examiners, broken
 from labwright.batch.stop import Stop
 from labwright.batch.task import Examined, Task
 from labwright.errors import LabwrightError
-from labwright.scratch import Scratch
+from labwright.host.temporary import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ import labwright
 from labwright.cli import client, conform, gate, grade, lab, mistakes, new, vm
 from labwright.cli.options import add_lab
 from labwright.errors import LabwrightError
-from labwright.judge import HINTS
+from labwright.grading.step_check import HINTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

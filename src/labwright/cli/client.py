@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from labwright.workload import client
+from labwright.components.workload import client
 
 
 def add_parser(commands: argparse._SubParsersAction[Any]) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from labwright.conform.gorb import Gorb
-from labwright.conform.run import CASES, Finding, Verdict, run
+from labwright.components.conform.gorb import Gorb
+from labwright.components.conform.run import CASES, Finding, Verdict, run
 from labwright.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from labwright import gate_perform
-from labwright.course import formats, gate, lock
-from labwright.course.changes import Change, changes
-from labwright.course.gate import Stage
-from labwright.course.instructions import pieces
 from labwright.errors import LabwrightError, UsageError
-from labwright.lab import DEFAULT
+from labwright.gate import formats, lock, perform_stage, stages
+from labwright.gate.changes import Change, changes
+from labwright.gate.stages import Stage
+from labwright.lab.instructions import pieces
+from labwright.lab.model import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labwright.course.gate import Course, Verdict
+    from labwright.gate.stages import Course, Verdict
 
 EXAMPLES = """\
 examples:
@@ -57,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--only",
         action="append",
-        choices=gate.STAGES,
+        choices=stages.STAGES,
         default=[],
         metavar="STAGE",
         help="cover, lint or perform; may be given again (default: all three)",
@@ -82,7 +81,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the gate; see ``labwright gate --help``."""
-    courses = [gate.read(name, Path(name)) for name in arguments.lab]
+    courses = [stages.read(name, Path(name)) for name in arguments.lab]
     console = Console(highlight=False)
     if arguments.update:
         if arguments.only not in ([], ["cover"]):
@@ -92,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.only = ["cover"]
     verdicts = []
     for course in courses:
-        verdicts.append(gate.Verdict(course, tuple(_stages(course, arguments))))
+        verdicts.append(stages.Verdict(course, tuple(_stages(course, arguments))))
         formats.terminal(verdicts[-1], console)
     _write(arguments, verdicts)
     if any(stage.problem for verdict in verdicts for stage in verdict.stages):
@@ -103,10 +102,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
     """Run the stages that are asked for; the slow one only where the others found nothing."""
     found = False
-    for name in arguments.only or gate.STAGES:
+    for name in arguments.only or stages.STAGES:
         if name == "perform":
             continue
-        stage = gate.run_cover(course) if name == "cover" else gate.run_lint(course)
+        stage = stages.run_cover(course) if name == "cover" else stages.run_lint(course)
         found = found or not stage.passed
         yield stage
     if arguments.only and "perform" not in arguments.only:
@@ -119,7 +118,7 @@ def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
         why = "what was found above comes first; --only perform does it all the same"
         yield Stage("perform", (), 0, "", skipped=why)
         return
-    yield gate.run_perform(course, lambda: gate_perform.follow(course, arguments.target))
+    yield stages.run_perform(course, lambda: perform_stage.follow(course, arguments.target))
 
 
 def _update(course: Course, console: Console) -> None:

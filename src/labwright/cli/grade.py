@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from labwright import judge
 from labwright.batch import cluster, outputs, roster, rule, turns
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Deadline, Grading, workers_for
 from labwright.batch.stop import Stop
 from labwright.batch.view import ClassView
 from labwright.cli.options import add_lab
-from labwright.definition import load_lab
 from labwright.errors import UsageError
-from labwright.lab import find_lab
+from labwright.grading.step_check import HINTS, bind
+from labwright.host.temporary import Scratch
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
 from labwright.reports.text import line, plural
-from labwright.scratch import Scratch
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from labwright.batch.grading import Spread
-    from labwright.lab import Lab
+    from labwright.lab.model import Lab
 
 INTERRUPTED = 130
 NOT_ALL = 3
@@ -70,7 +70,12 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add("--part", type=int, metavar="N", help="only this part of the document")
     add("--step", action="append", default=[], metavar="ID", help="only this step, and its needs")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
-    add("--hints", choices=judge.HINTS, default="full", help="how much a failed step gives away")
+    add(
+        "--hints",
+        choices=HINTS,
+        default="full",
+        help="how much a failed step gives away",
+    )
     add("--seed", type=int, metavar="N", help="of everything random (default: a new one)")
     add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; none: no more")
     add("--names", action="store_true", help="show names, too, while grading")
@@ -154,7 +159,7 @@ def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
     """Find what is wrong with the words of the command line before a machine is touched."""
     values = lab.values_with(arguments.set)
     for step in lab.selected(arguments.part, arguments.step):
-        judge.bind(lab, step, values)
+        bind(lab, step, values)
     for name in ("limit", "total_limit"):
         limit = getattr(arguments, name)
         if limit is not None and not limit > 0:

@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import labwright
-from labwright import judge
-from labwright import regrade as again
-from labwright.choice import choose, default_guest
-from labwright.definition import load_lab
 from labwright.errors import UsageError
-from labwright.lab import find_lab
-from labwright.lab_machine import ephemeral, up
-from labwright.machines.target import guest_machine, open_machine
+from labwright.grading import judge_again as again
+from labwright.grading import step_check
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+from labwright.machines.perform import perform
 from labwright.outcome import Outcome
-from labwright.perform import perform
 from labwright.plugin import Silence, grade
 from labwright.reports import markdown, summary
 from labwright.reports.terminal import Checklist
 from labwright.reports.write import append_text, write, write_json
+from labwright.vm.default_machine import choose, default_guest
+from labwright.vm.lab_states import ephemeral, up
+from labwright.vm.target import guest_machine, open_machine
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from labwright.lab import Lab, Step
+    from labwright.lab.model import Lab, Step
     from labwright.machines.machine import Machine
     from labwright.score import Score
 
@@ -102,7 +102,7 @@ def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
     """Find what is wrong with the words of the command line before a machine is touched."""
     values = lab.values_with(arguments.set)
     for step in lab.selected(arguments.part, arguments.step):
-        judge.bind(lab, step, values)
+        step_check.bind(lab, step, values)
 
 
 def _target(lab: Lab, arguments: argparse.Namespace) -> str:

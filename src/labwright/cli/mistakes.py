@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from labwright import lab_machine, mistakes
 from labwright.cli.options import add_lab
-from labwright.definition import load_lab
 from labwright.errors import LabwrightError, PerformError, UsageError
-from labwright.lab import find_lab
-from labwright.machines.target import guest_machine
-from labwright.machines.vm import states
-from labwright.mistakes import Matrix, Mistake, Trial
+from labwright.grading import mistakes
+from labwright.grading.mistakes import Matrix, Mistake, Trial
+from labwright.host.progress import say
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
 from labwright.plugin import Silence, grade
-from labwright.progress import say
 from labwright.reports import matrix as matrix_report
 from labwright.reports.write import write_text
+from labwright.vm import lab_states, states
+from labwright.vm.target import guest_machine
 
 if TYPE_CHECKING:
-    from labwright.lab import Lab
+    from labwright.lab.model import Lab
 
 SCRIPT_S = 180.0
 EXAMPLES = """\
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("-n and --repeat must be at least 1")
     lab = load_lab(find_lab(arguments.lab))
     chosen = mistakes.load_mistakes(lab, arguments.only)
-    known = lab_machine.states(lab)
+    known = lab_states.states(lab)
     for mistake in chosen:
         if mistake.state not in known:
             raise UsageError(
@@ -125,7 +125,7 @@ def _try(folder: Path, mistake: Mistake, seed: int) -> Trial:
     start = time.monotonic()
     try:
         with (
-            lab_machine.ephemeral(lab, mistake.state) as guest,
+            lab_states.ephemeral(lab, mistake.state) as guest,
             closing(guest_machine(guest)) as machine,
         ):
             script = mistakes.prelude(lab) + mistake.run

@@ -8,12 +8,12 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from labwright.course import lock
-from labwright.course.document import Document
-from labwright.course.instructions import pieces
-from labwright.definition import LONGEST_NAME, STEP_ID, load_lab
 from labwright.errors import SetupError, UsageError
-from labwright.progress import say
+from labwright.gate import lock
+from labwright.host.progress import say
+from labwright.lab.definition import LONGEST_NAME, STEP_ID, load_lab
+from labwright.lab.document import Document
+from labwright.lab.instructions import pieces
 
 if TYPE_CHECKING:
     import argparse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labwright.lab import DEFAULT
+from labwright.lab.model import DEFAULT
 
 if TYPE_CHECKING:
     import argparse

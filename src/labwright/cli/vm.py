@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from labwright import lab_machine
 from labwright.cli.options import add_lab
-from labwright.definition import load_lab
-from labwright.lab import DEFAULT, find_lab, own_labs
-from labwright.machines import guest
-from labwright.machines.target import guest_machine
-from labwright.machines.vm import states
-from labwright.progress import say
+from labwright.host.progress import say
+from labwright.lab.definition import load_lab
+from labwright.lab.model import DEFAULT, find_lab, own_labs
+from labwright.vm import guest, lab_states, states
+from labwright.vm.target import guest_machine
 
 if TYPE_CHECKING:
-    from labwright.machines.guest import Guest
+    from labwright.vm.guest import Guest
 
 EXAMPLES = """\
 examples:
@@ -81,7 +79,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
 def _build(arguments: argparse.Namespace) -> int:
     start = time.monotonic()
-    known = lab_machine.states(load_lab(find_lab(arguments.lab)))
+    known = lab_states.states(load_lab(find_lab(arguments.lab)))
     for name, state in known.items():
         folder = states.saved(state).folder
         say(f"{name}: {folder}")
@@ -98,7 +96,7 @@ def _up(arguments: argparse.Namespace) -> int:
         say(f"{found.name} runs already, {begun} ({_age(found)} ago)")
         return 0
     start = time.monotonic()
-    found = lab_machine.up(arguments.name, lab, arguments.state or lab.start)
+    found = lab_states.up(arguments.name, lab, arguments.state or lab.start)
     say(f"{found.name} is up in the state {found.state} ({time.monotonic() - start:.1f} s)")
     chosen = "" if arguments.lab == DEFAULT else f" --lab {arguments.lab}"
     say(f"labwright vm ssh {found.name}; labwright check{chosen} --target vm:{found.name}")
@@ -135,7 +133,7 @@ def _down(arguments: argparse.Namespace) -> int:
 
 def _prune(arguments: argparse.Namespace) -> int:
     folders = [*own_labs(), *map(find_lab, arguments.lab)]
-    known = [s for folder in folders for s in lab_machine.states(load_lab(folder)).values()]
+    known = [s for folder in folders for s in lab_states.states(load_lab(folder)).values()]
     freed = guest.prune(known, everything=arguments.all)
     say(f"{freed / (1 << 30):.1f} GiB freed")
     return 0

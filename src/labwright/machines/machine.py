@@ -176,7 +176,7 @@ class Machine(ABC):
     def probe(self, task: Mapping[str, Any], timeout: float) -> Any:
         """Have the probe do one task on the machine, and return its answer.
 
-        Its tasks are described in :mod:`labwright.workload.probe`.
+        Its tasks are described in :mod:`labwright.components.workload.probe`.
 
         :param timeout: seconds for the whole task.
         :raises ProbeError: what came back is not a probe's answer.

@@ -49,7 +49,7 @@ class ProbeSession:
         self.ended = False
         self._process = start_piped(argv)
         self._streams = Streams(self._process, ANSWER_LIMIT)
-        source = resources.files("labwright.workload").joinpath("probe.py").read_bytes()
+        source = resources.files("labwright.components.workload").joinpath("probe.py").read_bytes()
         self._streams.send(b"%d\n%b" % (len(source), source), last=False)
 
     def ask(self, task: str, timeout: float) -> Output:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from labwright.errors import CommandTimedOut, HostUnreachable, MachineError, UsageError
+from labwright.host.temporary import Scratch
 from labwright.machines.machine import OUTPUT_LIMIT, CommandResult, Machine
 from labwright.machines.process import run_bounded
-from labwright.scratch import Scratch
 
 if TYPE_CHECKING:
     from pathlib import Path

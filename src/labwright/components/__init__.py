@@ -1,0 +1,1 @@
+"""The programs that the labs are about: Gorb, its conformance tests, server and client."""

@@ -1,1 +1,0 @@
-"""The document that people follow."""

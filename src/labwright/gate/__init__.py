@@ -1,0 +1,1 @@
+"""The gate for a document: covered, linted, and followed to the letter on a machine."""

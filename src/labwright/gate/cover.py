@@ -1,0 +1,205 @@
+"""The first stage of the gate: is all that the document asks for covered by the definition?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labwright.gate import lock
+from labwright.gate.changes import Change, changes
+from labwright.gate.findings import Finding
+from labwright.lab.instructions import Piece, is_typed, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from labwright.lab.document import Document
+    from labwright.lab.model import Lab, Prose
+
+_FOLLOWED = "A student does what is written; what is not covered is neither tried nor graded."
+_REVIEWED = "The checks were written for what the document said when it was reviewed."
+
+
+def cover(document: Document, lab: Lab | None, locked: Sequence[Piece] | None) -> list[Finding]:
+    """Hold a document against its definition and against what was locked.
+
+    :param lab: None if there is no definition, or none that can be read.
+    :param locked: None if nothing has been locked yet.
+    """
+    said = pieces(document)
+    found = list(_nothing_to_do(document, said))
+    if lab is None:
+        if locked is None:
+            found += _unbound(document, said, set())
+            found += _uncovered_prose(document, said, ())
+    else:
+        bound = {step.id for step in lab.steps} | {step.id for step in lab.waived}
+        found += _unbound(document, said, bound)
+        found += _empty_steps(document, said)
+        found += _unperformed(document, lab, said)
+        found += _uncovered_prose(document, said, lab.prose)
+        found += _orphaned_prose(lab, said)
+        found += _before_its_needs(document, lab)
+        if locked is None:
+            found.append(
+                Finding(
+                    document.path,
+                    1,
+                    1,
+                    "cover/unlocked",
+                    f"what the document says has not been locked: there is no {lock.NAME}",
+                    _REVIEWED,
+                    "review the document and its definition, then run `labwright gate --update`",
+                )
+            )
+    if locked is not None:
+        found += [_changed(document.path, change) for change in changes(locked, said)]
+    return sorted(set(found))
+
+
+def _nothing_to_do(document: Document, said: Sequence[Piece]) -> Iterator[Finding]:
+    if not any(piece.instructs for piece in said):
+        yield Finding(
+            document.path,
+            1,
+            1,
+            "cover/nothing-to-do",
+            "nothing was found in the document that is to be done",
+            "A gate that has nothing to hold would pass anything.",
+            "write numbered items and fenced commands",
+        )
+
+
+def _unbound(document: Document, said: Sequence[Piece], bound: set[str]) -> Iterator[Finding]:
+    """Yield the commands and numbered items that belong to no step."""
+    for piece in said:
+        if piece.kind in ("command", "item") and piece.step not in bound:
+            what = "this command" if piece.kind == "command" else "this numbered item"
+            yield Finding(
+                document.path,
+                piece.line,
+                1,
+                "cover/unbound",
+                f"{what} belongs to no step: {_short(piece.text)}",
+                _FOLLOWED,
+                "mark its step before it with <!-- step: ID -->, and in lab.toml give the step "
+                "a check ([[step]]) or a reason why it needs none ([[waived]])",
+            )
+
+
+def _empty_steps(document: Document, said: Sequence[Piece]) -> Iterator[Finding]:
+    full = {piece.step for piece in said if piece.instructs}
+    for id, place in document.steps.items():
+        if id not in full:
+            yield Finding(
+                document.path,
+                place.line,
+                1,
+                "cover/empty-step",
+                f"the step {id!r} asks for nothing",
+                _FOLLOWED,
+                "write what is to be done after its mark, or remove the mark and the definition",
+            )
+
+
+def _unperformed(document: Document, lab: Lab, said: Sequence[Piece]) -> Iterator[Finding]:
+    """Yield the steps of which nothing says how they are performed."""
+    typed = {block.step for block in document.blocks if is_typed(block)}
+    spoken = [prose.says for prose in lab.prose if prose.perform]
+    for step in lab.steps:
+        told = any(
+            words in piece.text for words in spoken for piece in said if piece.step == step.id
+        )
+        if step.id not in typed and not step.perform and not told:
+            yield Finding(
+                document.path,
+                step.line,
+                1,
+                "cover/unperformed",
+                f"the step {step.id!r} has no command, and lab.toml does not say how it is "
+                "performed",
+                _FOLLOWED,
+                "add 'perform' to its [[step]], or a command to the document",
+            )
+
+
+def _uncovered_prose(
+    document: Document, said: Sequence[Piece], covered: Sequence[Prose]
+) -> Iterator[Finding]:
+    """Yield the sentences that ask for something which nothing covers."""
+    for piece in said:
+        if piece.kind == "prose" and not any(prose.says in piece.text for prose in covered):
+            yield Finding(
+                document.path,
+                piece.line,
+                1,
+                "cover/unbound",
+                f"this sentence asks for something that nothing performs: {_short(piece.text)}",
+                _FOLLOWED,
+                "cover it in lab.toml: [[prose]] with says = some of its words, and either the "
+                "commands that perform it or the reason why there are none",
+            )
+
+
+def _orphaned_prose(lab: Lab, said: Sequence[Piece]) -> Iterator[Finding]:
+    """Yield what covers no sentence, or several."""
+    for prose in lab.prose:
+        speaking = [piece for piece in said if prose.says in piece.text and piece.instructs]
+        if len(speaking) != 1:
+            yield Finding(
+                lab.folder / "lab.toml",
+                prose.line,
+                1,
+                "cover/orphaned",
+                f"{len(speaking) or 'no'} instructions of the document say {prose.says!r}",
+                "A reason or a command that is meant for one sentence must not cover another.",
+                "quote words that stand in one instruction only, or remove this [[prose]]",
+            )
+
+
+def _before_its_needs(document: Document, lab: Lab) -> Iterator[Finding]:
+    for step in lab.steps:
+        for need in step.needs:
+            if lab.step(need).line > step.line:
+                yield Finding(
+                    document.path,
+                    step.line,
+                    1,
+                    "cover/order",
+                    f"the step {step.id!r} stands before {need!r}, which it needs "
+                    f"(line {lab.step(need).line})",
+                    "Who follows the document from top to bottom cannot do it yet.",
+                    "move it after what it needs, or correct 'needs' in lab.toml",
+                )
+
+
+def _changed(path: Path, change: Change) -> Finding:
+    piece = change.piece
+    what = {
+        "command": "command",
+        "item": "numbered item",
+        "prose": "instruction",
+        "text": "sentence",
+    }[piece.kind]
+    says = {
+        "new": f"this {what} is new",
+        "gone": f"a {what} that stood before this line is gone",
+        "changed": f"this {what} has changed",
+        "moved": f"this {what} has moved",
+    }[change.kind]
+    where = f" (step {piece.step})" if piece.step else ""
+    return Finding(
+        path,
+        change.line,
+        1,
+        f"cover/{change.kind}",
+        f"{says}{where}: {_short(piece.text)}",
+        _REVIEWED,
+        "see that its step's check and performance still fit, then run `labwright gate --update`",
+        change.difference(),
+    )
+
+
+def _short(text: str) -> str:
+    first, *rest = text.split("\n")
+    return first[:100] + (" ..." if rest or len(first) > 100 else "")

@@ -1,0 +1,248 @@
+"""The gate's findings, for the programs and the people that read them."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from rich.text import Text
+
+import labwright
+from labwright.gate.lint import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+    from labwright.gate.findings import Finding
+    from labwright.gate.stages import Stage, Verdict
+
+HOME = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def shown(path: Path) -> str:
+    """Return a path as people and programs want it: relative to where they are."""
+    try:
+        return path.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _printable(text: str) -> str:
+    """Return a text without what a terminal or XML would act on or refuse."""
+    return "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def terminal(verdict: Verdict, console: Console) -> None:
+    """Print a verdict for people."""
+
+    def line(text: str, style: str = "") -> None:
+        console.print(Text(_printable(text), style), soft_wrap=True)
+
+    line(f"{shown(verdict.course.document.path)}: {verdict.course.document.title}", "bold")
+    for stage in verdict.stages:
+        line(
+            f"  {_status(stage)}", "green" if stage.passed else "yellow" if stage.skipped else "red"
+        )
+        if stage.problem:
+            line(f"    {stage.problem}", "bold")
+        explained = set[str]()
+        for finding in stage.findings:
+            line(f"\n  {shown(finding.path)}:{finding.line}:{finding.column}: {finding.rule}")
+            line(f"    {finding.message}", "bold")
+            for row in finding.details.splitlines():
+                line(f"      {row}", {"+": "green", "-": "red"}.get(row[:1], ""))
+            if finding.why and finding.rule not in explained:
+                line(f"    why: {finding.why}", "dim")
+                explained.add(finding.rule)
+            if finding.suggestion:
+                line(f"    do:  {finding.suggestion}", "dim")
+        if stage.findings:
+            line("")
+
+
+def _status(stage: Stage) -> str:
+    if stage.skipped:
+        return f"{stage.name:8} {'not run':11} {stage.skipped}"
+    found = "passed" if stage.passed else _number(stage)
+    found = "broken" if stage.problem else found
+    return f"{stage.name:8} {found:11} {stage.summary} ({stage.seconds:.1f} s)"
+
+
+def _number(stage: Stage) -> str:
+    number = len(stage.findings)
+    return f"{number} finding{'s' * (number != 1)}"
+
+
+def github(verdicts: Sequence[Verdict]) -> str:
+    """Return annotations for GitHub's web pages, one a line."""
+
+    def escaped(text: str, more: str = "") -> str:
+        for character in "%\r\n" + more:
+            text = text.replace(character, f"%{ord(character):02X}")
+        return text
+
+    lines = []
+    for finding in _all(verdicts):
+        place = f"file={escaped(shown(finding.path), ':,')},line={finding.line}"
+        title = escaped(finding.rule, ":,")
+        body = "\n".join(filter(None, (finding.message, finding.details, _advice(finding))))
+        column = f",col={finding.column}"
+        lines.append(f"::error {place}{column},title={title}::{escaped(_printable(body))}\n")
+    for problem in _problems(verdicts):
+        lines.append(f"::error title=no verdict::{escaped(_printable(problem))}\n")
+    return "".join(lines)
+
+
+def markdown(verdicts: Sequence[Verdict]) -> str:
+    """Return a summary as GitHub shows it for a job."""
+    rows = ["## labwright gate", "", "| document | stage | verdict | looked at | time |"]
+    rows.append("| --- | --- | --- | --- | --- |")
+    for verdict in verdicts:
+        name = shown(verdict.course.document.path)
+        for stage in verdict.stages:
+            said = "passed" if stage.passed else f"**{_number(stage)}**"
+            said = f"**broken**: {stage.problem}" if stage.problem else said
+            said = f"not run: {stage.skipped}" if stage.skipped else said
+            cells = (name, stage.name, said, stage.summary, f"{stage.seconds:.1f} s")
+            rows.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    for finding in _all(verdicts):
+        place = f"{shown(finding.path)}:{finding.line}"
+        rows += ["", f"- `{place}` **{finding.rule}**: {_cell(finding.message)}"]
+        if finding.suggestion:
+            rows.append(f"  ({_cell(finding.suggestion)})")
+        if finding.details:
+            fence = "~~~" + "~" * finding.details.count("~~~")
+            body = [f"  {row}" for row in _printable(finding.details).splitlines()]
+            rows += ["", f"  {fence}diff", *body, f"  {fence}"]
+    return "\n".join(rows) + "\n"
+
+
+def _cell(text: str) -> str:
+    return _printable(text).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def junit(verdicts: Iterable[Verdict]) -> str:
+    """Return JUnit XML: a suite for each stage of a document, a failure for each finding."""
+    root = ET.Element("testsuites", {"name": "labwright gate"})
+    for verdict in verdicts:
+        path = shown(verdict.course.document.path)
+        for stage in verdict.stages:
+            cases = [_case(finding) for finding in stage.findings]
+            if not cases:
+                case = ET.Element("testcase", {"classname": path, "name": stage.name})
+                case.set("time", f"{stage.seconds:.3f}")
+                case.set("file", path)
+                if stage.problem:
+                    ET.SubElement(case, "error", {"message": _printable(stage.problem)})
+                if stage.skipped:
+                    ET.SubElement(case, "skipped", {"message": stage.skipped})
+                cases.append(case)
+            counted = {
+                "tests": str(len(cases)),
+                "failures": str(len(stage.findings)),
+                "errors": str(int(bool(stage.problem))),
+                "time": f"{stage.seconds:.3f}",
+            }
+            suite = ET.SubElement(root, "testsuite", {"name": f"{path} {stage.name}", **counted})
+            suite.extend(cases)
+    ET.indent(root)
+    body = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
+
+
+def _case(finding: Finding) -> ET.Element:
+    path = shown(finding.path)
+    name = f"{finding.rule} line {finding.line}"
+    case = ET.Element("testcase", {"classname": path, "name": name, "time": "0"})
+    case.set("file", path)
+    case.set("line", str(finding.line))
+    failure = ET.SubElement(case, "failure", {"type": finding.rule})
+    failure.set("message", _printable(finding.message))
+    parts = (f"{path}:{finding.line}:{finding.column}", finding.details, _advice(finding))
+    failure.text = _printable("\n".join(filter(None, parts)))
+    return case
+
+
+def sarif(verdicts: Sequence[Verdict]) -> str:
+    """Return SARIF 2.1.0, which code hosts and editors show beside the lines."""
+    found = _all(verdicts)
+    about = {f"lint/{name}": rule.why for name, rule in RULES.items()}
+    about.update({finding.rule: finding.why for finding in found if finding.why})
+    rules = [
+        {
+            "id": name,
+            "shortDescription": {"text": name.partition("/")[2].replace("-", " ")},
+            "fullDescription": {"text": why},
+            "defaultConfiguration": {"level": "error"},
+        }
+        for name, why in sorted(about.items())
+    ]
+    driver: dict[str, Any] = {
+        "name": "labwright",
+        "version": labwright.__version__,
+        "rules": rules,
+    }
+    numbers = {rule["id"]: number for number, rule in enumerate(rules)}
+    results = [_result(finding, numbers) for finding in found]
+    log = {
+        "$schema": HOME,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": driver},
+                "invocations": [_invocation(_problems(verdicts))],
+                "results": results,
+                "columnKind": "unicodeCodePoints",
+            }
+        ],
+    }
+    return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+
+
+def _invocation(problems: list[str]) -> dict[str, Any]:
+    """Tell no findings from a run that could find none."""
+    notes = [{"level": "error", "message": {"text": _printable(problem)}} for problem in problems]
+    return {"executionSuccessful": not problems, "toolExecutionNotifications": notes}
+
+
+def _result(finding: Finding, numbers: dict[Any, int]) -> dict[str, Any]:
+    text = "\n".join(filter(None, (finding.message, finding.details, finding.suggestion)))
+    result: dict[str, Any] = {
+        "ruleId": finding.rule,
+        "level": "error",
+        "message": {"text": text},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": quote(shown(finding.path))},
+                    "region": {"startLine": finding.line, "startColumn": finding.column},
+                }
+            }
+        ],
+    }
+    if finding.rule in numbers:
+        result["ruleIndex"] = numbers[finding.rule]
+    return result
+
+
+def _advice(finding: Finding) -> str:
+    return "\n".join(filter(None, (finding.why, finding.suggestion)))
+
+
+def _all(verdicts: Iterable[Verdict]) -> list[Finding]:
+    return [f for verdict in verdicts for stage in verdict.stages for f in stage.findings]
+
+
+def _problems(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return why nothing can be said of a document, where that is so."""
+    return [
+        f"{shown(verdict.course.document.path)}: {stage.name}: {stage.problem}"
+        for verdict in verdicts
+        for stage in verdict.stages
+        if stage.problem
+    ]

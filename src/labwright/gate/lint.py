@@ -1,0 +1,127 @@
+"""The second stage of the gate: what breaks the document for people?
+
+A finding that is right in general and wrong here is suppressed where it stands, with a
+reason: ``<!-- lint: ignore RULE: REASON -->`` holds to the next mark of a step or heading,
+and before the first heading for the whole document.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from labwright.gate.findings import Finding
+from labwright.gate.rules import commands, made, structure, variables, words
+from labwright.gate.rules.rule import Reading
+from labwright.lab.document import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labwright.lab.document import Document
+
+_RULES = (
+    *variables.RULES,
+    *commands.RULES,
+    *made.RULES,
+    *structure.RULES,
+    *words.RULES,
+)
+RULES = {rule.name: rule for rule in _RULES}
+"""By name, in the order in which the documentation has them."""
+_SUPPRESSION = re.compile(r"<!--\s*lint:\s*(.*?)\s*-->", re.DOTALL)
+_WELL_FORMED = re.compile(r"ignore\s+([a-z-]+)\s*:\s*(\S.*)", re.DOTALL)
+
+
+@dataclass
+class _Suppression:
+    rule: str
+    line: int
+    first: int
+    last: int
+    used: bool = field(default=False)
+
+
+def lint(document: Document, required: Sequence[Document] = ()) -> list[Finding]:
+    """Find what breaks a document for people.
+
+    :param required: documents that come before it: what they make may be used.
+    """
+    reading = Reading(document, tuple(Reading(earlier) for earlier in required))
+    suppressions, found = _suppressions(document)
+    for rule in _RULES:
+        for problem in rule.find(reading):
+            held = [s for s in suppressions if s.rule == rule.name and _covers(s, problem.line)]
+            for suppression in held:
+                suppression.used = True
+            if not held:
+                found.append(
+                    Finding(
+                        document.path,
+                        problem.line,
+                        problem.column,
+                        f"lint/{rule.name}",
+                        problem.message,
+                        rule.why,
+                        problem.suggestion,
+                    )
+                )
+    found += [
+        _about_suppression(
+            document, s.line, f"nothing here breaks the rule {s.rule}", "remove the comment"
+        )
+        for s in suppressions
+        if not s.used
+    ]
+    return sorted(set(found))
+
+
+def _covers(suppression: _Suppression, line: int) -> bool:
+    return suppression.first <= line <= suppression.last
+
+
+def _suppressions(document: Document) -> tuple[list[_Suppression], list[Finding]]:
+    found: list[_Suppression] = []
+    wrong: list[Finding] = []
+    for number, block in enumerate(document.blocks):
+        if block.kind != "comment":
+            continue
+        for match in _SUPPRESSION.finditer(block.text):
+            line = block.place(match.start())[0]
+            said = _WELL_FORMED.fullmatch(match[1])
+            if said and said[1] in RULES:
+                last = _end(document, number)
+                found.append(_Suppression(said[1], line, line, last))
+            else:
+                why = f"there is no rule {said[1]}" if said else "it names no rule, or no reason"
+                wrong.append(
+                    _about_suppression(
+                        document, line, why, "write <!-- lint: ignore RULE: REASON -->"
+                    )
+                )
+    return found, wrong
+
+
+def _end(document: Document, number: int) -> int:
+    """Return the last line for which a suppression in a block holds."""
+    blocks = document.blocks
+    if not any(block.kind == "heading" for block in blocks[:number]):
+        return len(document.source)
+    for block in blocks[number + 1 :]:
+        marks = block.kind == "comment" and MARK.search(block.text)
+        if block.kind == "heading" or marks:
+            return block.line - 1
+    return len(document.source)
+
+
+def _about_suppression(document: Document, line: int, message: str, do: str) -> Finding:
+    return Finding(
+        document.path,
+        line,
+        1,
+        "lint/suppression",
+        f"this suppression does not hold: {message}",
+        "A rule that is silenced for no reason stays silent when there is one.",
+        do,
+    )

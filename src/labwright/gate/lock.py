@@ -1,0 +1,69 @@
+"""``lab.lock``: what a document said when its steps were last held against its definition.
+
+The file is for people too: it has the words of every instruction, so that its own
+difference shows what ``labwright gate --update`` has taken in.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import TYPE_CHECKING
+
+from labwright.errors import DefinitionError
+from labwright.lab.instructions import Piece
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "lab.lock"
+HEAD = """\
+# What the document said when it was last reviewed, written by `labwright gate --update`.
+# A document that says something else does not pass the gate. Review what changes here.
+"""
+
+
+def read(path: Path) -> list[Piece] | None:
+    """Return what was locked, in order; None if there is no such file.
+
+    :raises DefinitionError: it is not a lock, or was changed by hand.
+    """
+    if not path.exists():
+        return None
+    try:
+        body = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise DefinitionError(path, 1, f"not a lock: {problem}; {_MEND}") from None
+    found = []
+    for number, raw in enumerate(body.get("said", []), 1):
+        try:
+            piece = Piece(raw["kind"], raw["step"], "\n".join(raw["text"]))
+            intact = raw["hash"] == piece.key
+        except (KeyError, TypeError):
+            intact = False
+        if not intact:
+            raise DefinitionError(path, 1, f"entry {number} was changed by hand; {_MEND}")
+        found.append(piece)
+    return found
+
+
+_MEND = "make it anew with `labwright gate --update`, and review the whole document"
+
+
+def write(path: Path, said: list[Piece]) -> None:
+    """Write a lock, whole or not at all."""
+    parts = [HEAD]
+    for piece in said:
+        lines = "".join(f"    {_string(line)},\n" for line in piece.text.split("\n"))
+        parts.append(
+            f"\n[[said]]\nkind = {_string(piece.kind)}\nstep = {_string(piece.step)}\n"
+            f'hash = "{piece.key}"\ntext = [\n{lines}]\n'
+        )
+    new = path.with_name(path.name + ".new")
+    new.write_text("".join(parts), encoding="utf-8")
+    new.replace(path)
+
+
+def _string(text: str) -> str:
+    """Return a TOML string: JSON's are, but for one character that TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,80 @@
+"""The gate's third stage with what it needs: a fresh machine, and the lab's checks."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+from labwright.errors import MachineError
+from labwright.gate.walkthrough import Rehearsal, performed
+from labwright.host.progress import say
+from labwright.plugin import Silence, grade
+from labwright.vm import lab_states
+from labwright.vm.target import guest_machine, open_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from labwright.gate.findings import Finding
+    from labwright.gate.stages import Course
+    from labwright.gate.walkthrough import Told
+    from labwright.lab.model import Lab, Step
+    from labwright.machines.machine import Machine
+    from labwright.score import StepResult
+
+DOCKER_HUB = "https://registry-1.docker.io/v2/"
+_REACHED = f"curl --silent --output /dev/null --max-time 3 {DOCKER_HUB}"
+_STOP_REGISTRY = "sudo start-stop-daemon --stop --pidfile /run/docker-registry.pid"
+
+
+def follow(course: Course, target: str | None) -> tuple[list[Finding], str]:
+    """Follow a lab's document on a machine; return what was found, and what was done.
+
+    :param target: the machine; a fresh one of ours if none is named.
+    """
+    lab = course.lab
+    assert lab  # noqa: S101  a document that belongs to no lab is not followed
+    with ExitStack() as stack:
+        machine = _machine(stack, lab, target)
+        performing = Rehearsal(
+            document=course.document,
+            lab=lab,
+            machine=machine,
+            examine=lambda steps: _examined(lab, steps, machine),
+            tell=_tell,
+            done=frozenset(() if target else performed(lab, lab.start)),
+        )
+        found = performing.run()
+        where = target or f"a fresh machine in the state {lab.start}"
+        return found, f"{performing.typed} commands on {where}"
+
+
+def _machine(stack: ExitStack, lab: Lab, target: str | None) -> Machine:
+    if target:
+        return stack.enter_context(closing(open_machine(target)))
+    guest = stack.enter_context(lab_states.ephemeral(lab, lab.start))
+    machine = stack.enter_context(closing(guest_machine(guest)))
+    if any(image.published for image in lab.images):
+        _choose_registry(machine)
+    return machine
+
+
+def _choose_registry(machine: Machine) -> None:
+    """Have images pulled from Docker Hub where it can be reached, as a student's would be."""
+    if machine.run(_REACHED).ok:
+        if not machine.run(_STOP_REGISTRY).ok:
+            raise MachineError("the lab machine's registry could not be stopped")
+        say("images are pulled from Docker Hub")
+    else:
+        say("Docker Hub cannot be reached: images are pulled from a registry in the machine")
+
+
+def _examined(lab: Lab, steps: Sequence[Step], machine: Machine) -> tuple[StepResult, ...]:
+    chosen = " or ".join(f"[{step.id}]" for step in steps)
+    options = [f"--target={machine.target}", "--seed=1", f"-k{chosen}"]
+    return grade(lab.folder, options, Silence(), machine).steps
+
+
+def _tell(told: Told) -> None:
+    took = f" ({told.seconds:.1f} s)" if told.seconds else ""
+    say(f"  {told.line or '':>4} {told.what}{took}")

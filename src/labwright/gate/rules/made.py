@@ -1,0 +1,209 @@
+"""Rules about what must be there before it is used: containers, images, files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from labwright.gate import docker_line
+from labwright.gate.rules.rule import Problem, Reading, Rule
+from labwright.lab.shell import nodes, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labwright.lab.shell import Call, Typed, Word
+
+_READERS = frozenset(
+    """
+    cat less head tail bash sh source . python3 python wc sort cp mv chmod ls
+    """.split()
+)
+_FILE = re.compile(r"(?:\./)?[\w.-]+(?:/[\w.-]+)*/?")
+
+
+def _containers(reading: Reading) -> Iterator[Problem]:
+    """Follow the containers that are made and removed, from the required documents on."""
+    made: set[str] = set()
+    removed: dict[str, int] = {}
+    ends: set[str] = set()
+    for earlier in reading.before:
+        for _ in _follow(earlier, made, {}, ends):
+            pass
+    yield from _follow(reading, made, removed, ends)
+
+
+def _follow(
+    reading: Reading, made: set[str], removed: dict[str, int], ends: set[str]
+) -> Iterator[Problem]:
+    """Follow one document.
+
+    :param removed: containers that are gone, with the line that removed them.
+    :param ends: those that are gone as soon as they stop.
+    """
+    for call in reading.calls:
+        started = docker_line.run(call)
+        if started and started.name:
+            made.add(started.name)
+            removed.pop(started.name, None)
+            ends.discard(started.name)
+            if started.removed_at_end:
+                ends.add(started.name)
+        action, words = docker_line.action(call)
+        for word in docker_line.used_containers(call):
+            name = word.text.partition(":")[0]
+            if name in removed:
+                yield Problem(
+                    *call.place(word.offset),
+                    f"the container {name} was removed in line {removed[name]}",
+                    "make it again before, or remove it later",
+                )
+            elif name not in made:
+                yield Problem(
+                    *call.place(word.offset),
+                    f"no earlier step makes the container {name}",
+                    "add the command that makes it, or name the lab that leaves it behind: "
+                    "`requires` in lab.toml",
+                )
+                made.add(name)  # once is enough
+            if action == "rm" or (action in ("stop", "kill") and name in ends):
+                removed[name] = call.place()[0]
+        if action == "rename" and len(words) == 2:
+            made.add(words[1].text)
+            removed[words[0].text] = call.place()[0]
+
+
+def _unpinned(reading: Reading) -> Iterator[Problem]:
+    built = {
+        docker_line.built_image(call).partition(":")[0]
+        for document in (*reading.before, reading)
+        for call in document.calls
+    }
+    for call in reading.calls:
+        image = docker_line.pulled_image(call)
+        if image is None or not image.literal or "@sha256:" in image.text:
+            continue
+        name, tag = _name_and_tag(image)
+        if name in built or tag not in ("", "latest"):
+            continue
+        lacks = "is the tag `latest`" if tag else "has no tag"
+        yield Problem(
+            *call.place(image.offset),
+            f"the image {image.text} {lacks}: what it is changes",
+            "pin a version, or a digest with @sha256:",
+        )
+
+
+def _name_and_tag(image: Word) -> tuple[str, str]:
+    """Split an image's name; the port of a registry is no tag."""
+    name, colon, tag = image.text.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (image.text, "")
+
+
+def _files(reading: Reading) -> Iterator[Problem]:
+    made = set[str]()
+    anywhere = False
+    """Whether the shell has gone where we cannot follow."""
+    folder = reading.document.path.parent
+    for entry in reading.typed:
+        for call in _calls_of(reading, entry):
+            for word in _read_files(call):
+                path = word.text.removeprefix("./").rstrip("/") or "."
+                known = anywhere or _is_made(path, made) or (folder / path).exists()
+                if not known:
+                    yield Problem(
+                        *call.place(word.offset),
+                        f"no earlier step makes {word.text}, nor does it come with the document",
+                        "say where it comes from: a command that fetches or writes it",
+                    )
+                    made.add(path)
+            if call.name == "cd" and call.words:
+                anywhere = True
+            made |= set(_written(call))
+            if call.name == "rm":
+                made -= {word.text.removeprefix("./") for word in call.words}
+        made |= _redirected(entry)
+
+
+def _calls_of(reading: Reading, entry: Typed) -> list[Call]:
+    return [call for call in reading.calls if call.typed is entry]
+
+
+def _is_made(path: str, made: set[str]) -> bool:
+    parents = [str(parent) for parent in PurePosixPath(path).parents]
+    return path == "." or path in made or any(parent in made for parent in parents[:-1])
+
+
+def _read_files(call: Call) -> Iterator[Word]:
+    """Yield the arguments that are files or folders which must be there, by relative paths."""
+    action, _words = docker_line.action(call)
+    chosen: list[Word] = []
+    operands = call.operands()
+    if call.name == "go" and operands and operands[0].text in ("run", "build"):
+        chosen = operands[1:2]
+    elif action == "build":
+        chosen = [w for w in call.operands(docker_line.WITH_VALUE) if w.text != "build"][-1:]
+    elif call.name in ("kubectl", "docker") and not (action and docker_line.run(call)):
+        for number, word in enumerate(call.words[:-1]):
+            if word.text in ("-f", "--file", "--filename") and action not in ("logs", "rm"):
+                chosen.append(call.words[number + 1])
+    elif call.name in _READERS and not call.has("-c", "-m"):
+        chosen = operands[:1]
+    elif call.name.startswith("./"):
+        yield _itself(call)
+    for word in chosen:
+        if word.literal and _FILE.fullmatch(word.text) and not word.text.isdigit():
+            yield word
+
+
+def _itself(call: Call) -> Word:
+    from labwright.lab.shell import Word
+
+    return Word(call.name, call.offset, "word")
+
+
+def _written(call: Call) -> Iterator[str]:
+    operands = [word.text.removeprefix("./").rstrip("/") for word in call.operands()]
+    if call.name in ("mkdir", "touch", "tee"):
+        yield from operands
+    elif call.name in ("cp", "mv", "ln") and operands:
+        yield operands[-1]
+    elif call.name == "git" and operands[:1] == ["clone"] and len(operands) > 1:
+        yield operands[2] if len(operands) > 2 else PurePosixPath(operands[1]).stem
+    elif call.name in ("curl", "wget"):
+        for number, word in enumerate(call.words[:-1]):
+            short = re.fullmatch(
+                r"-[A-Za-z]*o" if call.name == "curl" else r"-[A-Za-z]*O", word.text
+            )
+            if short or word.text == "--output":
+                yield call.words[number + 1].text.removeprefix("./")
+        if call.name == "wget" or call.has("-O", "--remote-name"):
+            yield from (PurePosixPath(operand).name for operand in operands)
+
+
+def _redirected(entry: Typed) -> set[str]:
+    found = set()
+    for node, _ in nodes(entry):
+        if node.type == "file_redirect" and any(c.type in (">", ">>") for c in node.children):
+            found.add(text_of(node.children[-1]).removeprefix("./"))
+    return found
+
+
+RULES = (
+    Rule(
+        "unmade-container",
+        "Docker answers that there is no such container, and the reader cannot know why.",
+        _containers,
+    ),
+    Rule(
+        "unpinned-image",
+        "The image of next year is another one, and the document was not tried with it.",
+        _unpinned,
+    ),
+    Rule(
+        "unmade-file",
+        "The command fails with 'no such file', and the reader cannot know where to get it.",
+        _files,
+    ),
+)

@@ -1,0 +1,80 @@
+"""A rule of the second stage of the gate, and what it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from labwright.lab import shell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from labwright.lab.document import Block, Document
+    from labwright.lab.shell import Call, Typed
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A place where a rule is broken."""
+
+    line: int
+    column: int
+    message: str
+    suggestion: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A document as the rules read it."""
+
+    document: Document
+    before: tuple[Reading, ...] = ()
+    """The documents that it requires, read likewise."""
+
+    @cached_property
+    def typed(self) -> list[Typed]:
+        """All that is typed, in order."""
+        return shell.typed(self.document)
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        """All commands that are typed, in order."""
+        return [call for entry in self.typed for call in shell.calls(entry)]
+
+    @cached_property
+    def prose(self) -> list[Block]:
+        """Headings, paragraphs and items."""
+        return [block for block in self.document.blocks if block.kind not in ("fence", "comment")]
+
+    def around(self, place: Block) -> str:
+        """Return what is said about a fence: in its step, or else beside it in its section."""
+        blocks = self.document.blocks
+        here = next(n for n, b in enumerate(blocks) if b.kind == "fence" and _holds(b, place))
+        told = []
+        if place.step:
+            told = [b for b in blocks if b.step == place.step and b.kind in ("item", "paragraph")]
+        else:
+            for block in reversed(blocks[:here]):
+                if block.kind in ("fence", "heading"):
+                    break
+                told.append(block)
+            for block in blocks[here + 1 :]:
+                if block.kind != "paragraph":
+                    break
+                told.append(block)
+        return "\n".join(block.text for block in told)
+
+
+def _holds(fence: Block, piece: Block) -> bool:
+    return fence.line <= piece.line < fence.line + fence.text.count("\n") + 1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A name, the reason why it matters to a reader, and what finds where it is broken."""
+
+    name: str
+    why: str
+    find: Callable[[Reading], Iterator[Problem]]

@@ -1,0 +1,210 @@
+"""Rules about headings, numbers, links and fences."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from labwright.gate.rules.rule import Problem, Reading, Rule
+from labwright.lab.instructions import SHELLS, is_typed
+from labwright.lab.shell import PROMPT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PART = re.compile(r"\((\d+)/(\d+)\)(:?)")
+_REFERENCE = re.compile(r"\[([^\]\n]+)\]\[([^\]\n]*)\]")
+_DEFINED = re.compile(r" {0,3}\[([^\]]+)\]:")
+_BY_ANALOGY = re.compile(
+    r"\b(?:modify|change|adapt|adjust|edit|repeat|reuse)\b[^.]*\b(?:previous|above|last|same|"
+    r"first|earlier)\b[^.]*\bcommand|\b(?:in )?the same way\b|\blikewise\b",
+    re.IGNORECASE,
+)
+
+
+def _skipped_heading(reading: Reading) -> Iterator[Problem]:
+    last = 0
+    for block in reading.document.blocks:
+        if block.kind != "heading":
+            continue
+        if block.level > last + 1:
+            said = f"level {last}" if last else "nothing"
+            yield Problem(
+                block.line,
+                1,
+                f"a heading of level {block.level} follows {said}",
+                f"write {'#' * (last + 1)} {block.text}",
+            )
+        last = block.level
+
+
+def _numbering(reading: Reading) -> Iterator[Problem]:
+    """Follow the numbers of each section, at each depth of lists."""
+    last: dict[int, int] = {}
+    for block in reading.document.blocks:
+        if block.kind == "heading":
+            last = {}
+        elif block.kind == "item":
+            last = {depth: number for depth, number in last.items() if depth <= block.level}
+            expected = last.get(block.level, 0) + 1
+            if block.number != expected:
+                how = "restarts" if block.number == 1 else "jumps"
+                yield Problem(
+                    block.line,
+                    1,
+                    f"the numbering {how}: this is item {block.number}, after {expected - 1}",
+                    f"number it {expected}, or begin a section of its own",
+                )
+            last[block.level] = block.number
+
+
+def _parts(reading: Reading) -> Iterator[Problem]:
+    found = [
+        (block, match)
+        for block in reading.document.blocks
+        if block.kind == "heading" and (match := _PART.search(block.text))
+    ]
+    marks = [match[3] for _, match in found]
+    usual = max(sorted(set(marks)), key=marks.count, default="")
+    for number, (block, match) in enumerate(found, 1):
+        right = f"({number}/{len(found)})"
+        line, column = block.place(match.start())
+        if match[0].rstrip(":") != right:
+            yield Problem(
+                line,
+                column,
+                f"this is part {number} of {len(found)}, and says {match[0].rstrip(':')}",
+                f"write {right}",
+            )
+        if match[3] != usual:
+            yield Problem(
+                line,
+                column,
+                "this part's heading is not written like the others'",
+                f"write {right}{usual}",
+            )
+
+
+def _links(reading: Reading) -> Iterator[Problem]:
+    document = reading.document
+    anchors = {_anchor(block.text) for block in document.blocks if block.kind == "heading"}
+    defined = {match[1].lower() for line in document.source if (match := _DEFINED.match(line))}
+    for block in reading.prose:
+        for target, line in block.links:
+            parts = urlsplit(target)
+            path = document.path.parent / unquote(parts.path)
+            if parts.scheme or parts.netloc:
+                wrong = parts.scheme in ("http", "https") and not parts.hostname
+            elif parts.path:
+                wrong = not path.exists()
+            else:
+                wrong = unquote(parts.fragment) not in anchors
+            if wrong:
+                column = document.source[line - 1].find(target) + 1
+                yield Problem(
+                    line, max(1, column), f"{target} does not exist", "correct it, or remove it"
+                )
+        for match in _REFERENCE.finditer(_without_code(block.text)):
+            if (match[2] or match[1]).lower() in defined:
+                continue
+            yield Problem(
+                *block.place(match.start()),
+                f"{match[0]} refers to a link that is not defined",
+                "define it, or write the address into the link",
+            )
+
+
+def _without_code(text: str) -> str:
+    return re.sub(r"(`+)(.+?)\1", lambda code: "0" * len(code[0]), text, flags=re.DOTALL)
+
+
+def _anchor(heading: str) -> str:
+    """Return the name that web hosts give to a heading."""
+    plain = re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower())
+    return plain.strip().replace(" ", "-")
+
+
+def _language(reading: Reading) -> Iterator[Problem]:
+    for block in reading.document.blocks:
+        if block.kind == "fence" and not block.language:
+            session = any(PROMPT.match(line) for line in block.text.split("\n"))
+            yield Problem(
+                max(1, block.line - 1),
+                1,
+                "this block of code names no language",
+                "write ```console: it shows a terminal" if session else "write ```sh, or its own",
+            )
+
+
+def _output(reading: Reading) -> Iterator[Problem]:
+    """Find output in a block that is to be copied whole."""
+    for block in reading.document.blocks:
+        lines = block.text.split("\n")
+        if not is_typed(block) or any(PROMPT.match(line) for line in lines):
+            continue
+        for number, line in enumerate(lines):
+            if re.search(r"(?:^|\s)\.\.\.(?:\s|$)", line):
+                yield Problem(
+                    block.line + number,
+                    block.columns[number] + 1,
+                    "output stands among the commands of this block, with nothing to tell them "
+                    "apart",
+                    "write ```console, and a prompt ($) before what is to be typed",
+                )
+                break
+
+
+def _not_shown(reading: Reading) -> Iterator[Problem]:
+    """Find an item that describes a command instead of showing it."""
+    blocks = reading.document.blocks
+    for number, block in enumerate(blocks):
+        match = _BY_ANALOGY.search(block.text) if block.kind == "item" else None
+        if not match:
+            continue
+        following = blocks[number + 1 : number + 3]
+        if not any(b.kind == "fence" and b.language in SHELLS for b in following):
+            yield Problem(
+                *block.place(match.start()),
+                "the command is described and not shown",
+                "write it out: what must change in it is then seen, and can be tried",
+            )
+
+
+RULES = (
+    Rule(
+        "skipped-heading",
+        "The outline, and screen readers that go by it, show a section that is not there.",
+        _skipped_heading,
+    ),
+    Rule(
+        "numbering",
+        "'Go back to step 2' leads to the wrong step.",
+        _numbering,
+    ),
+    Rule(
+        "part-count",
+        "The reader looks for a part that does not exist, or stops too early.",
+        _parts,
+    ),
+    Rule(
+        "broken-link",
+        "It leads nowhere. (Addresses on the web are not fetched.)",
+        _links,
+    ),
+    Rule(
+        "fence-language",
+        "Neither a highlighter nor a reader can tell commands from output.",
+        _language,
+    ),
+    Rule(
+        "output-among-commands",
+        "Who copies the block runs the output as commands.",
+        _output,
+    ),
+    Rule(
+        "command-not-shown",
+        "Every reader guesses which parts must change, and some forget one.",
+        _not_shown,
+    ),
+)

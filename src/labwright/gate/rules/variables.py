@@ -1,0 +1,128 @@
+"""Rules about variables and quotes of the shell."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+from labwright.gate.rules.rule import Problem, Reading, Rule
+from labwright.lab.shell import calls, nodes, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labwright.lab.shell import Typed
+
+KNOWN = frozenset(
+    """
+    HOME PATH USER PWD OLDPWD SHELL LANG TERM HOSTNAME UID EUID RANDOM SECONDS IFS LOGNAME
+    EDITOR TMPDIR DISPLAY PS1 LINENO BASH_VERSION BASHPID PPID COLUMNS LINES XDG_RUNTIME_DIR
+    SSH_AUTH_SOCK XDG_CONFIG_HOME
+    """.split()
+)
+"""What every login has."""
+_INTERPRETERS = frozenset(
+    """
+    awk gawk mawk sed perl python3 python ruby jq bash sh eval trap
+    """.split()
+)
+"""These get programs in which ``$`` is their own."""
+_SHELL_NAME = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_ASSIGNED_IN_WORDS = re.compile(r"`([A-Za-z_][A-Za-z0-9_]*)=")
+
+
+def _assigned(entry: Typed) -> set[str]:
+    found = set()
+    for node, _ in nodes(entry):
+        if node.type in ("variable_assignment", "for_statement"):
+            name = next((c for c in node.children if c.type == "variable_name"), None)
+            if name:
+                found.add(text_of(name))
+    for call in calls(entry):
+        if call.name in ("read", "mapfile", "readarray", "getopts"):
+            found |= {word.text for word in call.words if word.text.isidentifier()}
+    return found
+
+
+def _undefined(reading: Reading) -> Iterator[Problem]:
+    defined = set(KNOWN)
+    later = {name for entry in reading.typed for name in _assigned(entry)}
+    in_words = {
+        name: block.place(match.start())[0]
+        for block in reading.prose
+        for match in _ASSIGNED_IN_WORDS.finditer(block.text)
+        for name in [match[1]]
+    }
+    for entry in reading.typed:
+        defined |= _assigned(entry)
+        seen = set[str]()
+        for node, offset in nodes(entry):
+            if node.type not in ("simple_expansion", "expansion"):
+                continue
+            name = next((text_of(c) for c in node.children if c.type == "variable_name"), "")
+            safe = node.type == "expansion" and re.search(r":?[-=?+]", text_of(node))
+            if not name or name in defined or name in seen or safe:
+                continue
+            seen.add(name)
+            alike = difflib.get_close_matches(name, (defined | set(in_words)) - KNOWN, 1, 0.5)
+            message = f"nothing sets the variable ${name} before this"
+            suggestion = f"set it in a command: {name}=..."
+            if name in later:
+                suggestion = f"move the command that sets {name} before its first use"
+            elif name in in_words:
+                message += f"; line {in_words[name]} gives it a value in words alone"
+            elif alike:
+                message = f"the variable ${name} is not set anywhere: it looks like ${alike[0]}"
+                suggestion = f"write ${alike[0]}, or set {name}"
+            yield Problem(*entry.block.place(offset), message, suggestion)
+
+
+def _single_quotes(reading: Reading) -> Iterator[Problem]:
+    for call in reading.calls:
+        if call.name in _INTERPRETERS or call.name == "envsubst":
+            continue
+        for word in call.words:
+            name = _SHELL_NAME.search(word.text) if word.kind == "raw_string" else None
+            if name:
+                yield Problem(
+                    *call.place(word.offset + 1 + name.start()),
+                    f"{name[0]} stands between single quotes, where the shell leaves it as it is",
+                    "put the argument between double quotes, and a backslash before each inner one",
+                )
+
+
+def _continuation(reading: Reading) -> Iterator[Problem]:
+    for entry in reading.typed:
+        lines = entry.text.split("\n")
+        for number, line in enumerate(lines):
+            stripped = line.rstrip()
+            column = entry.block.columns[number] + len(stripped)
+            if stripped.endswith("\\") and stripped != line:
+                message = "there is white space after the backslash: the command ends here"
+            elif line.endswith("\\") and number == len(lines) - 1:
+                message = "the command ends with a backslash, so the shell waits for more"
+            else:
+                continue
+            yield Problem(
+                entry.block.line + number, column, message, "let the backslash be the line's end"
+            )
+
+
+RULES = (
+    Rule(
+        "undefined-variable",
+        "The shell puts nothing in the place of a variable that is not set, and says nothing.",
+        _undefined,
+    ),
+    Rule(
+        "variable-in-single-quotes",
+        "The program gets the variable's name, not its value, and often accepts it.",
+        _single_quotes,
+    ),
+    Rule(
+        "broken-continuation",
+        "The rest of the command is run as another one, or the terminal waits.",
+        _continuation,
+    ),
+)

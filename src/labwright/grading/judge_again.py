@@ -1,0 +1,109 @@
+"""``labwright regrade`` and ``check --repeat``: judging once more, without and with the machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from labwright.errors import LabwrightError, UsageError
+from labwright.machines.recorded import RecordedMachine
+from labwright.score import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from labwright.lab.model import Lab
+    from labwright.outcome import Outcome
+
+
+def read_score(path: Path) -> Score:
+    """Read a score that was written before.
+
+    :raises UsageError: it cannot be read, is no score, or holds no record of the machine.
+    """
+    try:
+        score = Score.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        why = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(f"{path} cannot be read: {why}") from None
+    except LabwrightError as problem:
+        raise UsageError(f"{path}: {problem}") from None
+    if not any(step.observations for step in score.steps):
+        raise UsageError(f"{path} holds no record of what was seen: grade the machine again")
+    return score
+
+
+def recorded(score: Score) -> RecordedMachine:
+    """Return the machine of a score as it was when it was graded."""
+    observations = [seen for step in score.steps for seen in step.observations]
+    return RecordedMachine(score.target, observations)
+
+
+def options(score: Score, lab: Lab) -> list[str]:
+    """Return pytest's options for judging the same steps with the same random numbers."""
+    examined = {step.id for step in score.steps}
+    chosen = [f"--step={step.id}" for step in lab.steps if step.id in examined]
+    everything = len(chosen) == len(examined) == len(lab.steps)
+    seed = [] if score.seed is None else [f"--seed={score.seed}"]
+    return seed if everything else [*chosen, *seed]
+
+
+def dated(new: Score, old: Score) -> Score:
+    """Return a score with the target, times and record of the one that was judged again."""
+    seen = {step.id: step.observations for step in old.steps}
+    return replace(
+        new,
+        target=old.target,
+        started=old.started,
+        finished=old.finished,
+        seed=old.seed,
+        # All of it, also what was not asked this time: it can be judged once more.
+        steps=tuple(replace(step, observations=seen.get(step.id, ())) for step in new.steps),
+    )
+
+
+def changes(old: Score, new: Score) -> list[str]:
+    """Return a sentence for each step whose outcome or points are others now."""
+    before = {step.id: step for step in old.steps}
+    found = []
+    for step in new.steps:
+        was = before.pop(step.id, None)
+        if was is None:
+            found.append(f"{step.id}: new, {step.outcome}")
+            continue
+        if (was.outcome, was.points, was.max_points) != (
+            step.outcome,
+            step.points,
+            step.max_points,
+        ):
+            why = f": {step.reason}" if step.reason else ""
+            found.append(
+                f"{step.id}: {was.outcome} {was.points:g}/{was.max_points:g} -> "
+                f"{step.outcome} {step.points:g}/{step.max_points:g}{why}"
+            )
+    found += [f"{id}: gone, was {was.outcome}" for id, was in before.items()]
+    return found
+
+
+@dataclass(frozen=True)
+class Flakes:
+    """How often a step ended how, over several runs on the same machine."""
+
+    step: str
+    outcomes: Counter[Outcome]
+
+    @property
+    def rate(self) -> float:
+        """The share of runs that ended in another way than most."""
+        return 1 - max(self.outcomes.values()) / self.outcomes.total()
+
+
+def flakes(scores: Sequence[Score]) -> list[Flakes]:
+    """Return how each step ended over several runs."""
+    ended: dict[str, Counter[Outcome]] = {}
+    for score in scores:
+        for step in score.steps:
+            ended.setdefault(step.id, Counter())[step.outcome] += 1
+    return [Flakes(id, outcomes) for id, outcomes in ended.items()]

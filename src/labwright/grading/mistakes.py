@@ -1,0 +1,212 @@
+"""A lab's known mistakes, and whether its checks find each and name its cause.
+
+A mistake is a file ``mistakes/NAME.toml`` of its lab: a script that turns a machine into one
+on which the lab was done wrongly in a known way, and the verdict that is expected. A lab's
+checks are trusted because every mistake is caught, by the right step, and every check
+catches one.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from labwright.errors import DefinitionError, UsageError
+from labwright.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from labwright.lab.model import Lab
+    from labwright.score import Score
+
+SCHEMA = "labwright/mistakes/v1"
+KEYS = ("title", "state", "run")
+LISTS = ("fails", "blocks", "breaks", "says")
+FOLDER = "mistakes"
+PRELUDE = "prelude.sh"
+"""Shell code before every mistake's script, beside the lab's own prelude."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A known wrong way to do a lab, and the verdict that its checks must give."""
+
+    id: str
+    title: str
+    state: str
+    """The saved state of the machine that the script starts from."""
+    run: str
+    fails: tuple[str, ...]
+    """The steps that are charged with it: the root cause, one unless there are several."""
+    blocks: tuple[str, ...]
+    breaks: tuple[str, ...]
+    """Steps that cannot be examined on such a machine. All others must pass."""
+    says: tuple[str, ...]
+    """What the reasons and hints of these steps must tell the student, word for word."""
+
+    def expected(self, step_id: str) -> Outcome:
+        """Return the outcome that a step must have."""
+        for ids, outcome in (
+            (self.fails, Outcome.FAILED),
+            (self.blocks, Outcome.BLOCKED),
+            (self.breaks, Outcome.BROKEN),
+        ):
+            if step_id in ids:
+                return outcome
+        return Outcome.PASSED
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a mistake: the outcome of each step, or why it could not be tried."""
+
+    mistake: Mistake
+    outcomes: dict[str, Outcome]
+    deviations: tuple[str, ...]
+    """Sentences on what is not as it must be; none: the mistake is caught as expected."""
+    duration_s: float
+
+    @property
+    def survives(self) -> bool:
+        """Whether no step notices the mistake."""
+        return bool(self.outcomes) and set(self.outcomes.values()) == {Outcome.PASSED}
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All trials of a lab's mistakes: mistake x step."""
+
+    lab: str
+    title: str
+    steps: tuple[str, ...]
+    trials: tuple[Trial, ...]
+    complete: bool
+    """Whether all of the lab's mistakes were tried."""
+
+    @property
+    def survivors(self) -> list[str]:
+        """The mistakes that no step notices."""
+        return sorted({trial.mistake.id for trial in self.trials if trial.survives})
+
+    @property
+    def idle(self) -> list[str]:
+        """The steps that no mistake fails: their checks are not shown to catch anything."""
+        charged = {
+            step
+            for trial in self.trials
+            for step, outcome in trial.outcomes.items()
+            if outcome is Outcome.FAILED
+        }
+        return [step for step in self.steps if step not in charged] if self.complete else []
+
+    @property
+    def deviating(self) -> list[Trial]:
+        """The trials that did not end as they must."""
+        return [trial for trial in self.trials if trial.deviations]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the checks can be trusted, as far as these mistakes show."""
+        return not (self.survivors or self.idle or self.deviating)
+
+    def to_json(self) -> str:
+        """Return the document ``labwright/mistakes/v1``."""
+        body = {
+            "schema": SCHEMA,
+            "lab": self.lab,
+            "holds": self.holds,
+            "steps": list(self.steps),
+            "survivors": self.survivors,
+            "idle": self.idle,
+            "trials": [asdict(trial) for trial in self.trials],
+        }
+        return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+
+
+def judged(mistake: Mistake, score: Score, duration_s: float) -> Trial:
+    """Hold a score against the verdict that a mistake must get."""
+    outcomes = {step.id: step.outcome for step in score.steps}
+    deviations = []
+    for step in score.steps:
+        wanted = mistake.expected(step.id)
+        if step.outcome is not wanted:
+            why = f": {step.reason}" if step.reason else ""
+            deviations.append(f"{step.id} is {step.outcome}, not {wanted}{why}")
+    told = "\n".join(
+        f"{step.reason}\n{step.hint}"
+        for step in score.steps
+        if step.outcome in (Outcome.FAILED, Outcome.BROKEN)
+    )
+    deviations += [f"no reason or hint says {word!r}" for word in mistake.says if word not in told]
+    return Trial(mistake, outcomes, tuple(deviations), duration_s)
+
+
+def load_mistakes(lab: Lab, only: Iterable[str] = ()) -> list[Mistake]:
+    """Read the mistakes of a lab, sorted by id.
+
+    :param only: the ids of those that are wanted; none: all.
+    :raises DefinitionError: one is not as it must be, with file and line.
+    :raises UsageError: there is none, or none of a wanted id.
+    """
+    found = {path.stem: _read(path, lab) for path in sorted((lab.folder / FOLDER).glob("*.toml"))}
+    if not found:
+        raise UsageError(f"the lab {lab.name} has no mistakes: {lab.folder / FOLDER}/NAME.toml")
+    for id in only:
+        if id not in found:
+            raise UsageError(
+                f"the lab {lab.name} has no mistake {id!r}; it has: {', '.join(found)}"
+            )
+    return [found[id] for id in (dict.fromkeys(only) or found)]
+
+
+def prelude(lab: Lab) -> str:
+    """Return the shell code that every mistake's script begins with."""
+    own = lab.folder / FOLDER / PRELUDE
+    text = own.read_text(encoding="utf-8") if own.exists() else ""
+    return f"set -euo pipefail\n{lab.prelude}\n{text}\n"
+
+
+def _read(path: Path, lab: Lab) -> Mistake:
+    try:
+        text = path.read_text(encoding="utf-8")
+        body = tomllib.loads(text)
+    except UnicodeDecodeError as problem:
+        raise DefinitionError(path, 1, f"not UTF-8 text: {problem.reason}") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise DefinitionError(path, 1, f"not TOML: {problem}") from None
+
+    def wrong(key: str, message: str) -> DefinitionError:
+        lines = enumerate(text.splitlines(), 1)
+        line = next((n for n, words in lines if words.split("=")[0].strip() == key), 1)
+        return DefinitionError(path, line, message)
+
+    def typed(key: str, kind: type, default: Any = None) -> Any:
+        value = body.get(key, default)
+        if not isinstance(value, kind):
+            raise wrong(key, f"{key!r} must be {kind.__name__}, not {value!r}")
+        return value
+
+    for key in body:
+        if key not in {*KEYS, *LISTS}:
+            known = ", ".join(sorted({*KEYS, *LISTS}))
+            raise wrong(key, f"unknown key {key!r}; known are: {known}")
+    lists = {key: tuple(map(str, typed(key, list, []))) for key in LISTS}
+    steps = {step.id for step in lab.steps}
+    for key in ("fails", "blocks", "breaks"):
+        for id in lists[key]:
+            if id not in steps:
+                raise wrong(key, f"{id!r} is no step of the lab {lab.name}")
+    if not lists["fails"] and not lists["breaks"]:
+        raise wrong("fails", "a mistake must fail a step: name it in 'fails'")
+    state = typed("state", str, "deployed")
+    return Mistake(
+        id=path.stem,
+        title=typed("title", str),
+        state=state,
+        run=typed("run", str, ""),
+        **lists,
+    )

@@ -1,0 +1,1 @@
+"""This computer: its programs, temporary folders, and the progress of slow work."""

@@ -1,0 +1,245 @@
+"""What is typed in a document, as commands with their places.
+
+The grammar is tree-sitter's, which reads on after an error: documents are full of them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+import tree_sitter
+import tree_sitter_bash
+
+from labwright.lab.instructions import SESSIONS, is_typed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tree_sitter import Node
+
+    from labwright.lab.document import Block, Document
+
+PROMPT = re.compile(r"(?:\S+@\S+\s*)?([$#%])(?:\s+|$)")
+_WRAPPERS = {
+    "sudo": {"-u", "-g", "-h", "-p", "-C", "-D"},
+    "env": {"-u", "-C"},
+    "nohup": set[str](),
+    "time": set[str](),
+    "exec": {"-a"},
+    "command": set[str](),
+}
+"""Programs that run another one, with their options that take a value."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """One thing that is typed at a prompt, and the output that the document shows for it."""
+
+    block: Block
+    """Only its own lines: gives the place of everything in it."""
+    output: str | None = None
+    """None where the document shows none."""
+    root: bool = False
+    """Whether the prompt is root's."""
+
+    @property
+    def text(self) -> str:
+        """What is typed."""
+        return self.block.text
+
+
+@dataclass(frozen=True)
+class Word:
+    """An argument of a command."""
+
+    text: str
+    """Without its quotes; variables are left as they are written."""
+    offset: int
+    """In the typed text."""
+    kind: str
+    """Of the grammar: ``word``, ``string``, ``raw_string``, ``simple_expansion``, ..."""
+
+    @property
+    def literal(self) -> bool:
+        """Whether the shell leaves it as it is."""
+        return self.kind == "raw_string" or not re.search(r"[$`*?]", self.text)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A command with its arguments."""
+
+    name: str
+    words: tuple[Word, ...]
+    offset: int
+    typed: Typed
+    sudo: bool = False
+
+    def place(self, offset: int | None = None) -> tuple[int, int]:
+        """Return line and column of the command, or of an offset in what is typed."""
+        return self.typed.block.place(self.offset if offset is None else offset)
+
+    def has(self, *options: str) -> bool:
+        """Whether one of these options is given; a short one also among others: ``-sf``."""
+        for word in self.words:
+            name = word.text.partition("=")[0]
+            if name in options:
+                return True
+            if re.fullmatch(r"-[A-Za-z]{2,}", name) and any(
+                len(option) == 2 and option[1] in name[1:] for option in options
+            ):
+                return True
+        return False
+
+    def operands(self, with_value: frozenset[str] = frozenset()) -> list[Word]:
+        """Return the arguments that are no options, nor values of those named."""
+        found, skip = [], False
+        for word in self.words:
+            if skip:
+                skip = False
+            elif word.text.startswith("-") and len(word.text) > 1:
+                skip = word.text in with_value
+            else:
+                found.append(word)
+        return found
+
+
+def typed(document: Document) -> list[Typed]:
+    """Return all that is typed in a document, in order."""
+    return [entry for block in document.blocks if is_typed(block) for entry in typed_in(block)]
+
+
+def typed_in(block: Block) -> list[Typed]:
+    """Return what is typed in a fence: after prompts if it has any, else statement by statement."""
+    rows = block.text.split("\n")
+    if block.language in SESSIONS or any(PROMPT.match(row) for row in rows):
+        return list(_session(block, rows))
+    return list(_statements(block))
+
+
+def _session(block: Block, rows: list[str]) -> Iterator[Typed]:
+    entry: Typed | None = None
+    for number, row in enumerate(rows):
+        prompt = PROMPT.match(row)
+        column = block.columns[number]
+        if prompt:
+            if entry:
+                yield entry
+            command = replace(
+                block,
+                text=row[prompt.end() :],
+                line=block.line + number,
+                columns=(column + prompt.end(),),
+            )
+            entry = Typed(command, root=prompt[1] == "#")
+        elif entry and entry.output is None and entry.text.endswith("\\"):
+            text = row.removeprefix("> ")
+            entry = replace(
+                entry,
+                block=replace(
+                    entry.block,
+                    text=f"{entry.text}\n{text}",
+                    columns=(*entry.block.columns, column + len(row) - len(text)),
+                ),
+            )
+        elif entry:
+            entry = replace(entry, output=row if entry.output is None else f"{entry.output}\n{row}")
+    if entry:
+        yield entry
+
+
+def _statements(block: Block) -> Iterator[Typed]:
+    """Yield the statements of a script that begin on a line of their own."""
+    rows = block.text.split("\n")
+    starts = sorted(
+        {
+            node.start_point.row
+            for node in parse(block.text).children
+            if node.type not in ("comment", "\n", ";", "&")
+        }
+    )
+    for number, start in enumerate(starts):
+        end = starts[number + 1] if number + 1 < len(starts) else len(rows)
+        lines = rows[start:end]
+        while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+            lines.pop()
+        if lines:
+            yield Typed(
+                replace(
+                    block,
+                    text="\n".join(lines),
+                    line=block.line + start,
+                    columns=block.columns[start : start + len(lines)],
+                )
+            )
+
+
+@cache
+def _parser() -> tree_sitter.Parser:
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
+
+
+def parse(text: str) -> Node:
+    """Return the root of a script's syntax tree."""
+    return _parser().parse(text.encode()).root_node
+
+
+def nodes(entry: Typed) -> Iterator[tuple[Node, int]]:
+    """Yield all nodes of what is typed, in order, each with its offset in the text."""
+    source = entry.text.encode()
+    left = [parse(entry.text)]
+    while left:
+        node = left.pop()
+        yield node, len(source[: node.start_byte].decode(errors="replace"))
+        left.extend(reversed(node.children))
+
+
+def calls(entry: Typed) -> Iterator[Call]:
+    """Yield the commands in what is typed, those in substitutions and loops included."""
+    for node, offset in nodes(entry):
+        if node.type == "command":
+            call = _call(entry, node, offset)
+            if call:
+                yield call
+
+
+def _call(entry: Typed, node: Node, offset: int) -> Call | None:
+    source = entry.text.encode()
+    words = []
+    for child in node.children:
+        if child.type in ("variable_assignment", "file_redirect", "herestring_redirect"):
+            continue
+        start = len(source[: child.start_byte].decode(errors="replace"))
+        words.append(Word(_unquoted(_text(child)), start, _kind(child)))
+    sudo = False
+    while words and words[0].text in _WRAPPERS:
+        wrapper = words.pop(0).text
+        sudo = sudo or wrapper == "sudo"
+        while words and (words[0].text.startswith("-") or "=" in words[0].text):
+            if words.pop(0).text in _WRAPPERS[wrapper] and words:
+                words.pop(0)
+    if not words:
+        return None
+    return Call(words[0].text, tuple(words[1:]), offset, entry, sudo)
+
+
+def _kind(node: Node) -> str:
+    return node.children[0].type if node.type == "command_name" and node.children else node.type
+
+
+def _text(node: Node) -> str:
+    return node.text.decode(errors="replace") if node.text else ""
+
+
+def _unquoted(text: str) -> str:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    return re.sub(r"""(["'])(.*?)\1""", r"\2", text)
+
+
+def text_of(node: Node) -> str:
+    """Return the source of a node."""
+    return _text(node)

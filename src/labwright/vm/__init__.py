@@ -1,0 +1,1 @@
+"""The lab machine as a QEMU guest: its system, its images, its states, its process."""

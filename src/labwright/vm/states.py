@@ -1,0 +1,252 @@
+"""Saved states of the lab machine: a frozen disk, its memory and the state of its devices."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from labwright.errors import HostUnreachable, SetupError
+from labwright.host import programs, progress
+from labwright.machines.ssh import Destination, SshMachine
+from labwright.vm import accelerator, debian, images, qemu, store
+from labwright.vm.qemu import Launch, Qemu
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from labwright.machines.machine import Machine
+    from labwright.vm.images import Component
+
+PROGRAMS = (accelerator.QEMU, "qemu-img", "ssh")
+USER = "student"
+BOOT_S = 180.0
+
+
+@dataclass(frozen=True)
+class State:
+    """A state that is reached from another one by doing something on the machine."""
+
+    name: str
+    parent: State | None
+    """None for the one that begins by booting."""
+    key: str
+    """Names all that ``prepare`` does: another key is another state."""
+    prepare: Callable[[Machine], None]
+    estimate_s: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A saved state in the cache, and what a machine needs to begin with it."""
+
+    folder: Path
+    debian: Path
+    accelerator: str
+    chain: tuple[Path, ...]
+    """What it stands on, and itself: the folders of the cache, the lowest first."""
+
+
+def saved(state: State) -> Saved:
+    """Return what is saved of a state, making it and those before it if they are not in the cache.
+
+    :raises SetupError: a program is missing, or the machine could not be made.
+    """
+    programs.require(PROGRAMS)
+    image = debian.image()
+    chosen = accelerator.choose(image / "vmlinuz")
+    chain = [image]
+    for each in _ancestry(state):
+        chain.append(_ensure(each, chain, chosen))
+    return Saved(chain[-1], image, chosen, tuple(chain))
+
+
+def in_cache(states: Iterable[State]) -> set[Path]:
+    """Return the folders of the cache that belong to states as things are now."""
+    image = debian.place()
+    if not store.is_complete(image):
+        return set()
+    chosen = accelerator.choose(image / "vmlinuz")
+    found = {image}
+    for state in states:
+        chain = [image]
+        for each in _ancestry(state):
+            folder = store.root() / _name(each, chain[-1], chosen)
+            if not store.is_complete(folder):
+                break
+            chain.append(folder)
+        found.update(chain)
+    return found
+
+
+def discard_damaged(chain: Sequence[Path]) -> bool:
+    """Remove what is damaged of a chain, and all that stands on it; return whether any was."""
+    for number, folder in enumerate(chain):
+        if not store.is_intact(folder):
+            for above in reversed(chain[number:]):
+                store.remove(above)
+            return True
+    return False
+
+
+def _ancestry(state: State) -> list[State]:
+    """Return a state and those before it, the first one first."""
+    above = _ancestry(state.parent) if state.parent else []
+    return [*above, state]
+
+
+def _name(state: State, parent: Path, chosen: str) -> str:
+    """Return the name of a state's folder: it has all that makes it another state."""
+    machine = (qemu.KERNEL_ARGUMENTS, str(qemu.MEMORY_MB), *accelerator.arguments(chosen))
+    made_of = store.key(store.identity(parent), _qemu_version(), state.key, *machine)
+    return f"{state.name}-{made_of}"
+
+
+def _ensure(state: State, chain: Sequence[Path], chosen: str) -> Path:
+    """Return the folder of a state, made on top of the last of a chain if it is not there."""
+    image, parent = chain[0], chain[-1]
+
+    def make(new: Path) -> None:
+        with progress.step(
+            f"bringing the lab machine into the state {state.name}", state.estimate_s
+        ):
+            memory, incoming = new / qemu.MEMORY, None
+            if parent == image:
+                overlay(image / debian.DISK, new)
+                with memory.open("wb") as file:
+                    file.truncate(qemu.MEMORY_MB << 20)
+            else:
+                overlay(parent / qemu.DISK, new)
+                _copy_sparse(parent / qemu.MEMORY, memory)
+                incoming = parent / qemu.DEVICES
+            _freeze(new, image, chosen, incoming, state.prepare)
+
+    return store.ensure(_name(state, parent, chosen), make)
+
+
+@cache
+def _qemu_version() -> str:
+    done = subprocess.run([accelerator.QEMU, "--version"], capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def _freeze(
+    new: Path, image: Path, chosen: str, incoming: Path | None, prepare: Callable[[Machine], None]
+) -> None:
+    """Run a machine on the new state's own files, prepare it, and save it there."""
+    launch = Launch(new, image, chosen, new / qemu.MEMORY, True, incoming, dies_with_us=True)
+    process = Qemu.start(launch)
+    try:
+        destination = reach(new, image)
+        with closing(connected(destination, process, BOOT_S)) as machine:
+            _wait_for_docker(machine)
+            set_clock(machine)
+            prepare(machine)
+            # What need not be in memory need not be in the file.
+            machine.run("sync; echo 3 | sudo tee /proc/sys/vm/drop_caches", timeout=60)
+        process.save(new)
+    except HostUnreachable as problem:
+        raise SetupError(f"{problem}; {_last_words(new)}") from None
+    finally:
+        process.kill()
+    for name in ("qmp.sock", "known_hosts", "qemu.err", "serial.log"):
+        (new / name).unlink(missing_ok=True)
+    subprocess.run(["fallocate", "--dig-holes", str(new / qemu.MEMORY)], check=False)
+    # Frozen: machines stand on it.
+    (new / qemu.DISK).chmod(0o444)
+
+
+def _last_words(folder: Path) -> str:
+    """Return what a machine that does not answer said on its console, as far as it helps."""
+    text = (folder / "serial.log").read_text(errors="backslashreplace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    panics = [line for line in lines if "Kernel panic" in line]
+    return f"its console ends with: {(panics or lines or ['nothing'])[-1][:200]}"
+
+
+def overlay(backing: Path, folder: Path) -> None:
+    """Make a disk that stands on another one, which it never changes."""
+    kind = "raw" if backing.suffix == ".raw" else "qcow2"
+    # Relative: so the cache can be moved.
+    place = os.path.relpath(backing, folder)
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", place]
+    done = subprocess.run(
+        [*command, str(folder / qemu.DISK)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise SetupError(f"qemu-img: {done.stderr.strip()}")
+
+
+def _copy_sparse(source: Path, target: Path) -> None:
+    subprocess.run(
+        ["cp", "--sparse=always", "--reflink=auto", str(source), str(target)], check=True
+    )
+
+
+def reach(folder: Path, image: Path) -> Destination:
+    """Return how to reach the machine that runs in a folder by SSH."""
+    port = qemu.port(folder)
+    known_hosts = folder / "known_hosts"
+    kind, key = (image / "host_key.pub").read_text().split()[:2]
+    known_hosts.write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
+    return Destination("127.0.0.1", port, USER, image / "id_ed25519", known_hosts, plain=True)
+
+
+def connected(destination: Destination, process: Qemu, timeout: float) -> SshMachine:
+    """Return a machine once it answers.
+
+    :raises HostUnreachable: it did not within the time-out, in seconds, or its QEMU ended.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        machine = SshMachine("the lab machine", destination)
+        try:
+            machine.run("true", timeout=max(1.0, deadline - time.monotonic()))
+        except HostUnreachable:
+            machine.close()
+            if time.monotonic() > deadline or process.process.poll() is not None:
+                raise
+            time.sleep(0.3)
+        except BaseException:
+            machine.close()
+            raise
+        else:
+            return machine
+
+
+def _wait_for_docker(machine: Machine) -> None:
+    deadline = time.monotonic() + BOOT_S
+    while not machine.run("docker version", timeout=60).ok:
+        if time.monotonic() > deadline:
+            raise SetupError("the lab machine's Docker Engine did not start")
+        time.sleep(0.3)
+
+
+def set_clock(machine: Machine) -> None:
+    """Set a machine's clock: it stands where the machine was saved."""
+    result = machine.run("sudo date --utc --set=@%s", f"{time.time() + 0.1:.3f}")
+    if not result.ok:
+        raise SetupError(f"the lab machine's clock could not be set: {result.stderr.strip()}")
+
+
+BASE = State("base", None, "", images.import_base, 30)
+"""Docker is up and has the base of all images: what changes neither with our code nor with a
+lab. It begins by booting."""
+
+
+def with_images(name: str, components: Sequence[Component]) -> State:
+    """Return the state with a lab's images; it is the lowest one if the lab has none."""
+    if not components:
+        return BASE
+    return State(
+        name,
+        BASE,
+        images.key(components),
+        lambda machine: images.build_images(components, machine),
+        estimate_s=15.0 * len(components),
+    )

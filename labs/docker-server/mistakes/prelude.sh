@@ -1,7 +1,7 @@
 # What the scripts of the mistakes have in common. They start from a machine on which the
 # lab was done rightly, unless they say otherwise, and undo or bend a part of it.
 
-address() { docker inspect --format '{{.NetworkSettings.IPAddress}}' "$1"; }
+address() { docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$1"; }
 
 # anew NAME SED: a container of that name in the place of the old one, its program changed.
 anew() {

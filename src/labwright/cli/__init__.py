@@ -12,6 +12,7 @@ from labwright.cli import client, conform, gate, grade, lab, mistakes, new, vm
 from labwright.cli.options import add_lab
 from labwright.errors import LabwrightError
 from labwright.grading.step_check import HINTS
+from labwright.host.extras import explain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
+    except ModuleNotFoundError as problem:
+        lacking = explain(problem)
+        if lacking is None:
+            raise
+        print(f"labwright: {lacking}", file=sys.stderr)  # noqa: T201
+        return 2
     except LabwrightError as problem:
         print(f"labwright: {problem}", file=sys.stderr)  # noqa: T201
         return 2

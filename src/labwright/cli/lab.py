@@ -15,6 +15,7 @@ import labwright
 from labwright.errors import UsageError
 from labwright.grading import judge_again as again
 from labwright.grading import step_check
+from labwright.host import extras
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.machines.perform import perform
@@ -182,6 +183,7 @@ def _pytest_options(target: str, arguments: argparse.Namespace) -> list[str]:
     if arguments.seed is not None:
         options.append(f"--seed={arguments.seed}")
     if arguments.alluredir:
+        extras.require("allure", "--alluredir")
         options.append(f"--alluredir={arguments.alluredir.resolve()}")
     return options
 

@@ -7,13 +7,14 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from spellchecker import SpellChecker
-
 from labwright.gate.rules.rule import Problem, Reading, Rule
+from labwright.host import extras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from spellchecker import SpellChecker
 
     from labwright.lab.document import Block
 
@@ -38,6 +39,9 @@ def words_of(path: Path) -> frozenset[str]:
 
 @cache
 def _dictionary() -> SpellChecker:
+    extras.require("spellchecker", "the gate's spelling rule")
+    from spellchecker import SpellChecker
+
     # One letter off finds nearly all slips; two would take seconds for a long word.
     return SpellChecker(language="en", distance=1)
 

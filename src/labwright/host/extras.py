@@ -1,0 +1,45 @@
+"""What only some users need is installed as an extra; this names the extra that is missing."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from labwright.errors import SetupError
+
+EXTRAS = {
+    "allure": "allure",
+    "distributed": "dask",
+    "etcd3gw": "store",
+    "consul": "store",
+    "h11": "components",
+    "hdrh": "components",
+    "prometheus_client": "components",
+    "spellchecker": "author",
+    "testcontainers": "deploy",
+    "uvicorn": "components",
+}
+"""Which extra of labwright brings a top-level module."""
+
+
+def require(module: str, purpose: str) -> None:
+    """Check that a module of an extra is installed.
+
+    :param purpose: what needs it, as the sentence's subject: "--alluredir".
+    :raises SetupError: it is not; the message says what to install.
+    """
+    if find_spec(module) is None:
+        raise SetupError(_sentence(module, purpose))
+
+
+def explain(problem: ModuleNotFoundError) -> SetupError | None:
+    """Return the error for a user whose installation lacks an extra; None if it is no extra's."""
+    module = (problem.name or "").partition(".")[0]
+    return SetupError(_sentence(module, "this command")) if module in EXTRAS else None
+
+
+def _sentence(module: str, purpose: str) -> str:
+    extra = EXTRAS[module]
+    return (
+        f"{purpose} needs the Python package {module}, which is not installed: "
+        f"pip install 'labwright[{extra}]'"
+    )

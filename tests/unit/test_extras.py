@@ -1,0 +1,53 @@
+"""Whoever lacks an extra is told which, in one sentence; the core needs none of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from labwright.errors import SetupError
+from labwright.host import extras
+
+CORE = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+from labwright.cli import main
+sys.exit(main({arguments}))
+"""
+
+
+def run(*arguments):
+    """Run the command line where no extra is installed."""
+    script = CORE.format(absent=set(extras.EXTRAS), arguments=list(arguments))
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "command", ["check", "perform", "regrade", "grade", "vm", "gate", "client"]
+)
+def test_the_help_of_a_command_needs_no_extra(command):
+    with_help = run(command, "--help")
+    assert with_help.returncode == 0, with_help.stderr
+
+
+def test_a_missing_extra_is_one_sentence_that_says_what_to_install():
+    done = run("gate", "gorb", "--only", "lint")
+    assert done.returncode == 2
+    assert "pip install 'labwright[author]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_module_of_an_extra_that_is_not_there_is_named_with_its_purpose(monkeypatch):
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    with pytest.raises(SetupError, match=r"--deploy needs .*labwright\[deploy\]"):
+        extras.require("testcontainers", "--deploy")
+
+
+def test_a_module_that_is_no_extras_is_not_explained():
+    assert extras.explain(ModuleNotFoundError("no", name="some.module")) is None

@@ -1,14 +1,9 @@
-"""The gradebooks are what the platforms take: no grade is blank there, and nothing is run.
-
-The formats are those of the platforms' manuals: Moodle, "Grade import"; Canvas, "Gradebook
-CSV"; Gradescope, "Autograder specifications".
-"""
+"""The gradebook has all that is known: no grade is blank there, and nothing is run."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from dataclasses import replace
 
 import pytest
@@ -58,40 +53,6 @@ def test_cells_that_a_spreadsheet_would_run_are_text():
     assert (eve["name"], eve["remark"]) == ("'=HYPERLINK(1)", "'+1")
     for start in ("=", "+", "-", "@", "\t=", "\r="):
         assert gradebook._cell(f"{start}1+1").startswith("'")
-
-
-def test_moodle_gets_no_grade_that_would_make_it_refuse_the_file():
-    title = "Balance"
-    found = table(gradebook.moodle(rows(), title))
-    assert list(found[0]) == ["idnumber", "username", "email", title, f"{title} (feedback)"]
-    assert [row["idnumber"] for row in found] == ["s1", "s2", "s3", "s4"]
-    assert [row[title] for row in found] == ["100", "", "0", ""]
-    assert (found[0]["username"], found[0]["email"]) == ("ann", "ann@example.org")
-
-
-def test_canvas_gets_its_columns_and_the_row_of_possible_points():
-    text = gradebook.canvas(rows(), "Balance", 100)
-    assert text.startswith("Student,ID,SIS User ID,SIS Login ID,Section,Balance\r\n")
-    possible, *found = table(text)
-    assert (possible["Student"], possible["Balance"]) == ("Points Possible", "100")
-    assert [row["Balance"] for row in found] == ["110", "", "-2.5", ""]
-    assert [row["SIS User ID"] for row in found] == ["s1", "s2", "s3", "s4"]
-    assert (found[0]["SIS Login ID"], found[3]["Student"]) == ("ann", "s4")
-    assert (found[2]["Section"], found[2]["Student"]) == ("'@x", "'=HYPERLINK(1)")
-
-
-def test_gradescope_gets_a_score_only_where_there_is_a_grade():
-    ann, bob, eve, left = (json.loads(gradebook.gradescope(row)) for row in rows())
-    assert ann["score"] == 110
-    assert {test["status"] for test in ann["tests"]} == {"passed"}
-    assert sum(test["max_score"] for test in ann["tests"]) == 100
-    for body in (bob, left):
-        assert "score" not in body
-        assert not [test for test in body["tests"] if "score" in test or "status" in test]
-    assert bob["output"] == "no way to it"
-    failed = next(test for test in eve["tests"] if test["extra_data"]["outcome"] == "failed")
-    assert (failed["status"], failed["score"]) == ("failed", 0)
-    assert "it exited with status 0" in failed["output"]
 
 
 # What is seen while it runs.

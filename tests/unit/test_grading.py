@@ -11,11 +11,12 @@ from dataclasses import replace
 
 import pytest
 
-from labwright.batch import flags, outputs, rule
+from labwright.batch import flags, outputs, platforms, rule
 from labwright.batch.examiner import Telling, examine, reports
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Deadline, Grading, seed_of, workers_for
 from labwright.batch.journal import Beginning, Entry, Journal
+from labwright.batch.platforms import Assignment
 from labwright.batch.stop import Stop
 from labwright.batch.student import Student
 from labwright.batch.task import Examined, Identity, Task
@@ -86,7 +87,7 @@ def run(tmp_path):
         with folder.locked():
             grading.begin(7, resume=resume)
             grading.run(workers, Nobody(), Stop(place))
-            outputs.write(grading, LAB, folder, rule.as_scored, ("moodle", "canvas", "gradescope"))
+            outputs.write(grading, LAB, folder, rule.as_scored, platforms.NAMES, Assignment())
         return grading
 
     return run
@@ -259,8 +260,8 @@ def test_a_platforms_file_that_is_there_already_never_tells_old_grades(run, tmp_
     with grading.folder.locked():
         grading.begin(7, resume=True)
         grading.run(workers, Nobody(), Stop(tmp_path / "stop"))
-        outputs.write(grading, LAB, grading.folder, rule.as_scored, ())
-    assert "b,,,55," in (tmp_path / "out/moodle.csv").read_text()
+        outputs.write(grading, LAB, grading.folder, rule.as_scored, (), Assignment())
+    assert "\nb,55," in (tmp_path / "out/moodle.csv").read_text()
     assert "B,,b,,,55" in (tmp_path / "out/canvas.csv").read_text()
     assert json.loads((tmp_path / "out/students/b/results.json").read_text())["score"] == 55
 

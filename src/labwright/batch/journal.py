@@ -77,17 +77,18 @@ class Journal:
             with contextlib.suppress(TypeError, KeyError, AttributeError):
                 if body.pop("journal", None) == FORMAT:
                     beginning = Beginning(**{**body, "options": tuple(body["options"])})
-                elif "rule" not in body:
+                elif "setting" not in body:
                     entries.append(_entry(body))
         return beginning, entries
 
-    def note_rule(self, rule: str) -> None:
-        """Note by which rule's file the gradebook is made from now on; empty: by none."""
-        self._append({"rule": rule})
+    def note_setting(self, name: str, value: Any) -> None:
+        """Note how the class's files are made from now on."""
+        self._append({"setting": name, "value": value})
 
-    def rule(self) -> str:
-        """Return the file that was noted last, as it was given; empty: none."""
-        return next((str(b["rule"]) for b in reversed(self._bodies()) if "rule" in b), "")
+    def setting(self, name: str, default: Any) -> Any:
+        """Return what was noted last of a setting."""
+        found = [body for body in self._bodies() if body.get("setting") == name]
+        return found[-1].get("value", default) if found else default
 
     def _bodies(self) -> list[dict[str, Any]]:
         """Return its lines, but for those that a crash cut off."""

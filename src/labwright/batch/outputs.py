@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labwright.batch import flags, gradebook
+from labwright.batch import flags, gradebook, platforms
 from labwright.batch.gradebook import Row
 from labwright.batch.rule import Grade
 from labwright.reports import class_page
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from labwright.batch.folder import Folder
     from labwright.batch.grading import Grading
+    from labwright.batch.platforms import Assignment
     from labwright.batch.rule import Rule
     from labwright.lab.model import Lab
 
@@ -33,6 +34,8 @@ class Book:
 
     files: list[Path]
     summary: str
+    notes: tuple[str, ...] = ()
+    """What is to be known of the platforms' files."""
 
 
 def rows_of(grading: Grading, rule: Rule) -> list[Row]:
@@ -69,12 +72,21 @@ def _written(folder: Folder) -> Iterator[str]:
         yield "gradescope"
 
 
-def write(grading: Grading, lab: Lab, folder: Folder, rule: Rule, platforms: Iterable[str]) -> Book:
+def write(
+    grading: Grading,
+    lab: Lab,
+    folder: Folder,
+    rule: Rule,
+    wanted: Iterable[str],
+    assignment: Assignment,
+) -> Book:
     """Write the class's files, and say in a sentence how it went.
 
     A platform's file that is there already is written anew too: it would tell old grades.
+
+    :param wanted: of :data:`labwright.batch.platforms.NAMES`.
     """
-    platforms = {*platforms, *_written(folder)}
+    wanted = {*wanted, *_written(folder)}
     rows = rows_of(grading, rule)
     steps = [step.id for step in lab.steps]
     page = class_page.render(lab.title, [_shown(row) for row in rows])
@@ -82,20 +94,20 @@ def write(grading: Grading, lab: Lab, folder: Folder, rule: Rule, platforms: Ite
         write_text(folder.path / "gradebook.csv", gradebook.general(rows, steps)),
         write_text(folder.path / "index.html", page),
     ]
-    if "moodle" in platforms:
-        files.append(write_text(folder.path / "moodle.csv", gradebook.moodle(rows, lab.title)))
-    if "canvas" in platforms:
-        top = max((row.score.max_points for row in rows if row.score), default=100.0)
-        body = gradebook.canvas(rows, lab.title, top)
-        files.append(write_text(folder.path / "canvas.csv", body))
-    if "gradescope" in platforms:
+    notes = []
+    for name, make in (("moodle", platforms.moodle), ("canvas", platforms.canvas)):
+        if name in wanted:
+            made = make(rows, lab.title, assignment)
+            files.append(write_text(folder.path / made.name, made.text))
+            notes += [made.summary] if made.summary else []
+    if "gradescope" in wanted:
         for row in rows:
             place = folder.student(row.student.id) / "results.json"
-            write_text(place, gradebook.gradescope(row))
+            write_text(place, platforms.gradescope(row))
         files.append(folder.path / "students")
     graded = sum(row.grade.points is not None for row in rows)
     flagged = sum(bool(row.flags) for row in rows)
     summary = f"{graded} of {plural(len(rows), 'student')} graded"
     if flagged:
         summary += f"; {flagged} on machines that look alike, see index.html"
-    return Book(files, summary)
+    return Book(files, summary, tuple(notes))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("id", "target")
 KNOWN = (*REQUIRED, "name", "email", "user", "port", "jump", "host_key")
-ALSO_READ = ("login", "section", "canvas_id")
+ALSO_READ = ("login", "section", "canvas_id", "sis_id", "moodle_id")
 """Columns that a gradebook takes over, where there are any."""
 ALIASES = {
     "student": "id",

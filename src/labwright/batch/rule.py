@@ -51,7 +51,7 @@ def keep(folder: Folder, given: Path | None, *, resume: bool) -> None:
 
     :raises UsageError: it was made with a rule, and none is given.
     """
-    before = folder.journal.rule()
+    before = str(folder.journal.setting("rule", ""))
     if resume and before and given is None:
         raise UsageError(
             f"{folder.path}: its gradebook was made with a rule: give --rule "
@@ -59,7 +59,7 @@ def keep(folder: Folder, given: Path | None, *, resume: bool) -> None:
         )
     now = "" if given in (None, NONE) else str(given)
     if now != before:
-        folder.journal.note_rule(now)
+        folder.journal.note_setting("rule", now)
 
 
 def load(path: Path | None) -> Rule:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import random
 import signal
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
-from labwright.batch import cluster, outputs, roster, rule, turns
+from labwright.batch import cluster, outputs, platforms, roster, rule, turns
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Deadline, Grading, workers_for
+from labwright.batch.platforms import Assignment
 from labwright.batch.stop import Stop
 from labwright.batch.view import ClassView
 from labwright.cli.options import add_lab
@@ -79,8 +81,11 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add("--seed", type=int, metavar="N", help="of everything random (default: a new one)")
     add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; none: no more")
     add("--names", action="store_true", help="show names, too, while grading")
-    for platform in ("moodle", "canvas", "gradescope"):
+    for platform in platforms.NAMES:
         add(f"--{platform}", action="store_true", help=f"write for {platform.capitalize()}, too")
+    add("--assignment", metavar="NAME", help='its name on the platform; on Canvas "Name (ID)"')
+    add("--points", type=float, metavar="N", help="its maximum on the platform; grades are scaled")
+    add("--moodle-by", choices=platforms.MOODLE_BY, help="how Moodle finds a user (idnumber)")
     grade.set_defaults(run=run)
 
 
@@ -119,6 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
     with folder.locked():
         grading.begin(seed, resume=arguments.resume)
         rule.keep(folder, arguments.rule, resume=arguments.resume)
+        assignment = _assignment(folder, arguments)
         if not grading.missing:
             view.say(
                 "nobody is without a grade; to grade a student again, remove their folder "
@@ -129,8 +135,12 @@ def run(arguments: argparse.Namespace) -> int:
                 with Deadline(stop, arguments.total_limit), view:
                     grading.run(spread, view, stop)
             finally:
-                book = outputs.write(grading, lab, folder, grades, _platforms(arguments))
+                book = outputs.write(
+                    grading, lab, folder, grades, _platforms(arguments), assignment
+                )
         console.print(Text(book.summary), soft_wrap=True, highlight=False)
+        for note in book.notes:
+            console.print(Text(note), soft_wrap=True, highlight=False)
         for path in book.files:
             console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
     if stop.reason:
@@ -182,8 +192,22 @@ def _workers(text: str, students: int) -> int:
 
 
 def _platforms(arguments: argparse.Namespace) -> tuple[str, ...]:
-    known = ("moodle", "canvas", "gradescope")
-    return tuple(platform for platform in known if getattr(arguments, platform))
+    return tuple(name for name in platforms.NAMES if getattr(arguments, name))
+
+
+def _assignment(folder: Folder, arguments: argparse.Namespace) -> Assignment:
+    """Return what the lab is called on the platform: as given now, or as given before."""
+    before = Assignment(**folder.journal.setting("assignment", {}))
+    given = {
+        "name": arguments.assignment,
+        "points": arguments.points,
+        "moodle_by": arguments.moodle_by,
+    }
+    now = replace(before, **{key: value for key, value in given.items() if value is not None})
+    now.check()
+    if now != before:
+        folder.journal.note_setting("assignment", asdict(now))
+    return now
 
 
 @contextmanager

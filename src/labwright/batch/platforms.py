@@ -1,0 +1,249 @@
+"""Files for Moodle, Canvas and Gradescope that cannot do harm there.
+
+What each platform does with a file was read in its source. Moodle
+(``grade/import/csv/classes/load_data.php``): an empty cell removes the grade that is there, a
+row without an identifier is taken for the student of the row before, ``0`` counts as empty,
+and one unknown user or one grade above the maximum makes it refuse the file. Canvas
+(``lib/gradebook_importer.rb``): an empty cell is a change as well, a row is matched by id,
+SIS id, login and then by *name*, and the row ``Points Possible`` changes the assignment.
+So a student without a grade or without an identifier is in no file, and it is said who and why.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labwright.batch.gradebook import csv_text, is_formula
+from labwright.errors import UsageError
+from labwright.outcome import Outcome
+from labwright.reports.summary import explanation
+from labwright.reports.text import excerpt, line, listed, number, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from labwright.batch.gradebook import Row
+    from labwright.batch.student import Student
+
+NAMES = ("moodle", "canvas", "gradescope")
+MOODLE_BY = ("idnumber", "username", "email")
+"""By what Moodle can find a user."""
+MOODLE_MOST = 100
+"""Moodle refuses a higher grade, unless its administrator allows unlimited grades."""
+FEEDBACK_LIMIT = 1500
+FEW = 8
+"""Students who are named where some are left out; more are counted."""
+CANVAS_TOTALS = re.compile(
+    "(Current|Final) (Score|Points|Grade)|Override (Score|Grade|Status)", re.IGNORECASE
+)
+"""Canvas takes a column of such a name for one of its own totals, and ignores it."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a lab is called on the platform, and how much it counts there."""
+
+    name: str = ""
+    """``Name (ID)`` on Canvas; empty: the lab's title."""
+    points: float | None = None
+    """Its maximum there; None: the lab's own points."""
+    moodle_by: str = "idnumber"
+
+    def check(self) -> None:
+        """Refuse what a platform would misunderstand.
+
+        :raises UsageError: it would.
+        """
+        if self.points is not None and not 0 < self.points < 1e6:
+            raise UsageError(f"--points is {self.points:g}: it must be more than 0")
+        if self.name and CANVAS_TOTALS.search(self.name):
+            raise UsageError(
+                f"--assignment {self.name!r}: Canvas ignores a column of that name, which is one "
+                "of its own totals: choose another name"
+            )
+
+
+@dataclass(frozen=True)
+class File:
+    """A file for a platform, and who is not in it."""
+
+    name: str
+    text: str
+    left_out: dict[str, str]
+    """A student's id, and why they are not in the file."""
+    note: str = ""
+    """What else is to be known of it."""
+
+    @property
+    def summary(self) -> str:
+        """Who is not in it and why, in a sentence; empty: everybody is in it."""
+        by_reason: dict[str, list[str]] = {}
+        for id, reason in self.left_out.items():
+            by_reason.setdefault(reason, []).append(id)
+        parts = []
+        for reason, ids in by_reason.items():
+            more = [f"{len(ids) - FEW} more"] if len(ids) > FEW else []
+            parts.append(f"{len(ids)} {reason} ({listed([*ids[:FEW], *more])})")
+        left = plural(len(self.left_out), "student")
+        said = f"{self.name}: {left} left out: {'; '.join(parts)}" if parts else ""
+        return "; ".join(filter(None, [said, f"{self.name}: {self.note}" if self.note else ""]))
+
+
+def on_platform(row: Row, assignment: Assignment) -> float | None:
+    """Return a grade on the platform's scale."""
+    points = row.grade.points
+    top = row.max_points
+    if points is None or assignment.points is None or not top:
+        return points
+    return points * assignment.points / top
+
+
+def moodle(rows: Sequence[Row], title: str, assignment: Assignment) -> File:
+    """Return Moodle's import: one identifier, the grade, the feedback."""
+    by = assignment.moodle_by
+    named = assignment.name or title
+    kept, left_out = _kept(rows, lambda student: {by: _moodle_id(student, by)}, needs=by)
+    table = [[by, named, f"{named} (feedback)"]]
+    highest = 0.0
+    for row, ids in kept:
+        # One grade above the maximum would make Moodle refuse the whole file.
+        top = assignment.points or row.max_points
+        grade = max(0.0, min(on_platform(row, assignment) or 0.0, top))
+        highest = max(highest, grade)
+        # Moodle takes feedback for HTML.
+        table.append([ids[by], number(grade), html.escape(feedback(row), quote=False)])
+    note = ""
+    if highest > MOODLE_MOST:
+        note = (
+            f"Moodle refuses grades above {MOODLE_MOST} unless its administrator allows them: "
+            "give --points with the maximum that the grade item has"
+        )
+    return File("moodle.csv", csv_text(table), left_out, note)
+
+
+def _moodle_id(student: Student, by: str) -> str:
+    if by == "email":
+        return student.email
+    if by == "username":
+        return student.extra.get("login", "")
+    return student.extra.get("moodle_id", student.id)
+
+
+def canvas(rows: Sequence[Row], title: str, assignment: Assignment) -> File:
+    """Return Canvas's gradebook: students are found by their id, SIS id or login."""
+    # Where the roster has columns of Canvas's own, they say who is whom, and our id does not.
+    own = any(row.student.extra.get(key) for row in rows for key in ("canvas_id", "sis_id"))
+
+    def ids_of(student: Student) -> dict[str, str]:
+        login = student.extra.get("login", "") or ("" if own else student.email)
+        return {
+            "canvas_id": student.extra.get("canvas_id", ""),
+            "sis_id": student.extra.get("sis_id", "" if own else student.id),
+            "login": login,
+        }
+
+    kept, left_out = _kept(rows, ids_of, needs="Canvas id, SIS id or login")
+    names = Counter(row.student.name for row in rows)
+    head = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
+    table = [[*head, assignment.name or title]]
+    # The row changes the points of the assignment, so it is there for a new one, or when asked.
+    new = not re.search(r" \(\d+\)$", assignment.name)
+    if new or assignment.points is not None:
+        top = assignment.points or max((row.max_points for row in rows), default=0.0) or 100.0
+        table.append(["Points Possible", "", "", "", "", number(top)])
+    for row, ids in kept:
+        student = row.student
+        name = student.name
+        # Canvas takes such a row for the points, and finds by name whom it cannot find by id.
+        if not name or names[name] > 1 or "points possible" in name.lower():
+            name = f"{name.replace('Points Possible', '')} {student.id}".strip()
+        cells = [name, ids["canvas_id"], ids["sis_id"], ids["login"]]
+        section = student.extra.get("section", "")
+        grade = on_platform(row, assignment)
+        table.append([*cells, section, "" if grade is None else number(grade)])
+    return File("canvas.csv", csv_text(table), left_out)
+
+
+def _kept(
+    rows: Sequence[Row], ids_of: Callable[[Student], dict[str, str]], needs: str
+) -> tuple[list[tuple[Row, dict[str, str]]], dict[str, str]]:
+    """Return the rows that may be in a file with their identifiers, and why others may not."""
+    holders = Counter(
+        (kind, id.casefold()) for row in rows for kind, id in ids_of(row.student).items() if id
+    )
+    kept, left_out = [], {}
+    for row in rows:
+        ids = ids_of(row.student)
+        given = {kind: id for kind, id in ids.items() if id}
+        shared = [id for kind, id in given.items() if holders[kind, id.casefold()] > 1]
+        odd = [id for kind, id in given.items() if _odd(kind, id)]
+        if row.grade.points is None:
+            left_out[row.student.id] = "without a grade"
+        elif not given:
+            left_out[row.student.id] = f"without {needs}"
+        elif shared:
+            left_out[row.student.id] = f"whose {needs} another student has as well"
+        elif odd:
+            left_out[row.student.id] = f"whose {needs} the platform would misread"
+        else:
+            kept.append((row, ids))
+    return kept, left_out
+
+
+def _odd(kind: str, id: str) -> bool:
+    """Whether a platform, or a spreadsheet on the way there, would take it for another one."""
+    if kind == "canvas_id":
+        return not (id.isascii() and id.isdigit() and int(id))
+    # PHP takes "0" for empty; Canvas takes "1.2.3" for a number with separators.
+    return id == "0" or is_formula(id) or bool(re.fullmatch(r"[\d.,]*[.,][\d.,]*[.,][\d.,]*", id))
+
+
+def feedback(row: Row, limit: int = FEEDBACK_LIMIT) -> str:
+    """Say on one line how it went: the points, what failed and what to do, and the remark."""
+    if row.score is None:
+        return line(row.remark, limit)
+    points = "no grade" if row.grade.points is None else number(row.grade.points)
+    parts = [f"{points} of {number(row.max_points)} points.", line(row.remark, 300)]
+    parts += _failures(row)
+    blocked = row.score.count(Outcome.BLOCKED)
+    if blocked:
+        parts.append(f"Not checked because of that: {plural(blocked, 'step')}.")
+    return line(" ".join(filter(None, parts)), limit)
+
+
+def _failures(row: Row) -> Iterator[str]:
+    for step in row.score.steps if row.score else ():
+        if step.outcome is not Outcome.FAILED:
+            continue
+        said = f"{line(step.title, 120)}: {line(step.reason, 240)}"
+        if step.expected and step.actual:
+            expected, actual = line(step.expected, 160), line(step.actual, 160)
+            said = f"{line(step.title, 120)}: expected {expected}; seen: {actual}"
+        yield f"Failed: {said.rstrip('.')}."
+        if step.hint:
+            yield f"What to do: {line(step.hint, 240)}"
+
+
+def gradescope(row: Row) -> str:
+    """Return a student's results.json; without a grade it has no score at all."""
+    body: dict[str, Any] = {"visibility": "visible", "stdout_visibility": "hidden", "tests": []}
+    graded = row.grade.points is not None
+    if graded:
+        body["score"] = row.grade.points
+    body["output"] = feedback(row) or "graded by labwright"
+    body["extra_data"] = {"id": row.student.id, "graded": graded}
+    for place, step in enumerate(row.score.steps if row.score else (), 1):
+        test: dict[str, Any] = {"name": line(step.title, 200), "number": str(place)}
+        test.update(output=excerpt(explanation(step), 4000), output_format="text")
+        if graded:
+            passed = step.outcome is Outcome.PASSED
+            test.update(score=step.points, max_score=step.max_points)
+            test["status"] = "passed" if passed else "failed"
+        test["extra_data"] = {"id": step.id, "outcome": step.outcome.value}
+        body["tests"].append(test)
+    return json.dumps(body, indent=2) + "\n"

@@ -18,7 +18,7 @@ from labwright.outcome import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labwright.checks.visit import Survey
+    from labwright.checks.visit import Visit
     from labwright.machines.engine import Container, Engine
     from labwright.machines.machine import Machine
 
@@ -28,7 +28,7 @@ NOTE_LIMIT = 4096
 
 def alive(
     docker_engine: Engine,
-    survey: Survey,
+    visit: Visit,
     *,
     container: str,
     server_image: str,
@@ -46,7 +46,7 @@ def alive(
         )
     _require_life(seen, docker_engine)
     heartbeat, _ = server_urls(seen.address, service_port, "")
-    beat = survey.reply(heartbeat)
+    beat = visit.reply(heartbeat)
     yield Evidence(f"{container} answers", f"curl {heartbeat}", beat.summary())
     if beat.status != 200 or beat.body != "tick\n":
         said = _last_line(docker_engine.console(container, tail=5))
@@ -60,7 +60,7 @@ def alive(
 
 def has_worked(
     docker_engine: Engine,
-    survey: Survey,
+    visit: Visit,
     *,
     container: str,
     server_image: str,
@@ -86,7 +86,7 @@ def has_worked(
         )
     yield from server_running(
         docker_engine,
-        survey,
+        visit,
         container=container,
         server_image=server_image,
         service_port=service_port,

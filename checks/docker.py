@@ -10,7 +10,7 @@ from labwright.outcome import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labwright.checks.visit import Survey
+    from labwright.checks.visit import Visit
     from labwright.machines.engine import Container, Engine
     from labwright.machines.machine import Reply
 
@@ -50,7 +50,7 @@ def server_urls(address: str, port: int, work_path: str) -> tuple[str, str]:
 
 def server_running(
     docker_engine: Engine,
-    survey: Survey,
+    visit: Visit,
     *,
     container: str,
     server_image: str,
@@ -65,14 +65,14 @@ def server_running(
     require_running(seen, docker_engine)
     heartbeat, work = server_urls(seen.address, service_port, work_path)
     unit_s = 1 / server_rate
-    survey.plan(urls=[heartbeat, work])
-    beat, done = survey.reply(heartbeat), survey.reply(work)
-    since, asked = survey.started_at, 1
+    visit.plan(urls=[heartbeat, work])
+    beat, done = visit.reply(heartbeat), visit.reply(work)
+    since, asked = visit.started_at, 1
     # Slow once may be the machine's doing, or ours.
     while _slow(beat, done, work_answer, unit_s) and asked < VISITS:
-        survey.forget(heartbeat, work)
-        survey.plan(urls=[heartbeat, work])
-        beat, done = survey.reply(heartbeat), survey.reply(work)
+        visit.forget(heartbeat, work)
+        visit.plan(urls=[heartbeat, work])
+        beat, done = visit.reply(heartbeat), visit.reply(work)
         asked += 1
     yield Evidence(f"{container} answers", f"curl {heartbeat}", beat.summary())
     took = "" if done.took_s is None else f" after {done.took_s:.2f} s"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labwright.checks.kernel import Destination, Kernel
-    from labwright.checks.visit import Survey
+    from labwright.checks.visit import Visit
     from labwright.machines.engine import Container, Engine
     from labwright.machines.machine import Reply
 
@@ -25,8 +25,8 @@ ANEW = "Restart Gorb with `-f` and register everything again."
 class Gorb:
     """Gorb's REST interface on the machine, asked from the machine itself."""
 
-    def __init__(self, survey: Survey, port: int) -> None:
-        self._survey = survey
+    def __init__(self, visit: Visit, port: int) -> None:
+        self._visit = visit
         self.port = port
 
     def url(self, path: str) -> str:
@@ -35,7 +35,7 @@ class Gorb:
 
     def get(self, path: str) -> tuple[Reply, Evidence]:
         """Ask Gorb."""
-        reply = self._survey.reply(self.url(path))
+        reply = self._visit.reply(self.url(path))
         ran = f"curl {self.url(path)}"
         return reply, Evidence(f"Gorb's answer to GET {path}", ran, reply.summary())
 

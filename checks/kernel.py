@@ -17,7 +17,7 @@ from labwright.outcome import Evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labwright.checks.visit import Survey
+    from labwright.checks.visit import Visit
     from labwright.machines.machine import Machine
 
 TABLE = "/proc/net/ip_vs"
@@ -107,15 +107,15 @@ def _address(text: str) -> str:
 
 
 class Kernel:
-    """The machine's kernel: its IPVS table and its interfaces, as the survey saw them."""
+    """The machine's kernel: its IPVS table and its interfaces, as one visit saw them."""
 
-    def __init__(self, survey: Survey, target: str) -> None:
-        self._survey = survey
+    def __init__(self, visit: Visit, target: str) -> None:
+        self._visit = visit
         self._target = target
 
     def table_text(self) -> str | None:
         """Return the IPVS table as the kernel writes it, or None if there is no IPVS."""
-        return self._survey.file(TABLE)
+        return self._visit.file(TABLE)
 
     def services(self) -> tuple[list[Service], Evidence]:
         """Return all services that the kernel has.
@@ -142,7 +142,7 @@ class Kernel:
 
         :raises CheckFailed: there is no such interface, or it has no address.
         """
-        address = self._survey.address(interface)
+        address = self._visit.address(interface)
         if address is None:
             raise CheckFailed(
                 f"an IPv4 address on the interface {interface}",

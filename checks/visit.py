@@ -22,7 +22,7 @@ REPLY_S = 10.0
 """Seconds that a server has to answer."""
 
 
-class Survey:
+class Visit:
     """Answers to requests made on the machine, its files and its addresses, each asked once."""
 
     def __init__(self, machine: Machine) -> None:
@@ -66,7 +66,7 @@ class Survey:
     def _look(self, kind: str, name: str, read: Callable[[Any], T]) -> T:
         if (kind, name) not in self._seen:
             self._planned[kind, name] = None
-            self._visit()
+            self._ask()
         try:
             return read(self._seen[kind, name])
         except TypeError as problem:
@@ -74,12 +74,12 @@ class Survey:
                 f"the probe on {self._machine.target} answered something odd: {problem}"
             ) from None
 
-    def _visit(self) -> None:
+    def _ask(self) -> None:
         names: dict[str, list[str]] = {"url": [], "file": [], "interface": []}
         for kind, name in self._planned:
             names[kind].append(name)
         task = {
-            "task": "survey",
+            "task": "visit",
             "requests": [{"url": url} for url in names["url"]],
             "files": names["file"],
             "interfaces": names["interface"],

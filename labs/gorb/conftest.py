@@ -17,33 +17,33 @@ from labwright.fixtures import containers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labwright.checks.visit import Survey
+    from labwright.checks.visit import Visit
     from labwright.machines.engine import Engine
     from labwright.machines.machine import Machine
 
 
 @pytest.fixture(scope="module")
-def survey(survey: Survey, docker_engine: Engine, lab_values: dict[str, Any]) -> Survey:
+def visit(visit: Visit, docker_engine: Engine, lab_values: dict[str, Any]) -> Visit:
     """What one visit to the machine sees; what the lab's checks will ask is planned for it."""
-    survey.plan(files=[TABLE], interfaces=[lab_values["interface"]])
+    visit.plan(files=[TABLE], interfaces=[lab_values["interface"]])
     service = f"/service/{lab_values['service']}"
     backends = (f"{service}/{n}" for n in range(len(lab_values["servers"])))
-    gorb = Gorb(survey, lab_values["gorb_port"])
-    survey.plan(urls=map(gorb.url, ["/service", service, *backends]))
+    gorb = Gorb(visit, lab_values["gorb_port"])
+    visit.plan(urls=map(gorb.url, ["/service", service, *backends]))
     # A plan is a courtesy: whoever asks meets the same trouble, and has a step to tell it.
     with contextlib.suppress(MachineError):
         for server in lab_values["servers"]:
             address = docker_engine.container(server).address
             if address:
                 port, path = lab_values["service_port"], lab_values["work_path"]
-                survey.plan(urls=server_urls(address, port, path))
-    return survey
+                visit.plan(urls=server_urls(address, port, path))
+    return visit
 
 
 @pytest.fixture(scope="module")
-def gorb(survey: Survey, lab_values: dict[str, Any]) -> Gorb:
+def gorb(visit: Visit, lab_values: dict[str, Any]) -> Gorb:
     """Gorb's REST interface on the machine."""
-    return Gorb(survey, lab_values["gorb_port"])
+    return Gorb(visit, lab_values["gorb_port"])
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,7 @@ def test_whatever_goes_wrong_below_a_check_neither_passes_nor_fails_it(number):
     asked = {step.id for step in score.steps for o in step.observations if o.asked == question}
     if FAULTS[fault] is not None or question.startswith("run"):
         wrong = {id for id in asked if outcomes(score)[id] is Outcome.PASSED}
-        # The plan of the survey asks Docker as a courtesy; the check itself asks again.
+        # The plan of the visit asks Docker as a courtesy; the check itself asks again.
         assert wrong == set(), told
         assert not score.graded, told
 

@@ -126,7 +126,7 @@ class Machine:
     def http(self, task: dict) -> list:
         return [self.reply(request["url"]) for request in task["requests"]]
 
-    def survey(self, task: dict) -> dict:
+    def visit(self, task: dict) -> dict:
         now = time.time()
         return {
             "started_at": now,

@@ -458,7 +458,7 @@ def test_it_needs_no_module_that_a_minimal_python_lacks():
     }  # fmt: skip
 
 
-def test_a_survey_asks_together_and_looks_at_files_and_addresses(tmp_path):
+def test_a_visit_asks_together_and_looks_at_files_and_addresses(tmp_path):
     (tmp_path / "there").write_text("text")
     all_are_asked = threading.Barrier(3, timeout=20)
 
@@ -469,9 +469,9 @@ def test_a_survey_asks_together_and_looks_at_files_and_addresses(tmp_path):
 
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(server(together)) for _ in range(3)]
-        seen = probe.survey(
+        seen = probe.visit(
             {
-                "task": "survey",
+                "task": "visit",
                 "requests": [{"url": peer.url} for peer in peers],
                 "files": [str(tmp_path / "there"), str(tmp_path / "absent")],
                 "interfaces": ["lo", "no-such-interface"],
@@ -484,4 +484,4 @@ def test_a_survey_asks_together_and_looks_at_files_and_addresses(tmp_path):
 
 def test_a_file_that_may_not_be_read_is_no_absent_one(tmp_path):
     with pytest.raises(probe.ProbeFailed, match="cannot be read"):
-        probe.survey({"task": "survey", "files": [str(tmp_path)]})
+        probe.visit({"task": "visit", "files": [str(tmp_path)]})

@@ -36,7 +36,7 @@ class Docker:
 
 
 class Visits:
-    """A survey in which the n-th visit finds a server at work for so many seconds."""
+    """A stand-in: the n-th visit finds a server at work for so many seconds."""
 
     started_at = 0.0
 
@@ -60,20 +60,20 @@ class Visits:
 
 
 def test_a_server_that_works_as_the_document_says_is_asked_once():
-    survey = Visits(0.52)
-    assert len(list(server_running(Docker(), survey, **VALUES))) == 3
-    assert survey.visits == 1
+    visit = Visits(0.52)
+    assert len(list(server_running(Docker(), visit, **VALUES))) == 3
+    assert visit.visits == 1
 
 
 @pytest.mark.parametrize("bad", [4.0, None])
 def test_a_bad_moment_is_no_slow_server(bad):
-    survey = Visits(bad, 0.6)
-    assert list(server_running(Docker(), survey, **VALUES))
-    assert survey.visits == 2
+    visit = Visits(bad, 0.6)
+    assert list(server_running(Docker(), visit, **VALUES))
+    assert visit.visits == 2
 
 
 @pytest.mark.parametrize(
-    ("survey", "says"),
+    ("visit", "says"),
     [
         (Visits(*[4.0] * VISITS), "it took 4000 ms"),
         (Visits(*[None] * VISITS), "no answer came in time"),
@@ -82,9 +82,9 @@ def test_a_bad_moment_is_no_slow_server(bad):
         (Visits(0.5, beat="hello"), "answered 200 hello"),
     ],
 )
-def test_a_server_that_is_another_one_fails(survey, says):
+def test_a_server_that_is_another_one_fails(visit, says):
     with pytest.raises(CheckFailed, match=says):
-        list(server_running(Docker(), survey, **VALUES))
+        list(server_running(Docker(), visit, **VALUES))
 
 
 def test_a_server_that_others_keep_busy_is_neither_right_nor_wrong():

@@ -12,7 +12,7 @@ All times are seconds; a task is bounded in time and in memory and writes no fil
     a list of ``{"status", "headers", "body", "error", "detail", "took_s"}``; either
     ``status`` is set or ``error`` is one of refused, timeout, unreachable, reset, protocol.
 
-``{"task": "survey", "requests": [...], "files": [...], "interfaces": [...], "timeout": 5}``
+``{"task": "visit", "requests": [...], "files": [...], "interfaces": [...], "timeout": 5}``
     What one visit can see: the requests, as above but all at the same time, then files and
     the first IPv4 address of interfaces. The result is ``{"started_at": epoch, "replies":
     [...], "files": {path: text}, "addresses": {interface: address}}`` (null: there is none).
@@ -412,7 +412,7 @@ def http(task: dict[str, Any]) -> list[dict[str, Any]]:
     return answers
 
 
-def survey(task: dict[str, Any]) -> dict[str, Any]:
+def visit(task: dict[str, Any]) -> dict[str, Any]:
     """See what one visit can see: answers to requests made together, files, addresses."""
     timeout = number(task, "timeout", 5.0, 0.01, LONGEST_S)
     exchanges = wanted((task.get("requests") and items(task, "requests", MOST_HTTP_REQUESTS)) or [])
@@ -688,7 +688,7 @@ def only_keys(task: Any, known: set[str]) -> None:
 
 TASKS = {
     "http": (http, {"requests", "timeout"}),
-    "survey": (survey, {"requests", "files", "interfaces", "timeout"}),
+    "visit": (visit, {"requests", "files", "interfaces", "timeout"}),
     "traffic": (traffic, {"url", "count", "pipeline", "timeout", "connect_s", "limit_s", "gap_s"}),
     "load": (load, {"url", "gaps_ms", "drain_s"}),
     "clock": (clock, set()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labwright.checks.visit import Survey
+from labwright.checks.visit import Visit
 from labwright.errors import HostUnreachable, ProbeError
 
 REPLY = {"status": 200, "headers": {}, "body": "[]", "error": "", "detail": "", "took_s": 0.1}
@@ -34,25 +34,25 @@ class Visited:
 
 def test_what_was_planned_is_seen_in_one_visit():
     machine = Visited()
-    survey = Survey(machine)
-    survey.plan(urls=["http://a/", "http://b/"], files=["/etc/x"], interfaces=["eth0"])
-    assert survey.reply("http://b/").status == 200
-    assert survey.file("/etc/x") == "text"
-    assert survey.address("eth0") == "10.0.2.15"
-    assert survey.started_at == 5.0
+    visit = Visit(machine)
+    visit.plan(urls=["http://a/", "http://b/"], files=["/etc/x"], interfaces=["eth0"])
+    assert visit.reply("http://b/").status == 200
+    assert visit.file("/etc/x") == "text"
+    assert visit.address("eth0") == "10.0.2.15"
+    assert visit.started_at == 5.0
     assert len(machine.tasks) == 1
 
 
 def test_what_was_not_planned_takes_a_visit_of_its_own_and_is_asked_once():
     machine = Visited()
-    survey = Survey(machine)
-    survey.file("/etc/x")
-    assert survey.file("/etc/y") == survey.file("/etc/y") == "text"
+    visit = Visit(machine)
+    visit.file("/etc/x")
+    assert visit.file("/etc/y") == visit.file("/etc/y") == "text"
     assert [task["files"] for task in machine.tasks] == [["/etc/x"], ["/etc/y"]]
 
 
 def test_a_file_that_does_not_exist_is_none():
-    assert Survey(Visited(files={"/etc/x": None})).file("/etc/x") is None
+    assert Visit(Visited(files={"/etc/x": None})).file("/etc/x") is None
 
 
 @pytest.mark.parametrize(
@@ -68,21 +68,21 @@ def test_a_file_that_does_not_exist_is_none():
     ],
 )
 def test_an_answer_of_another_shape_is_an_error_of_the_probe(answer):
-    survey = Survey(Visited(**answer))
-    survey.plan(files=["/etc/x"])
+    visit = Visit(Visited(**answer))
+    visit.plan(files=["/etc/x"])
     with pytest.raises(ProbeError, match="ssh://there answered something"):
-        survey.reply("http://a/")
+        visit.reply("http://a/")
 
 
 def test_a_file_that_is_no_text_is_an_error_of_the_probe():
     with pytest.raises(ProbeError):
-        Survey(Visited(files={"/etc/x": 5})).file("/etc/x")
+        Visit(Visited(files={"/etc/x": 5})).file("/etc/x")
 
 
 def test_a_machine_that_is_lost_is_lost_at_each_question():
     machine = Visited()
     machine.answer = HostUnreachable("ssh://there cannot be reached: gone")
-    survey = Survey(machine)
+    visit = Visit(machine)
     for _ in range(2):
         with pytest.raises(HostUnreachable):
-            survey.file("/etc/x")
+            visit.file("/etc/x")

@@ -25,15 +25,18 @@ PACKAGES = {
     "ssh-keygen": "openssh-client",
     "newuidmap": "uidmap",
     "fallocate": "util-linux",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
-"""Which Debian package a program is in."""
+"""Which Debian package a program, or a file that is needed as well, is in."""
 
 SBIN = ("/usr/sbin", "/sbin")
 """Where an ordinary user's PATH does not lead."""
 
 
 def find(program: str) -> str | None:
-    """Return where a program is, also in the folders for administrators."""
+    """Return where a program is, also in the folders for administrators; or a file."""
+    if program.startswith("/"):
+        return program if Path(program).exists() else None
     return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), *SBIN]))
 
 

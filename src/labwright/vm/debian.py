@@ -8,32 +8,31 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import subprocess
 import tarfile
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labwright.errors import SetupError
 from labwright.host import programs, progress
-from labwright.vm import store
-from labwright.vm.leash import Leash
+from labwright.vm import mmdebstrap, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SUITE = "bookworm"
 KERNEL = "linux-image-cloud-amd64"
 DISK = "base.raw"
 DISK_SIZE = "8G"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+"""What Debian's packages are signed by; Ubuntu does not come with it."""
 PACKAGES = (
     "bsdutils busybox-static ca-certificates crun curl docker.io docker-registry ipvsadm iproute2 "
     "iptables kmod less net-tools netbase openssh-server procps sudo util-linux"
 )
 """Beside a minimal Debian with python3."""
 
-PROGRAMS = ("mmdebstrap", "mke2fs", "cpio", "ssh-keygen")
+PROGRAMS = ("mmdebstrap", "mke2fs", "cpio", "ssh-keygen", KEYRING)
 SCRIPTS = ("customize.sh", "early-init.sh", "boot.sh")
 FILES = {
     "etc/inittab": "::sysinit:/usr/share/labwright/boot\n::ctrlaltdel:/sbin/reboot\n",
@@ -120,8 +119,8 @@ def _bootstrap(folder: Path, payload: Path) -> None:
     disk = os.open(folder / DISK, os.O_RDWR | os.O_CREAT, 0o600)
     # In a user namespace the hook that writes it is another user, who opens it anew.
     os.fchmod(disk, 0o666)
-    command = [
-        *("mmdebstrap", "--variant=minbase", "--include=python3"),
+    arguments = [
+        *("--variant=minbase", "--include=python3"),
         "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",
         *(f"--dpkgopt=path-exclude=/usr/share/{d}/*" for d in ("man", "doc", "locale")),
         '--aptopt=APT::Install-Recommends "false"',
@@ -129,61 +128,11 @@ def _bootstrap(folder: Path, payload: Path) -> None:
         '--customize-hook=sh "$1/tmp/customize.sh" "$1"',
         f"--customize-hook=download /boot/vmlinuz {folder / 'vmlinuz'}",
         f"--customize-hook=download /boot/initramfs {folder / 'initramfs'}",
-        *(SUITE, "/dev/null", *_sources()),
+        *(SUITE, "/dev/null", *mmdebstrap.sources(SUITE)),
     ]
-    # A shell gives the disk the number that the hook expects, whatever ours is.
-    shell = ["sh", "-c", f'exec "$@" 3<>/proc/self/fd/{disk}', "sh", *command]
-    environment = {**os.environ, "PACKAGES": PACKAGES, "KERNEL": KERNEL, "DISK_SIZE": DISK_SIZE}
-    environment["PATH"] = os.pathsep.join([environment.get("PATH", ""), *programs.SBIN])
-    log = folder.parent / "build.log"
+    environment = {"PACKAGES": PACKAGES, "KERNEL": KERNEL, "DISK_SIZE": DISK_SIZE}
     try:
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                shell,
-                pass_fds=[disk],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-            leash = Leash(process.pid, group=True)
-            try:
-                status = process.wait()
-            except BaseException:
-                os.killpg(process.pid, signal.SIGTERM)  # it removes what it has made
-                process.wait()
-                raise
-            finally:
-                leash.release()
+        mmdebstrap.run(arguments, disk, environment, folder.parent / "build.log")
     finally:
         os.close(disk)
     (folder / DISK).chmod(0o444)
-    if status != 0:
-        text = log.read_text(errors="backslashreplace")
-        if "No space left on device" in text:
-            raise store.no_room(folder.parent)
-        errors = [line for line in text.splitlines() if line.startswith("E: ")]
-        last = (errors or text.splitlines() or ["it printed nothing"])[0]
-        raise SetupError(f"the lab machine's Debian could not be built: {last} (see {log})")
-
-
-def _sources() -> list[str]:
-    """Return this machine's own apt sources if they are of the same Debian, else none.
-
-    So a configured mirror is used, and none is named here.
-    """
-    folder = Path("/etc/apt")
-    found = [folder / "sources.list", *sorted(folder.glob("sources.list.d/*"))]
-    texts = {
-        str(path): path.read_text(errors="replace").lower()
-        for path in found
-        if path.suffix in (".list", ".sources") and path.is_file()
-    }
-    return [path for path, text in texts.items() if _fits(text)]
-
-
-def _fits(text: str) -> bool:
-    """Whether sources are of our Debian, signed by its own keyring if they name one."""
-    own_key = "signed-by" not in text or "debian-archive" in text
-    return SUITE in text and "debian" in text and "main" in text and own_key

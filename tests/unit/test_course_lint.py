@@ -43,6 +43,13 @@ def block(*lines: str, language: str = "sh") -> str:
         ("curl-hides-errors", 4, "curl http://localhost/x", "curl -sSf http://localhost/x"),
         ("deprecated-command", 4, "ifconfig", "ip address"),
         ("deprecated-command", 4, "docker-compose up -d", "docker compose up -d"),
+        ("deprecated-command", 4, "sudo brctl show", "bridge link"),
+        ("deprecated-command", 4, "sudo netstat -tlnp", "sudo ss -tlnp"),
+        ("dropped-option", 4, "docker inspect -f '{{.NetworkSettings.IPAddress}}' x",
+         "docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' x"),
+        ("dropped-option", 4, "docker inspect -f='{{ .NetworkSettings.Gateway }}' x", "docker ps"),
+        ("dropped-option", 4, "ssh-keygen -t dsa", "ssh-keygen -t ed25519"),
+        ("dropped-option", 4, "docker run -d --link a:b c:1", "docker run -d --network a c:1"),
         ("root-without-sudo", 4, "modprobe ip_vs", "sudo modprobe ip_vs"),
         ("root-without-sudo", 4, "ip link set lo up", "ip link show lo"),
         ("unpinned-image", 4, "docker pull nginx", "docker pull nginx:1.27"),
@@ -95,6 +102,14 @@ def test_a_variable_that_looks_like_another_is_said_to(tmp_path):
     assert "looks like $IP_ADDR" in finding.message
 
 
+def test_a_command_that_is_gone_is_told_once_with_all_its_lines(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(block("ifconfig", "ip link", "ifconfig lo"))
+    (finding,) = lint(Document.read(page))
+    assert (finding.line, finding.suggestion) == (4, "use ip address")
+    assert "(also in line 6)" in finding.message
+
+
 def test_a_container_that_was_removed_is_not_there(found):
     script = ("docker run -d --name a x:1", "docker rm --force a", "docker logs a")
     assert found(block(*script)) == [("unmade-container", 6)]
@@ -119,8 +134,10 @@ def test_output_in_a_session_is_no_command(found):
 
 def test_a_finding_is_suppressed_where_it_stands_with_a_reason(found):
     comment = "<!-- lint: ignore deprecated-command: It is the lesson. -->\n\n"
-    text = "# A\n\n## B\n\n" + comment + "```sh\nifconfig\n```\n\n## C\n\n```sh\nifconfig\n```\n"
-    assert found(text) == [("deprecated-command", 14)]
+    fence = "```sh\nmount x y\n```\n"
+    text = f"# A\n\n## B\n\n{comment}{fence}\n## C\n\n{fence}"
+    text = text.replace("deprecated-command", "root-without-sudo")
+    assert found(text) == [("root-without-sudo", 14)]
 
 
 @pytest.mark.parametrize(

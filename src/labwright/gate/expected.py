@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 ELLIPSIS = "..."
 """Stands for any lines on a line of its own, and for any text within one."""
+SHOWN_LINES = 60
+"""Of either side in a difference; comparing thousands of lines with thousands takes minutes."""
+_READINGS = 16
+"""How many readings of the values that vary are followed at once. Where one value could be
+read in more places than that, the first ones count."""
 _VARYING = (
     r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b",  # an id of Docker's
     r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?",
     r"\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\b",  # HTTP's date
 )
 """What is another one each time: any other of its kind will do."""
+
+Values = tuple[tuple[str, str], ...]
+"""Values of the document, each with the one that this machine has in its place."""
 
 
 class Varying:
@@ -51,64 +61,124 @@ class Varying:
         Values that are seen for the first time are kept.
         """
         wanted, got = _lines(shown), _lines(printed)
-        captured: dict[str, str] = {}
-        if self._match(wanted, got, captured):
-            self._values.update(captured)
+        values = self._match(wanted, got)
+        if values is not None:
+            self._values.update(values)
             return ""
         ours = [self.substitute(line) for line in wanted]
-        rows = difflib.ndiff(ours, got)
+        rows = difflib.ndiff(_first(ours), _first(got))
         return "\n".join(row.rstrip() for row in rows if not row.startswith("?"))
 
-    def _match(self, wanted: list[str], got: list[str], captured: dict[str, str]) -> bool:
-        if not wanted:
-            return not got
-        if wanted[0].strip() == ELLIPSIS:
-            return any(
-                self._match(wanted[1:], got[skipped:], captured) for skipped in range(len(got) + 1)
-            )
-        if not got:
-            return False
-        seen = self._line(wanted[0], got[0], captured)
-        if seen is None:
-            return False
-        tried = dict(captured) | seen
-        if self._match(wanted[1:], got[1:], tried):
-            captured.update(tried)
-            return True
-        return False
+    def _match(self, wanted: Sequence[str], got: Sequence[str]) -> Values | None:
+        """Return the values that the machine shows if it shows what is wanted, else None.
 
-    def _line(self, wanted: str, got: str, captured: Mapping[str, str]) -> dict[str, str] | None:
-        """Return the values that a line shows if it is as wanted, else None."""
-        kinds = self._forms
+        For each line that is wanted it is noted how many lines of the output can be used up
+        by then, and with which values: so the time is that of comparing each with each.
+        """
+        reached: dict[int, list[Values]] = {0: [tuple(self._values.items())]}
+        for text in wanted:
+            if text.strip() == ELLIPSIS:
+                reached = _any_lines(reached, len(got))
+                continue
+            line = _Line(text, self._forms)
+            following: dict[int, list[Values]] = {}
+            for used, readings in reached.items():
+                if used < len(got):
+                    seen = [line.match(got[used], values) for values in readings]
+                    fitting = _distinct(values for values in seen if values is not None)
+                    if fitting:
+                        following[used + 1] = fitting
+            reached = following
+        readings = reached.get(len(got), [])
+        return readings[0] if readings else None
+
+
+def _any_lines(reached: Mapping[int, list[Values]], end: int) -> dict[int, list[Values]]:
+    """Return what can be reached when any number of lines is skipped from there."""
+    skipped: dict[int, list[Values]] = {}
+    readings: list[Values] = []
+    for used in range(min(reached, default=end + 1), end + 1):
+        readings = _distinct([*readings, *reached.get(used, [])])
+        skipped[used] = readings
+    return skipped
+
+
+def _distinct(readings: Iterator[Values] | list[Values]) -> list[Values]:
+    return list(dict.fromkeys(readings))[:_READINGS]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of the document's output, as a pattern."""
+
+    text: str
+    forms: Mapping[str, str]
+
+    @cached_property
+    def _pieces(self) -> list[tuple[str, str]]:
+        """The line cut into ``any``, ``value``, ``form`` and ``text``, each with its content."""
         either = "|".join(
-            [re.escape(shown) for shown in sorted(kinds, key=len, reverse=True)]
+            [re.escape(shown) for shown in sorted(self.forms, key=len, reverse=True)]
             + [re.escape(ELLIPSIS)]
             + [f"(?:{form})" for form in _VARYING]
         )
-        pattern, names, at = "", list[str](), 0
-        for match in re.finditer(either, wanted):
-            pattern += re.escape(wanted[at : match.start()])
+        found, at = list[tuple[str, str]](), 0
+        for match in re.finditer(either, self.text):
+            found.append(("text", self.text[at : match.start()]))
             at = match.end()
-            text = match[0]
-            if text == ELLIPSIS:
-                pattern += ".*?"
-            elif text in kinds:
-                value = captured.get(text) or self._values.get(text)
-                if value:
-                    pattern += re.escape(value)
-                elif text in names:
-                    pattern += f"(?P=v{names.index(text)})"
-                else:
-                    pattern += f"(?P<v{len(names)}>{kinds[text]})"
-                    names.append(text)
+            if match[0] == ELLIPSIS:
+                found.append(("any", ""))
+            elif match[0] in self.forms:
+                found.append(("value", match[0]))
             else:
-                form = next(form for form in _VARYING if re.fullmatch(form, text))
-                pattern += f"(?:{form})"
-        pattern += re.escape(wanted[at:])
-        found = re.fullmatch(pattern, got)
+                form = next(form for form in _VARYING if re.fullmatch(form, match[0]))
+                found.append(("form", form))
+        return [*found, ("text", self.text[at:])]
+
+    @cached_property
+    def _patterns(self) -> dict[Values, tuple[re.Pattern[str], tuple[str, ...]]]:
+        return {}
+
+    def match(self, got: str, values: Values) -> Values | None:
+        """Return the values with those that a line shows, if it is as this one, else None."""
+        known = dict(values)
+        own = tuple((kind, known[kind]) for tag, kind in self._pieces if known.get(kind))
+        if own not in self._patterns:
+            self._patterns[own] = self._pattern(dict(own))
+        pattern, names = self._patterns[own]
+        found = pattern.fullmatch(got)
         if not found:
             return None
-        return dict(zip(names, found.groups(), strict=False))
+        return (*values, *zip(names, found.groups(), strict=True))
+
+    def _pattern(self, known: Mapping[str, str]) -> tuple[re.Pattern[str], tuple[str, ...]]:
+        """Return the line as an expression, and the value that each of its groups is.
+
+        What stands between two ``...`` is looked for once, at its first place: an atomic
+        group, without which the time would grow with each ``...`` by the line's length.
+        """
+        parts, names = [""], list[str]()
+        for kind, content in self._pieces:
+            if kind == "any":
+                parts.append("")
+            elif kind == "value" and content in known:
+                parts[-1] += re.escape(known[content])
+            elif kind == "value" and content in names:
+                parts[-1] += f"(?P=v{names.index(content)})"
+            elif kind == "value":
+                parts[-1] += f"(?P<v{len(names)}>{self.forms[content]})"
+                names.append(content)
+            else:
+                parts[-1] += f"(?:{content})" if kind == "form" else re.escape(content)
+        first, *rest = parts
+        inner = "".join(f"(?>.*?{part})" for part in rest[:-1])
+        last = f".*{rest[-1]}" if rest else ""
+        return re.compile(first + inner + last), tuple(names)
+
+
+def _first(lines: list[str]) -> list[str]:
+    more = len(lines) - SHOWN_LINES
+    return lines if more <= 0 else [*lines[:SHOWN_LINES], f"({more} more lines)"]
 
 
 def _lines(text: str) -> list[str]:

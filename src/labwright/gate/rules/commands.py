@@ -36,26 +36,6 @@ _SERVERS = {
     "tcpdump": (),
 }
 """Programs that do not end by themselves, with the options that make them so."""
-_REPLACED = {
-    "ifconfig": "ip address",
-    "netstat": "ss",
-    "route": "ip route",
-    "arp": "ip neighbour",
-    "iwconfig": "iw",
-    "brctl": "bridge",
-    "docker-compose": "docker compose",
-    "docker-machine": "a virtual machine",
-    "apt-key": "a keyring in /etc/apt/keyrings and signed-by",
-    "egrep": "grep -E",
-    "fgrep": "grep -F",
-    "easy_install": "pip",
-    "python": "python3",
-    "python2": "python3",
-    "nslookup": "dig or getent hosts",
-    "ifup": "ip link set ... up",
-    "ifdown": "ip link set ... down",
-    "iptables-legacy": "nft, or iptables",
-}
 _ROOT = frozenset(
     """
     modprobe insmod rmmod iptables ip6tables nft ipvsadm useradd userdel usermod groupadd
@@ -157,16 +137,6 @@ def _curl_hides(reading: Reading) -> Iterator[Problem]:
             )
 
 
-def _gone(reading: Reading) -> Iterator[Problem]:
-    for call in reading.calls:
-        if call.name in _REPLACED:
-            yield Problem(
-                *call.place(),
-                f"`{call.name}` is deprecated, or not there, on current systems",
-                f"use {_REPLACED[call.name]}",
-            )
-
-
 def _root(reading: Reading) -> Iterator[Problem]:
     for call in reading.calls:
         if not call.sudo and not call.typed.root and _needs_root(call):
@@ -205,11 +175,6 @@ RULES = (
         "curl-hides-errors",
         "A refused request looks like one that succeeded, and the next step fails instead.",
         _curl_hides,
-    ),
-    Rule(
-        "deprecated-command",
-        "On a current system the command is not found, or prints something else.",
-        _gone,
     ),
     Rule(
         "root-without-sudo",

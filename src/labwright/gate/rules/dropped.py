@@ -1,0 +1,176 @@
+"""Rules about what current systems no longer have: commands, templates, options."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labwright.gate.rules.rule import Problem, Reading, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labwright.lab.shell import Call
+
+_REPLACED = {
+    "ifconfig": "ip address",
+    "netstat": "ss",
+    "route": "ip route",
+    "arp": "ip neighbour",
+    "rarp": "ip neighbour",
+    "iwconfig": "iw",
+    "brctl": "ip link and bridge",
+    "vconfig": "ip link add ... type vlan",
+    "tunctl": "ip tuntap",
+    "mii-tool": "ethtool",
+    "ping6": "ping -6",
+    "ifup": "ip link set ... up",
+    "ifdown": "ip link set ... down",
+    "chkconfig": "systemctl enable",
+    "ntpdate": "timedatectl set-ntp true",
+    "docker-compose": "docker compose",
+    "docker-machine": "a virtual machine",
+    "apt-key": "a keyring in /etc/apt/keyrings and signed-by",
+    "egrep": "grep -E",
+    "fgrep": "grep -F",
+    "easy_install": "pip",
+    "python": "python3",
+    "python2": "python3",
+    "virtualenv": "python3 -m venv",
+    "mongo": "mongosh",
+    "iptables-legacy": "nft, or iptables",
+}
+"""Programs that current systems lack when they are installed, and what to write instead."""
+_ADDRESS = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+_OF_THE_DEFAULT_BRIDGE = (
+    "IPAddress IPPrefixLen Gateway MacAddress EndpointID GlobalIPv6Address GlobalIPv6PrefixLen "
+    "IPv6Gateway"
+).split()
+_TEMPLATES = {
+    **{
+        f".NetworkSettings.{name}": f"{{{{range .NetworkSettings.Networks}}}}{{{{.{name}}}}}"
+        "{{end}}"
+        for name in _OF_THE_DEFAULT_BRIDGE
+    },
+    ".NetworkSettings.Bridge": "docker network inspect bridge",
+    ".NetworkSettings.HairpinMode": "nothing: it was never set",
+    ".NetworkSettings.LinkLocalIPv6Address": "{{range .NetworkSettings.Networks}}"
+    "{{.GlobalIPv6Address}}{{end}}",
+    ".NetworkSettings.SecondaryIPAddresses": _ADDRESS,
+    ".VirtualSize": "{{.Size}}",
+    ".ContainerConfig": "{{.Config}}",
+    ".Config.MacAddress": "{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}",
+}
+"""Fields that ``docker inspect --format`` had, and what gives the same today."""
+
+
+@dataclass(frozen=True)
+class _Option:
+    """An option that a program has no more."""
+
+    program: str
+    words: str
+    """Its command's first words; empty for any."""
+    option: str
+    instead: str
+
+
+_OPTIONS = tuple(
+    _Option(*row)
+    for row in (
+        ("docker", "run", "--kernel-memory", "--memory"),
+        ("docker", "run", "--link", "a network of their own: docker network create, --network"),
+        ("docker", "login", "--email", "docker login without it"),
+        ("docker", "login", "-e", "docker login without it"),
+        ("docker", "tag", "-f", "docker tag without it"),
+        ("docker", "build", "--squash", "a Dockerfile with several stages"),
+        ("docker", "ps", "--since", "--filter since=..."),
+        ("docker", "ps", "--before", "--filter before=..."),
+        ("docker", "search", "--automated", "--filter is-official=true"),
+        ("docker", "search", "--stars", "--filter stars=..."),
+        ("docker", "daemon", "", "systemctl start docker"),
+        ("docker", "import-bundle", "", "docker stack deploy"),
+        ("dockerd", "", "--graph", "--data-root"),
+        ("kubectl", "run", "--generator", "kubectl create deployment"),
+        ("kubectl", "", "--record", "kubectl annotate"),
+        ("kubectl", "", "--export", "kubectl get --output yaml"),
+        ("kubectl", "version", "--short", "kubectl version"),
+        ("helm", "init", "", "nothing: Helm has no Tiller any more"),
+        ("ssh-keygen", "", "-t dsa", "-t ed25519"),
+    )
+)
+
+
+def _once(about: dict[str, list[Call]]) -> Iterator[tuple[str, Call, str]]:
+    """Yield each thing with its first place, and in words where else it stands."""
+    for what, calls in about.items():
+        lines = sorted({call.place()[0] for call in calls})[1:]
+        also = f" (also in line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))})"
+        yield what, calls[0], also if lines else ""
+
+
+def _deprecated(reading: Reading) -> Iterator[Problem]:
+    found: dict[str, list[Call]] = {}
+    venv = False
+    for call in reading.calls:
+        activates = call.name in ("source", ".") and any("activate" in w.text for w in call.words)
+        venv = venv or activates or call.name in ("conda", "poetry")
+        if call.name in _REPLACED and not (venv and call.name == "python"):
+            found.setdefault(call.name, []).append(call)
+    for name, call, also in _once(found):
+        yield Problem(
+            *call.place(),
+            f"current systems lack `{name}` unless it is installed{also}",
+            f"use {_REPLACED[name]}",
+        )
+
+
+def _dropped(reading: Reading) -> Iterator[Problem]:
+    for call in reading.calls:
+        yield from _templates(call)
+        for gone in _OPTIONS:
+            if _gives(call, gone):
+                said = " ".join(filter(None, (gone.program, gone.words, gone.option)))
+                yield Problem(
+                    *call.place(), f"`{said}` is no more: it is refused", f"use {gone.instead}"
+                )
+
+
+def _templates(call: Call) -> Iterator[Problem]:
+    if call.name not in ("docker", "podman"):
+        return
+    for word in call.words:
+        for field, instead in _TEMPLATES.items():
+            if re.search(rf"{{{{[^}}]*{re.escape(field)}\b", word.text):
+                yield Problem(
+                    *call.place(word.offset),
+                    f"Docker 29 has no {field} in what it inspects: the template fails",
+                    f"write {instead}" if instead.startswith("{{") else f"use {instead}",
+                )
+
+
+def _gives(call: Call, gone: _Option) -> bool:
+    words = [word.text for word in call.words]
+    begins = gone.words.split()
+    if call.name != gone.program or words[: len(begins)] != begins:
+        return False
+    option = gone.option.split()
+    if len(option) == 2:
+        return any(list(pair) == option for pair in itertools.pairwise(words))
+    return not option or any(w == option[0] or w.startswith(f"{option[0]}=") for w in words)
+
+
+RULES = (
+    Rule(
+        "deprecated-command",
+        "On a current system the command is not found, or prints something else.",
+        _deprecated,
+    ),
+    Rule(
+        "dropped-option",
+        "On a current system the command is refused, or prints nothing.",
+        _dropped,
+    ),
+)

@@ -3,7 +3,7 @@
 from importlib.metadata import version as version_of
 
 project = "labwright"
-author = copyright = "the labwright authors"  # noqa: A001  Sphinx's own name
+author = copyright = "the labwright authors"
 release = version = version_of("labwright")
 extensions = ["myst_parser"]
 myst_enable_extensions = ["attrs_inline"]

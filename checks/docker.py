@@ -27,7 +27,7 @@ def container_evidence(seen: Container) -> Evidence:
     """Return what was seen of a container, as evidence."""
     words = [f"{seen.name}: {seen.status}"]
     if not seen.absent:
-        words += [f"image {seen.image}", f"address {seen.address or 'none'}"]
+        words += [f"image {seen.image}", f"address {' '.join(seen.addresses) or 'none'}"]
         words += [f"network {seen.network_mode}", f"arguments {' '.join(seen.arguments)}"]
     return Evidence(f"the container {seen.name}", f"docker inspect {seen.name}", "\n".join(words))
 
@@ -48,6 +48,17 @@ def server_urls(address: str, port: int, work_path: str) -> tuple[str, str]:
     return f"{root}/heartbeat", f"{root}{work_path}"
 
 
+def answering_address(visit: Visit, seen: Container, port: int) -> str:
+    """Return the first of a container's addresses on which its server answers; else the first."""
+    if len(seen.addresses) > 1:
+        beats = {address: server_urls(address, port, "")[0] for address in seen.addresses}
+        visit.plan(urls=beats.values())
+        for address, url in beats.items():
+            if visit.reply(url).status == 200:
+                return address
+    return seen.address
+
+
 def server_running(
     docker_engine: Engine,
     visit: Visit,
@@ -63,7 +74,9 @@ def server_running(
     seen = docker_engine.container(container)
     yield container_evidence(seen)
     require_running(seen, docker_engine)
-    heartbeat, work = server_urls(seen.address, service_port, work_path)
+    heartbeat, work = server_urls(
+        answering_address(visit, seen, service_port), service_port, work_path
+    )
     unit_s = 1 / server_rate
     visit.plan(urls=[heartbeat, work])
     beat, done = visit.reply(heartbeat), visit.reply(work)
@@ -105,7 +118,7 @@ def require_running(seen: Container, docker_engine: Engine) -> None:
             expected,
             f"its state is {seen.status} (exit status {seen.exit_status})",
             f"Start it again with `docker {again} {seen.name}`; "
-            "if its address is another one then, what was told the old one must be told anew.",
+            "if its address has changed, use the new one wherever you gave the old one.",
         )
     if not seen.address:
         raise CheckFailed(

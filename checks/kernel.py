@@ -138,19 +138,23 @@ class Kernel:
         return None, evidence
 
     def address_of(self, interface: str) -> str:
-        """Return an interface's first IPv4 address.
+        """Return an interface's first IPv4 address; errors as of :meth:`addresses_of`."""
+        return self.addresses_of(interface)[0]
+
+    def addresses_of(self, interface: str) -> list[str]:
+        """Return an interface's IPv4 addresses, the first one first.
 
         :raises CheckFailed: there is no such interface, or it has no address.
         """
-        address = self._visit.address(interface)
-        if address is None:
+        addresses = self._visit.addresses(interface)
+        if not addresses:
             raise CheckFailed(
                 f"an IPv4 address on the interface {interface}",
                 "there is no such interface, or it has none",
                 "See `ip -brief address`. If the interface has another name here, grade with "
                 "`--set interface=NAME`.",
             )
-        return address
+        return addresses
 
 
 def ip_vs_available(kernel: Kernel, machine: Machine) -> Iterator[Evidence]:

@@ -51,6 +51,21 @@ class Visit:
         for url in urls:
             self._seen.pop(("url", url), None)
 
+    def look_again(self, *urls: str) -> None:
+        """Forget all that may have changed, and plan these for the next visit, with the files."""
+        files = [name for kind, name in self._seen if kind == "file"]
+        self._seen = {key: seen for key, seen in self._seen.items() if key[0] == "interface"}
+        self._planned.clear()
+        self.plan(urls=urls, files=files)
+
+    def now(self) -> float:
+        """Return the time in seconds; see :meth:`Machine.now`."""
+        return self._machine.now()
+
+    def pause(self, seconds: float) -> None:
+        """Wait until the machine may have changed; see :meth:`Machine.pause`."""
+        self._machine.pause(seconds)
+
     def reply(self, url: str) -> Reply:
         """Return what a GET on the machine itself came to."""
         return self._look("url", url, reply_of)
@@ -59,9 +74,9 @@ class Visit:
         """Return a file's text, or None if there is no such file."""
         return self._look("file", path, _text)
 
-    def address(self, interface: str) -> str | None:
-        """Return an interface's first IPv4 address, or None if it has none."""
-        return self._look("interface", interface, _text)
+    def addresses(self, interface: str) -> list[str]:
+        """Return an interface's IPv4 addresses, the main one first."""
+        return self._look("interface", interface, _texts)
 
     def _look(self, kind: str, name: str, read: Callable[[Any], T]) -> T:
         if (kind, name) not in self._seen:
@@ -100,6 +115,12 @@ class Visit:
             ) from None
         self._seen.update(seen)
         self._planned.clear()
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.80} is no list")
+    return [str(_text(item)) for item in value]
 
 
 def _text(value: Any) -> str | None:

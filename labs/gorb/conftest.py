@@ -33,8 +33,7 @@ def visit(visit: Visit, docker_engine: Engine, lab_values: dict[str, Any]) -> Vi
     # A plan is a courtesy: whoever asks meets the same trouble, and has a step to tell it.
     with contextlib.suppress(MachineError):
         for server in lab_values["servers"]:
-            address = docker_engine.container(server).address
-            if address:
+            for address in docker_engine.container(server).addresses:
                 port, path = lab_values["service_port"], lab_values["work_path"]
                 visit.plan(urls=server_urls(address, port, path))
     return visit

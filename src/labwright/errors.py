@@ -10,6 +10,7 @@
     └── MachineError            the machine or the way to it failed: never the student's fault
         ├── HostUnreachable     no connection, or the connection was lost
         ├── CommandTimedOut     a command or probe did not end in time
+        ├── EngineRefused       the Docker Engine answered one question with an error
         └── ProbeError          the probe's answer is not what a probe answers
 
     CheckFailed(AssertionError) the student's doing
@@ -78,6 +79,10 @@ class CommandTimedOut(MachineError):  # noqa: N818
 
 class ProbeError(MachineError):
     """The probe answered with something that is not a probe's answer."""
+
+
+class EngineRefused(MachineError):  # noqa: N818
+    """The Docker Engine answered one question with an error; others it may answer well."""
 
 
 class Disturbed(MachineError):  # noqa: N818

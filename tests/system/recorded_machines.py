@@ -132,7 +132,7 @@ class Machine:
             "started_at": now,
             "replies": [self.reply(request["url"]) for request in task["requests"]],
             "files": {path: self.file(path) for path in task["files"]},
-            "addresses": dict.fromkeys(task["interfaces"], INTERFACE),
+            "addresses": {key: [INTERFACE] for key in task["interfaces"]},
         }
 
     def file(self, path: str) -> str | None:

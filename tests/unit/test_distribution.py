@@ -170,7 +170,7 @@ class Docker:
     """An Engine in which server1 and server2 run."""
 
     def container(self, name):
-        return Container(name, "running", address=f"172.17.0.{int(name[-1]) + 1}")
+        return Container(name, "running", addresses=(f"172.17.0.{int(name[-1]) + 1}",))
 
 
 SUCCEED = {

@@ -18,7 +18,7 @@ VALUES = {
     "work_answer": ANSWER,
     "server_rate": 2.0,
 }
-RUNS = Container("server1", "running", address="172.17.0.2", network_mode="default")
+RUNS = Container("server1", "running", addresses=("172.17.0.2",), network_mode="default")
 
 
 class Docker:
@@ -104,3 +104,18 @@ def test_a_server_that_others_keep_busy_is_neither_right_nor_wrong():
 def test_a_container_that_is_not_as_it_should_be_is_told(seen, says):
     with pytest.raises(CheckFailed, match=says):
         list(server_running(Docker(seen), Visits(0.5), **VALUES))
+
+
+class OneOfTwo(Visits):
+    """A server that can be reached on the second of its networks only."""
+
+    def reply(self, url):
+        if "//172.17.0.2:" in url:
+            return Reply(None, {}, "", "unreachable", "no route to host")
+        return super().reply(url)
+
+
+def test_a_server_is_asked_on_the_network_on_which_it_answers():
+    seen = Container("server1", "running", addresses=("172.17.0.2", "172.18.0.2"))
+    evidence = list(server_running(Docker(seen), OneOfTwo(0.5), **VALUES))
+    assert "172.18.0.2" in evidence[1].ran

@@ -27,7 +27,7 @@ class Visited:
             "started_at": 5.0,
             "replies": [REPLY for _ in task["requests"]],
             "files": dict.fromkeys(task["files"], "text"),
-            "addresses": dict.fromkeys(task["interfaces"], "10.0.2.15"),
+            "addresses": {key: ["10.0.2.15"] for key in task["interfaces"]},
         }
         return {**whole, **self.answer}
 
@@ -38,7 +38,7 @@ def test_what_was_planned_is_seen_in_one_visit():
     visit.plan(urls=["http://a/", "http://b/"], files=["/etc/x"], interfaces=["eth0"])
     assert visit.reply("http://b/").status == 200
     assert visit.file("/etc/x") == "text"
-    assert visit.address("eth0") == "10.0.2.15"
+    assert visit.addresses("eth0") == ["10.0.2.15"]
     assert visit.started_at == 5.0
     assert len(machine.tasks) == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labwright.errors import MachineError
+from labwright.errors import EngineRefused, MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,14 +26,21 @@ class Container:
     status: str
     """``running``, ``exited``, ``paused`` ...; ``absent`` if there is none."""
     image: str = ""
-    address: str = ""
-    """On the first of its networks; empty when it does not run or has none."""
+    """The name by which it was made."""
+    image_id: str = ""
+    addresses: tuple[str, ...] = ()
+    """One on each of its networks; none when it does not run."""
     network_mode: str = ""
     privileged: bool = False
     arguments: tuple[str, ...] = ()
     exit_status: int = 0
     ended_before: bool = False
     """Whether it has ended since it was made; it may have been started again."""
+
+    @property
+    def address(self) -> str:
+        """Its address on the first of its networks; empty if it has none."""
+        return self.addresses[0] if self.addresses else ""
 
     @property
     def running(self) -> bool:
@@ -58,7 +65,10 @@ class Container:
                 name=name,
                 status=str(attributes["State"]["Status"]),
                 image=str(attributes["Config"]["Image"]),
-                address=next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), ""),
+                image_id=str(attributes.get("Image", "")),
+                addresses=tuple(
+                    str(n["IPAddress"]) for n in networks.values() if n.get("IPAddress")
+                ),
                 network_mode=str(host.get("NetworkMode", "")),
                 privileged=bool(host.get("Privileged")),
                 arguments=tuple(map(str, attributes.get("Args") or ())),
@@ -95,7 +105,11 @@ class Engine:
         found = self.ask("container", name)
         if found is None:
             return Container(name, "absent")
-        return Container(**{**found, "arguments": tuple(found["arguments"])})
+        lists = {key: tuple(found.get(key, ())) for key in ("arguments", "addresses")}
+        try:
+            return Container(**{**found, **lists})
+        except TypeError as problem:
+            raise MachineError(f"the record of {name} is odd: {problem}") from None
 
     def containers(self) -> dict[str, str]:
         """Return the names of all containers, also of those that do not run, and their images."""
@@ -105,12 +119,14 @@ class Engine:
         """Return what a container has printed; empty if there is no such container.
 
         :param since: seconds since the epoch, by the machine's own clock.
+        :raises EngineRefused: its log cannot be read: its logging driver keeps none.
         """
         return str(self.ask("console", name, since, tail) or "")
 
     def ask(self, what: str, *arguments: Any) -> Any:
         """Ask one question; the answer is plain data, None for what there is not.
 
+        :raises EngineRefused: the Engine answered this question with an error.
         :raises MachineError: the Engine cannot answer: never the student's zero.
         """
         import docker.errors
@@ -122,6 +138,13 @@ class Engine:
             return QUESTIONS[what](self._machine, *arguments)
         except docker.errors.NotFound:
             return None
+        except docker.errors.APIError as problem:
+            # It has answered: what comes of other questions is another matter.
+            raise EngineRefused(
+                f"the Docker Engine on {self._machine.target} refused the question "
+                f"`{' '.join([what, *map(str, arguments[:1])])}`: "
+                f"{str(problem.explanation or problem)[:200]}"
+            ) from problem
         except (docker.errors.DockerException, requests.RequestException, OSError) as problem:
             self._lost = self._diagnosis(problem)
             raise MachineError(self._lost) from problem

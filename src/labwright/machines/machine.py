@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -142,6 +143,14 @@ class Machine(ABC):
         does.
         """
         raise MachineError(f"{self.target} has no terminal")
+
+    def now(self) -> float:
+        """Return the time in seconds, to measure how long something takes."""
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Wait until the machine may have changed."""
+        time.sleep(seconds)
 
     def prepare(self) -> None:
         """Begin with what the first question would have to wait for, without waiting."""

@@ -100,9 +100,18 @@ class RecordedMachine(Machine):
 
     def __init__(self, target: str, observations: Iterable[Observation]) -> None:
         self.target = target
+        self._waited_s = 0.0
         self._answers: dict[str, list[Observation]] = {}
         for observation in observations:
             self._answers.setdefault(observation.asked, []).append(observation)
+
+    def now(self) -> float:
+        """Return the time that has passed by waiting; the answers take none."""
+        return self._waited_s
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass without waiting: nothing changes in a record."""
+        self._waited_s += seconds
 
     def execute(
         self,

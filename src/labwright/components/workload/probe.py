@@ -14,8 +14,8 @@ All times are seconds; a task is bounded in time and in memory and writes no fil
 
 ``{"task": "visit", "requests": [...], "files": [...], "interfaces": [...], "timeout": 5}``
     What one visit can see: the requests, as above but all at the same time, then files and
-    the first IPv4 address of interfaces. The result is ``{"started_at": epoch, "replies":
-    [...], "files": {path: text}, "addresses": {interface: address}}`` (null: there is none).
+    the IPv4 addresses of interfaces, the first one first. The result is ``{"started_at":
+    epoch, "replies": [...], "files": {path: text or null}, "addresses": {interface: [...]}}``.
 
 ``{"task": "traffic", "url": ..., "count": 12, "pipeline": true, "timeout": 20}``
     Fresh connections, strictly one after another: their order is the order in which the
@@ -71,6 +71,8 @@ BODIES_LIMIT = 1 << 18
 MOST_REQUESTS = 5000
 MOST_HTTP_REQUESTS = 64
 LONGEST_S = 600.0
+MOST_ADDRESSES = 1000
+"""Of all interfaces: more are not looked at."""
 
 CONNECTIONS = "/proc/net/ip_vs_conn"
 WITNESSES = (
@@ -427,7 +429,7 @@ def visit(task: dict[str, Any]) -> dict[str, Any]:
         "started_at": started_at,
         "replies": [reply(exchange) for exchange in exchanges],
         "files": {path: read_or_say(path) for path in files},
-        "addresses": {name: address(name) for name in interfaces},
+        "addresses": {name: addresses(name) for name in interfaces},
     }
 
 
@@ -458,20 +460,30 @@ def reply(exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def address(interface: str) -> str | None:
-    """Return an interface's first IPv4 address, or None if there is none."""
+def addresses(interface: str) -> list[str]:
+    """Return an interface's IPv4 addresses, in the kernel's order: the first is the main one."""
+    import array
     import fcntl
 
+    word = array.array("L").itemsize
+    size = 24 + 2 * word  # of a struct ifreq; netdevice(7)
+    entries = array.array("B", bytes(MOST_ADDRESSES * size))
+    # struct ifconf: the length of what follows as an int, and a pointer to it.
+    asked = bytearray(len(entries).to_bytes(4, sys.byteorder).ljust(word, b"\0"))
+    asked += entries.buffer_info()[0].to_bytes(word, sys.byteorder)
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        # SIOCGIFADDR, netdevice(7): a name of at most 15 bytes in a struct of 40.
-        name = interface.encode()[:15]
-        found = fcntl.ioctl(sock.fileno(), 0x8915, name + bytes(40 - len(name)))
+        fcntl.ioctl(sock.fileno(), 0x8912, asked, True)  # SIOCGIFCONF
     except OSError:
-        return None
+        return []
     finally:
         sock.close()
-    return ".".join(map(str, found[20:24]))
+    found = []
+    for at in range(0, int.from_bytes(asked[:4], sys.byteorder), size):
+        label = entries[at : at + 16].tobytes().split(b"\0")[0].decode("utf-8", "replace")
+        if label.split(":")[0] == interface:  # an address can have a label, as in enp0s3:1
+            found.append(".".join(map(str, entries[at + 20 : at + 24])))
+    return found
 
 
 def traffic(task: dict[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,15 @@ next mark or heading.
 
 from __future__ import annotations
 
+import html
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 
 from labwright.errors import DefinitionError
+from labwright.lab import markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 MARK = re.compile(r"<!--\s*step:\s*(\S+?)\s*-->")
 COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+PREFORMATTED = re.compile(r"<pre\b[^>]*>(.*?)(?:</pre>|\Z)", re.DOTALL | re.IGNORECASE)
 TAG = re.compile(r"<[^>]*>")
 
 
@@ -59,6 +62,8 @@ class Block:
     """Of a fence."""
     links: tuple[tuple[str, int], ...] = ()
     """What it links to, images included, each with its line."""
+    prompts: tuple[str, ...] = ()
+    """Of a fence: prompts that the lab's definition names."""
 
     def place(self, offset: int) -> tuple[int, int]:
         """Return line and column, both counted from 1, of a position in the text."""
@@ -78,11 +83,16 @@ class Document:
     blocks: tuple[Block, ...] = ()
     source: tuple[str, ...] = field(default=(), repr=False)
     """Its lines."""
+    unknown: dict[str, int] = field(default_factory=dict)
+    """Directives of a web site's own whose content cannot be seen here, with their lines."""
+    language: str = "en"
+    """In which it is written."""
 
     @classmethod
-    def read(cls, path: Path) -> Document:
+    def read(cls, path: Path, prompts: Sequence[str] = (), language: str = "en") -> Document:
         """Read a document.
 
+        :param prompts: what stands before its commands, beside the usual prompts.
         :raises DefinitionError: it is not UTF-8, or marks a step twice.
         """
         try:
@@ -90,8 +100,9 @@ class Document:
         except UnicodeDecodeError as problem:
             raise DefinitionError(path, 1, f"not UTF-8 text: {problem.reason}") from None
         source = tuple(text.splitlines())
-        tokens = MarkdownIt("commonmark").enable("table").parse(text)
-        title = part = step = ""
+        plain = markup.plain(list(source))
+        tokens = MarkdownIt("commonmark").enable("table").parse("\n".join(plain.lines) + "\n")
+        title, part, step = plain.title, "", ""
         steps: dict[str, Place] = {}
         blocks: list[Block] = []
         for block in _blocks(tokens, source):
@@ -108,12 +119,8 @@ class Document:
                         path, line, f"the step {step!r} stands already in line {first}"
                     )
                 steps[step] = Place(line, part)
-            blocks.append(_under(block, step))
-        return cls(path, title, steps, tuple(blocks), source)
-
-
-def _under(block: Block, step: str) -> Block:
-    return Block(**{**vars(block), "step": step})
+            blocks.append(replace(block, step=step, prompts=tuple(prompts)))
+        return cls(path, title, steps, tuple(blocks), source, plain.unknown, language)
 
 
 def _blocks(tokens: Sequence[Token], source: Sequence[str]) -> Iterator[Block]:
@@ -156,11 +163,17 @@ def _blocks(tokens: Sequence[Token], source: Sequence[str]) -> Iterator[Block]:
                 number = None
             first = row + (token.type == "fence")
             text = token.content.rstrip("\n")
-            language = (token.info.split() or [""])[0].lower()
+            language = _language(token.info)
             columns = _columns(text, source, first)
             yield Block("fence", text, first + 1, columns, language=language)
         elif token.type == "html_block":
             yield from _html(token, source, row)
+
+
+def _language(info: str) -> str:
+    """Return the language of a fence: ``{.bash}``, ``bash:no-line-numbers`` and others are bash."""
+    words = re.findall(r"[A-Za-z][\w+-]*", info.replace("code-block", " "))
+    return words[0].lower() if words and re.match(r"[\s{.]*[A-Za-z]", info) else ""
 
 
 def _html(token: Token, source: Sequence[str], row: int) -> Iterator[Block]:
@@ -169,7 +182,12 @@ def _html(token: Token, source: Sequence[str], row: int) -> Iterator[Block]:
     columns = _columns(text, source, row)
     if COMMENT.search(text):
         yield Block("comment", text, row + 1, columns)
-    shown = TAG.sub(_blank, COMMENT.sub(_blank, text))
+    text = COMMENT.sub(_blank, text)
+    for found in PREFORMATTED.finditer(text):
+        code = html.unescape(TAG.sub("", found[1])).strip("\n")
+        first = row + text[: found.start(1)].count("\n") + found[1].startswith("\n")
+        yield Block("fence", code, first + 1, _columns(code, source, first))
+    shown = TAG.sub(_blank, PREFORMATTED.sub(_blank, text))
     if shown.strip():
         yield Block("paragraph", shown, row + 1, columns)
 

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
     from labwright.lab.document import Block, Document
 
-SHELLS = frozenset({"", "sh", "bash", "shell", "zsh", "console", "shell-session", "terminal"})
+SESSIONS = frozenset(
+    """
+    console shell-session shellsession sh-session bash-session terminal term termsession
+    """.split()
+)
+"""Languages of a fence that shows a terminal: what is typed after a prompt, and its answer."""
+SHELLS = SESSIONS | {"", "sh", "bash", "shell", "zsh", "ksh", "dash", "ash", "posix"}
 """Languages of a fence that is to be typed. One that names none is taken to be, too."""
-SESSIONS = frozenset({"console", "shell-session", "terminal"})
-"""Those that show a terminal: what is typed after a prompt, and what is answered."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ import tree_sitter
 import tree_sitter_bash
 
 from labwright.lab.instructions import SESSIONS, is_typed
+from labwright.lab.prompts import Prompts, continued
+from labwright.lab.prose import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
 
     from labwright.lab.document import Block, Document
 
-PROMPT = re.compile(r"(?:\S+@\S+\s*)?([$#%])(?:\s+|$)")
+LONGEST_STATEMENT = 60
+"""Lines of a statement that is no here-document."""
+_HEREDOC = re.compile(r"<<-?\s*[\"'\\]?(\w+)")
+_PLACEHOLDER = re.compile(r"<[A-Za-z][\w .:/-]*>")
+"""``<name>``, which a reader replaces; the grammar knows it as two redirections."""
 _WRAPPERS = {
     "sudo": {"-u", "-g", "-h", "-p", "-C", "-D"},
     "env": {"-u", "-C"},
@@ -112,43 +118,117 @@ def typed(document: Document) -> list[Typed]:
     return [entry for block in document.blocks if is_typed(block) for entry in typed_in(block)]
 
 
-def typed_in(block: Block) -> list[Typed]:
-    """Return what is typed in a fence: after prompts if it has any, else statement by statement."""
+def prompts_of(block: Block) -> Prompts:
+    """Return how to find the prompts of a fence."""
+    session = block.language in SESSIONS
     rows = block.text.split("\n")
-    if block.language in SESSIONS or any(PROMPT.match(row) for row in rows):
-        return list(_session(block, rows))
-    return list(_statements(block))
+    return Prompts(rows, session=session, programs=PROGRAMS, own=block.prompts)
 
 
-def _session(block: Block, rows: list[str]) -> Iterator[Typed]:
-    entry: Typed | None = None
-    for number, row in enumerate(rows):
-        prompt = PROMPT.match(row)
-        column = block.columns[number]
-        if prompt:
-            if entry:
-                yield entry
-            command = replace(
+def typed_in(block: Block) -> list[Typed]:
+    """Return what is typed in a fence: after prompts if it has any, else statement by statement.
+
+    What shows a terminal without a prompt shows only what it printed: nothing is typed there.
+    """
+    prompts = prompts_of(block)
+    if prompts.any:
+        return list(_session(block, prompts))
+    return [] if block.language in SESSIONS else list(_statements(block))
+
+
+def _session(block: Block, prompts: Prompts) -> Iterator[Typed]:
+    rows = block.text.split("\n")
+    starts = []
+    number = 0
+    while number < len(rows):
+        prompt = prompts.at(rows[number])
+        length = 1
+        if prompt and rows[number][prompt.end :].strip():
+            length = _length([rows[number][prompt.end :], *rows[number + 1 :]], prompts)
+            starts.append((number, prompt, length))
+        number += length
+    for (first, prompt, length), following in zip(
+        starts, [*(start for start, _, _ in starts[1:]), len(rows)], strict=True
+    ):
+        texts, columns = _statement(rows[first : first + length], prompt.end)
+        shown = _output(block, rows, first + length, following)
+        yield Typed(
+            replace(
                 block,
-                text=row[prompt.end() :],
-                line=block.line + number,
-                columns=(column + prompt.end(),),
-            )
-            entry = Typed(command, root=prompt[1] == "#")
-        elif entry and entry.output is None and entry.text.endswith("\\"):
-            text = row.removeprefix("> ")
-            entry = replace(
-                entry,
-                block=replace(
-                    entry.block,
-                    text=f"{entry.text}\n{text}",
-                    columns=(*entry.block.columns, column + len(row) - len(text)),
+                text="\n".join(texts),
+                line=block.line + first,
+                columns=tuple(
+                    block.columns[first + row] + column for row, column in enumerate(columns)
                 ),
-            )
-        elif entry:
-            entry = replace(entry, output=row if entry.output is None else f"{entry.output}\n{row}")
-    if entry:
-        yield entry
+            ),
+            output=shown,
+            root=prompt.root,
+        )
+
+
+def _length(rows: list[str], prompts: Prompts) -> int:
+    """Return how many lines the statement has that begins with the first one."""
+    if is_whole(rows[0]):
+        return 1
+    end = next((m[1] for m in [_HEREDOC.search(rows[0])] if m), None)
+    for more in range(1, len(rows)):
+        found = _continuation_of(rows[: more + 1])
+        if end is None and (prompts.at(rows[more]) or more > LONGEST_STATEMENT):
+            break
+        if (end is None or found[-1].strip() == end) and is_whole("\n".join(found)):
+            return more + 1
+        if end is None and (inner := _HEREDOC.search(found[-1])):
+            end = inner[1]
+    more = 1
+    while rows[more - 1].endswith("\\") and more < len(rows):
+        more += 1
+    return more
+
+
+def _continuation_of(rows: list[str]) -> list[str]:
+    """Return a statement's lines without what the shell shows before each but the first."""
+    marked = len(rows) > 1 and continued(rows[1]) > 0
+    return [rows[0], *(row[continued(row) :] if marked else row for row in rows[1:])]
+
+
+def _statement(rows: list[str], prompt: int) -> tuple[list[str], list[int]]:
+    """Return the lines of a statement, and where each begins."""
+    texts = _continuation_of([rows[0][prompt:], *rows[1:]])
+    return texts, [len(row) - len(text) for row, text in zip(rows, texts, strict=True)]
+
+
+def _output(block: Block, rows: list[str], start: int, end: int) -> str | None:
+    """Return what a fence shows for a command; None if nothing.
+
+    A comment before the next command is none of it, nor are blank lines around it.
+    """
+    shown = rows[start:end]
+    if end < len(rows):
+        while shown and (not shown[-1].strip() or _is_remark(block, shown)):
+            shown.pop()
+    return "\n".join(shown) if any(row.strip() for row in shown) else None
+
+
+def _is_remark(block: Block, rows: list[str]) -> bool:
+    """Whether the last of these lines is a comment on the command that follows."""
+    before = next((row for row in reversed(rows[:-1]) if not row.startswith("#")), "")
+    return rows[-1].startswith("#") and (block.language not in SESSIONS or not before.strip())
+
+
+def is_whole(text: str) -> bool:
+    """Whether a shell would run this, and not wait for more."""
+    root = parse(_PLACEHOLDER.sub("X", text))
+    if root.has_error:
+        return False
+    left = [root]
+    while left:
+        node = left.pop()
+        left.extend(node.children)
+        if node.type == "heredoc_redirect":
+            ends = [child for child in node.children if child.type == "heredoc_end"]
+            if not any(_text(end).strip() for end in ends):
+                return False
+    return not text.rstrip(" ").endswith("\\")
 
 
 def _statements(block: Block) -> Iterator[Typed]:

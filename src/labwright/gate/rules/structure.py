@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from labwright.gate.rules.rule import Problem, Reading, Rule
-from labwright.lab.instructions import SHELLS, is_typed
-from labwright.lab.shell import PROMPT
+from labwright.lab.instructions import SESSIONS, SHELLS, is_typed
+from labwright.lab.shell import prompts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +128,7 @@ def _anchor(heading: str) -> str:
 def _language(reading: Reading) -> Iterator[Problem]:
     for block in reading.document.blocks:
         if block.kind == "fence" and not block.language:
-            session = any(PROMPT.match(line) for line in block.text.split("\n"))
+            session = prompts_of(block).any
             yield Problem(
                 max(1, block.line - 1),
                 1,
@@ -141,7 +141,7 @@ def _output(reading: Reading) -> Iterator[Problem]:
     """Find output in a block that is to be copied whole."""
     for block in reading.document.blocks:
         lines = block.text.split("\n")
-        if not is_typed(block) or any(PROMPT.match(line) for line in lines):
+        if not is_typed(block) or block.language in SESSIONS or prompts_of(block).any:
             continue
         for number, line in enumerate(lines):
             if re.search(r"(?:^|\s)\.\.\.(?:\s|$)", line):

@@ -17,7 +17,6 @@ import contextlib
 import hashlib
 import json
 import re
-import shlex
 import struct
 import sys
 import time
@@ -249,28 +248,40 @@ class Server(asyncssh.SSHServer):
         return guarded
 
 
+def decoded(command: str) -> str:
+    """Return the script in a command, as the shell's printf would."""
+    return re.sub(r"\\0([0-7]{3})", lambda found: chr(int(found[1], 8)), command)
+
+
 async def run(machine: Machine, process: asyncssh.SSHServerProcess) -> None:
     """Answer a command, by what it means."""
-    command = process.command or ""
-    if "labwright-connected" in command:
-        process.stdout.write("labwright-connected\n")
+    # Only the process that holds the connection has no mark with a process group.
+    script = decoded(process.command or "")
+    nonce = re.search(r"labwright ([0-9a-f]{16})", script)
+    holds = "cat >/dev/null" in script
+    if machine.state == "stalled" and not holds:
+        await asyncio.sleep(3600)
+    if nonce:
+        process.stdout.write(f"labwright-{nonce[1]}\n")
+        process.stderr.write(f"labwright-{nonce[1]}\n")
+    if holds:
         await process.stdin.read()
         process.exit(0)
         return
-    if machine.state == "stalled":
-        await asyncio.sleep(3600)
-    inner = "true"
-    if command != "true":
-        inner = shlex.split(shlex.split(command)[3])[2].removesuffix(";")
+    inner = script
     if "python3" not in inner:
         process.exit(0)
     elif machine.state == "python":
         process.stderr.write("sh: 1: exec: python3: not found\n")
         process.exit(127)
     elif machine.state == "hostile":
+        nonce = re.search(r'"labwright-%s" % "([0-9a-f]+)"', script)
+        process.stdout.write(f"labwright-{nonce[1]} 0\n")
         process.stdout.write('{"probe":"\x1b]0;owned\x07' + "A" * 300_000)
         process.exit(0)
     else:
+        nonce = re.search(r'"labwright-%s" % "([0-9a-f]+)"', script)
+        process.stdout.write(f"labwright-{nonce[1]} 0\n")
         await process.stdin.readexactly(int(await process.stdin.readline()))
         async for line in process.stdin:
             await do(machine, json.loads(line), process)

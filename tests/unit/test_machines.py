@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from labwright.errors import CommandTimedOut, MachineError, ProbeError, UsageError
+from labwright.machines.destination import Destination
 from labwright.machines.local import LocalMachine
 from labwright.machines.machine import CommandResult, Machine, Reply
-from labwright.machines.ssh import Destination
 from labwright.vm.target import open_machine
 
 

@@ -1,6 +1,7 @@
 """One process of the probe answers task after task, and never one with another's answer."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -18,12 +19,16 @@ class Pretender(Machine):
     target = "pretender"
 
     def __init__(self, body: str) -> None:
-        self._body = f"import sys, time\nlines = sys.stdin.buffer\nsay = sys.stdout\n{body}"
+        self._body = (
+            "import sys, time\nlines = sys.stdin.buffer\nsay = sys.stdout\n"
+            f"say.write('labwright-NONCE 1\\n')\n{body}"
+        )
         self.started = 0
 
     def program(self, command):
         self.started += 1
-        return [sys.executable, "-u", "-I", "-c", self._body]
+        nonce = re.search(r"[0-9a-f]{16}", command)[0]
+        return [sys.executable, "-u", "-I", "-c", self._body.replace("NONCE", nonce)]
 
     def execute(self, command, *, timeout, stdin=b"", limit=0):
         raise MachineError("not asked for here")
@@ -85,7 +90,7 @@ def test_a_probe_that_was_killed_is_started_again(local):
 
 
 def test_it_ends_with_the_input_of_whoever_started_it(local):
-    local.prepare()
+    local.probe(CLOCK, timeout=10)
     process = local._session._process
     process.stdin.close()
     assert process.wait(timeout=10) == 0

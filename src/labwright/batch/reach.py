@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from labwright.batch.task import Identity
 from labwright.errors import LabwrightError, MachineError
-from labwright.machines.ssh import Destination, SshMachine
+from labwright.machines.destination import Destination
+from labwright.machines.ssh import SshMachine
 from labwright.vm.target import open_machine
 
 if TYPE_CHECKING:
@@ -23,26 +25,6 @@ REACH_S = 40.0
 MOST_CONTAINERS = 64
 HASH = re.compile(r"[0-9a-f]{64}")
 BOOT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-# The user's own configuration follows: in ssh the first value that is found counts.
-CONFIG = """\
-Host {host}
-  HostKeyAlias {id}
-  StrictHostKeyChecking {strict}
-{jump}
-Host *
-  BatchMode yes
-  ForwardAgent no
-  ForwardX11 no
-  StrictHostKeyChecking accept-new
-  UserKnownHostsFile "{known_hosts}"
-  GlobalKnownHostsFile /dev/null
-  UpdateHostKeys no
-  HashKnownHosts no
-  PermitLocalCommand no
-  Include ~/.ssh/config
-  Include /etc/ssh/ssh_config
-"""
 
 
 def connection(task: Task, folder: Path) -> Machine:
@@ -60,19 +42,10 @@ def connection(task: Task, folder: Path) -> Machine:
     known_hosts.write_text("".join(f"{line}\n" for line in task.pins))
     parsed = Destination.parse(task.target)
     known = any(line.split(" ", 1)[0] == task.id for line in task.pins)
-    config = folder / "ssh_config"
-    config.write_text(
-        CONFIG.format(
-            host=parsed.host,
-            id=task.id,
-            strict="yes" if known else "accept-new",
-            jump=f"  ProxyJump {task.jump}\n" if task.jump else "",
-            known_hosts=known_hosts,
-        )
+    destination = replace(
+        parsed, known_hosts=known_hosts, strict=known, alias=task.id, jump=task.jump
     )
-    return SshMachine(
-        task.target, Destination(parsed.host, parsed.port, parsed.user, config=config)
-    )
+    return SshMachine(task.target, destination)
 
 
 def pins(folder: Path) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from labwright.errors import UsageError
-from labwright.machines.ssh import Destination
+from labwright.machines.destination import Destination
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 """An id names a folder and a host's key in known_hosts; it is also shown everywhere."""
@@ -65,11 +67,17 @@ def normal_target(text: str, user: str = "", port: str = "") -> str:
     if port and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
         raise UsageError(f"not a port: {port!r}")
     for what, word in (("user", user), ("host", found.host)):
-        if word and not WORD.fullmatch(word):
+        if word and not WORD.fullmatch(word) and not (what == "host" and _is_ipv6(word)):
             raise UsageError(f"not a {what}: {word!r}")
     host = f"[{found.host}]" if ":" in found.host else found.host
     number = port or found.port
     return f"ssh://{user + '@' if user else ''}{host}{f':{number}' if number else ''}"
+
+
+def _is_ipv6(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return isinstance(ipaddress.ip_address(text), ipaddress.IPv6Address)
+    return False
 
 
 def jump_of(text: str) -> str:
@@ -81,7 +89,13 @@ def jump_of(text: str) -> str:
         bare = hop.strip().removeprefix("ssh://")
         try:
             parts = urlsplit(f"ssh://{bare}")
-            usable = parts.hostname and WORD.fullmatch(bare) and (parts.port or 22)
+            user, _, place = bare.rpartition("@")
+            written = WORD.fullmatch(bare) or (
+                place.startswith("[")
+                and _is_ipv6(parts.hostname or "")
+                and (not user or WORD.fullmatch(user))
+            )
+            usable = parts.hostname and written and (parts.port or 22)
         except ValueError:
             usable = None
         if not usable:

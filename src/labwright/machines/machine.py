@@ -196,6 +196,12 @@ class Machine(ABC):
                 f"{self.target} has no python3, which the grader needs there: "
                 "install it with `sudo apt-get install python3-minimal`"
             )
+        if result.exit_status == probe_session.TOO_OLD:
+            needed = ".".join(map(str, probe_session.OLDEST_PYTHON))
+            release = result.stderr.strip()[:20] or "an older one"
+            raise MachineError(
+                f"{self.target} has python3 {release}; the grader needs {needed} or newer there"
+            )
         answer = _json(result.stdout)
         if isinstance(answer, dict) and answer.get("probe") == PROBE and "result" in answer:
             return answer["result"]
@@ -218,7 +224,7 @@ class Machine(ABC):
 
     def _probe_session(self) -> ProbeSession:
         if self._session is None or self._session.ended:
-            self._session = ProbeSession(self.program(probe_session.COMMAND))
+            self._session = ProbeSession(self.program)
         return self._session
 
     def http(self, requests: list[Mapping[str, Any]], timeout: float = 5.0) -> list[Reply]:

@@ -8,24 +8,49 @@ input does, however whoever asks may end.
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import time
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from labwright.errors import CommandTimedOut
-from labwright.machines.process import Output, Streams, start_piped
+from labwright.machines import login
+from labwright.machines.process import Mark, Output, Streams, start_piped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-COMMAND = """\
-exec python3 -I -c 'import sys
+OLDEST_PYTHON = (3, 7)
+TOO_OLD = 125
+"""Exit status where the machine's python3 is older; its release is on standard error."""
+_COMMAND = """\
+exec python3 -I -c 'import os, sys
+word = "NAME-%s" % "NONCE"
+sys.stdout.write("%s %d\\n" % (word, os.getpgrp()))
+sys.stdout.flush()
+sys.stderr.write(word + "\\n")
+if sys.version_info < OLDEST:
+    sys.stderr.write("%d.%d.%d" % sys.version_info[:3])
+    sys.exit(TOO_OLD)
 lines = sys.stdin.buffer
 probe = {"__name__": "probe"}
 exec(compile(lines.read(int(lines.readline())), "probe", "exec"), probe)
 for line in lines: probe["main"]([line.decode()])'"""
-"""What the machine's shell runs."""
+
+
+def command(nonce: str) -> str:
+    """Return what the machine's shell runs.
+
+    :param nonce: of the mark, which Python itself prints: its wrapper may have said something.
+    """
+    words = {"NAME": login.NAME, "NONCE": nonce, "OLDEST": OLDEST_PYTHON, "TOO_OLD": TOO_OLD}
+    text = _COMMAND
+    for word, value in words.items():
+        text = text.replace(word, str(value))
+    return text
+
+
 ANSWER = b'{"probe":'
 """What an answer begins with. Anything else was not printed by the probe."""
 ANSWER_LIMIT = 8 << 20
@@ -41,16 +66,25 @@ class ProbeSession:
     whatever is not one answer, the process is ended and ``ended`` is true.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, program: Callable[[str], Sequence[str]]) -> None:
         """Start it, without waiting for it.
 
-        :param argv: a program of this computer that runs :data:`COMMAND` on the machine.
+        :param program: returns a program of this computer that runs a command on the machine.
         """
         self.ended = False
-        self._process = start_piped(argv)
-        self._streams = Streams(self._process, ANSWER_LIMIT)
+        nonce = secrets.token_hex(8)
+        self._mark = Mark(login.mark(nonce))
+        self._process = start_piped(program(command(nonce)))
+        self._streams = Streams(self._process, ANSWER_LIMIT, self._mark)
         source = resources.files("labwright.components.workload").joinpath("probe.py").read_bytes()
         self._streams.send(b"%d\n%b" % (len(source), source), last=False)
+
+    def begin(self, timeout: float) -> None:
+        """Wait until Python has started there, and have it compile the probe meanwhile.
+
+        :param timeout: seconds; whoever asks a question then waits on.
+        """
+        self._streams.pump(time.monotonic() + timeout, lambda: self._mark.seen)
 
     def ask(self, task: str, timeout: float) -> Output:
         """Have a task done; exit status 0, also of a process that goes on.
@@ -78,8 +112,15 @@ class ProbeSession:
         streams.stderr.clear()
         return Output(status, said, told, time.monotonic() - start, streams.truncated)
 
+    @property
+    def group(self) -> str:
+        """The number of its process group on the machine; empty before it has begun."""
+        return self._mark.note
+
     def _enough(self) -> bool:
         """Whether there is an answer, or what cannot become one."""
+        if not self._mark.seen:
+            return self._streams.truncated
         said = self._streams.stdout
         begun = ANSWER.startswith(bytes(said[: len(ANSWER)]))
         return self._streams.truncated or not begun or b"\n" in said

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 CHUNK = 1 << 16
+KILLED_S = 5.0
+"""Seconds in which a process that was killed is gone."""
+LOGIN_LIMIT = 1 << 20
+"""Bytes that may be printed before a mark."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,13 @@ class Output:
 
 
 def run_bounded(
-    argv: Sequence[str], *, timeout: float, limit: int, stdin: bytes = b"", what: str = ""
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    limit: int,
+    stdin: bytes = b"",
+    what: str = "",
+    mark: Mark | None = None,
 ) -> Output:
     """Run a program in a session of its own, so that a time-out ends its children too.
 
@@ -40,11 +50,12 @@ def run_bounded(
 
     :param timeout: seconds.
     :param what: how a message names the program; the program itself if empty.
+    :param mark: printed before the program's own output; what comes before it is left out.
     :raises CommandTimedOut: it did not end in time; it has been killed.
     """
     start = time.monotonic()
     process = start_piped(argv)
-    streams = Streams(process, limit)
+    streams = Streams(process, limit, mark)
     try:
         streams.send(stdin, last=True)
         if not streams.pump(start + timeout):
@@ -74,16 +85,85 @@ def start_piped(argv: Sequence[str]) -> subprocess.Popen[bytes]:
     )
 
 
-class Streams:
-    """The three pipes of a process, none of which may block the others."""
+def end_session(process: subprocess.Popen[bytes], gentle_s: float = 0.0) -> None:
+    """End a process that leads a session, and all in its group, and wait for it.
 
-    def __init__(self, process: subprocess.Popen[bytes], limit: int) -> None:
+    Its group may be alive after it: the process must not have been waited for before, else
+    its number could be another's.
+
+    :param gentle_s: seconds for which it may end by itself, when it is asked to.
+    """
+    if process.returncode is not None:
+        return
+    if gentle_s:
+        _signal(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(gentle_s)
+    if process.returncode is None:
+        _signal(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it waits for a device
+            process.wait(KILLED_S)
+
+
+def _signal(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+class Mark:
+    """A line before a program's own output, which is on both outputs.
+
+    What is printed before it, by whatever runs before the program, is not the program's.
+    """
+
+    def __init__(self, word: bytes) -> None:
+        self.word = word
+        self.note = ""
+        """What follows the word on the first output; empty until it was seen."""
+        self.seen = False
+        """Whether it was on the first output."""
+        self._passed: set[int] = set()
+
+    def passed(self, fd: int) -> bool:
+        """Whether it was on this output."""
+        return fd in self._passed
+
+    def cut(self, output: bytearray, fd: int, *, first: bool) -> None:
+        """Remove all up to the end of the mark's line, once there is one.
+
+        :param fd: which of the outputs this is; ``first``, whether it is the first one.
+        """
+        if fd in self._passed:
+            return
+        start = output.find(self.word)
+        end = output.find(b"\n", start)
+        if start < 0 or end < 0:
+            return
+        self._passed.add(fd)
+        if first:
+            self.seen = True
+            note = output[start + len(self.word) : end]
+            self.note = note.decode(errors="backslashreplace").strip()
+        del output[: end + 1]
+
+
+class Streams:
+    """The three pipes of a process, none of which may block the others.
+
+    With a mark, the input is kept back until the mark was seen: what runs before the program
+    cannot read it away.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], limit: int, mark: Mark | None = None
+    ) -> None:
         if not (process.stdin and process.stdout and process.stderr):
             raise ValueError("the process must have been given three pipes")
         self.stdout, self.stderr = bytearray(), bytearray()
         self.truncated = False
         self._process = process
         self._limit = limit
+        self._mark = mark
         self._left = memoryview(b"")
         self._last = False
         self._input = process.stdin
@@ -99,6 +179,8 @@ class Streams:
         """
         self._left = memoryview(bytes(self._left) + data)
         self._last = last
+        if self._mark and not self._mark.seen:
+            return
         if self._write() and self._input not in self._selector.get_map():
             self._selector.register(self._input, selectors.EVENT_WRITE)
 
@@ -121,11 +203,9 @@ class Streams:
         return True
 
     def close(self) -> None:
-        """End the process and its children, if it has not ended, and close the pipes."""
+        """End the process and its children, unless it was waited for, and close the pipes."""
         self._selector.close()
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        end_session(self._process)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe and not pipe.closed:
                 with contextlib.suppress(BrokenPipeError):
@@ -150,6 +230,14 @@ class Streams:
             self._selector.unregister(key.fileobj)
             return
         kept: bytearray = key.data
-        room = self._limit - len(kept)
-        self.truncated |= len(data) > room
-        kept += data[: max(0, room)]
+        kept += data
+        mark = self._mark
+        if mark and not mark.passed(key.fd):
+            seen = mark.seen
+            mark.cut(kept, key.fd, first=kept is self.stdout)
+            if mark.seen and not seen:
+                self.send(b"", last=self._last)
+        limit = self._limit + (LOGIN_LIMIT if mark and not mark.passed(key.fd) else 0)
+        if len(kept) > limit:
+            self.truncated = True
+            del kept[limit:]

@@ -7,93 +7,40 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import select
-import shlex
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from labwright.errors import CommandTimedOut, HostUnreachable, MachineError, UsageError
+from labwright.errors import (
+    CommandTimedOut,
+    HostUnreachable,
+    LabwrightError,
+    MachineError,
+)
 from labwright.host.temporary import Scratch
+from labwright.machines import login
+from labwright.machines.destination import CONNECT_TIMEOUT_S
 from labwright.machines.machine import OUTPUT_LIMIT, CommandResult, Machine
-from labwright.machines.process import run_bounded
+from labwright.machines.process import Mark, end_session, run_bounded
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from typing import IO
 
-    from labwright.machines.probe_session import ProbeSession
+    from labwright.machines.destination import Destination
 
-CONNECT_TIMEOUT_S = 15
 ALIVE_TIMEOUT_S = 8
-READY = "labwright-connected"
+BEGIN_S = 20.0
+"""Seconds for which the first question waits for the probe's start."""
+CLOSING_S = 3.0
+"""Seconds in which ssh may close its connection before it is killed."""
 SSH_FAILED = 255
 """ssh's own exit status for a connection that failed or was lost. A remote command
 that exits with the same is told apart by being made to exit 254."""
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where ssh connects to, and with what beyond the user's own configuration."""
-
-    host: str
-    port: int | None = None
-    user: str | None = None
-    key: Path | None = None
-    known_hosts: Path | None = None
-    plain: bool = False
-    """Without the user's own configuration: for a guest of ours."""
-    config: Path | None = None
-    """An ssh_config to read instead of the user's own, which it may include."""
-
-    @classmethod
-    def parse(cls, target: str) -> Destination:
-        """Read ``ssh://[user@]host[:port]``.
-
-        :raises UsageError: it is something else.
-        """
-        try:
-            parts = urlsplit(target)
-            port = parts.port
-        except ValueError as problem:
-            raise UsageError(f"not a target: {target!r}: {problem}") from None
-        if parts.scheme != "ssh" or not parts.hostname or parts.path.strip("/") or parts.query:
-            raise UsageError(f"not a target: {target!r}: write ssh://[user@]host[:port]")
-        if parts.hostname.startswith("-") or (parts.username or "").startswith("-"):
-            raise UsageError(f"not a target: {target!r}: a name cannot begin with a dash")
-        if parts.password:
-            raise UsageError(f"{parts.hostname}: no password in a target; use a key or an agent")
-        return cls(parts.hostname, port, parts.username)
-
-    def options(self) -> list[str]:
-        """Return ssh's arguments for this destination, without its name."""
-        options = ["-Fnone"] if self.plain else []
-        if self.config:
-            options.append(f"-F{self.config}")
-        options += [
-            "-oBatchMode=yes",
-            "-oForwardAgent=no",
-            "-oForwardX11=no",
-            "-oClearAllForwardings=yes",
-            f"-oConnectTimeout={CONNECT_TIMEOUT_S}",
-            "-oServerAliveInterval=5",
-            "-oServerAliveCountMax=3",
-        ]
-        if self.port:
-            options.append(f"-p{self.port}")
-        if self.user:
-            options.append(f"-l{self.user}")
-        if self.key:
-            options += [f"-oIdentityFile={self.key}", "-oIdentitiesOnly=yes"]
-        if self.known_hosts:
-            options += [
-                f"-oUserKnownHostsFile={self.known_hosts}",
-                "-oStrictHostKeyChecking=yes",
-                "-oGlobalKnownHostsFile=/dev/null",
-            ]
-        return options
+LAST_WORDS = 16384
+"""Bytes kept of what ssh itself says."""
 
 
 class SshMachine(Machine):
@@ -105,10 +52,15 @@ class SshMachine(Machine):
         self._scratch = Scratch()
         self._folder = self._scratch.path
         self._control = self._folder / "c"
-        self._errors = self._folder / "stderr"
+        self._configuration = self._folder / "config"
+        self._nonce = secrets.token_hex(8)
         self._lock = threading.RLock()
+        """Held while the connection, or what goes over it, is made."""
+        self._asking = threading.RLock()
+        """Held while the probe is asked."""
         self._warming: threading.Thread | None = None
         self._master: subprocess.Popen[bytes] | None = None
+        self._words: _LastWords | None = None
         self._ready = False
         self._lost = ""
 
@@ -118,53 +70,64 @@ class SshMachine(Machine):
         self._warming.start()
 
     def _warm_up(self) -> None:
-        with contextlib.suppress(MachineError):  # whoever needs it will be told
-            self._probe_session()
+        # Whoever needs any of it will be told what is wrong.
+        with self._asking, contextlib.suppress(LabwrightError):
+            session = self._probe_session()
             self.docker_socket()
+            session.begin(BEGIN_S)
 
     def _begin(self) -> subprocess.Popen[bytes]:
         # The master's own session is a `cat` at the end of a pipe of ours: however this
         # process ends, the pipe closes, the cat ends, and the connection with it.
-        with self._errors.open("wb") as stderr:
-            return subprocess.Popen(
-                [*self._argv("-oControlMaster=yes"), f"echo {READY}; exec cat >/dev/null"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-            )
+        script = f"printf '%s-%s\\n' {login.NAME} {self._nonce}; exec cat >/dev/null"
+        master = subprocess.Popen(
+            [*self._argv("-oControlMaster=yes"), login.quoted(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert master.stderr  # noqa: S101  it is a pipe
+        self._words = _LastWords(master.stderr)
+        return master
 
     def execute(
         self, command: str, *, timeout: float, stdin: bytes = b"", limit: int = OUTPUT_LIMIT
     ) -> CommandResult:
         """Run a shell command; see :meth:`Machine.execute`.
 
-        The user's login shell may be any, so the command is handed to ``sh`` as one word.
-        Once the connection is lost, every later command says so without waiting again.
+        Once the connection is lost, every later command says so without waiting again. A
+        command that does not end in time is ended there, with all that it started.
         """
         argv = self.program(command)
+        mark = Mark(login.mark(self._nonce))
         try:
-            output = run_bounded(argv, timeout=timeout, limit=limit, stdin=stdin)
+            output = run_bounded(argv, timeout=timeout, limit=limit, stdin=stdin, mark=mark)
         except CommandTimedOut:
-            self._still_there()
+            self._end(mark.note)
+            began = "did not end" if mark.seen else "was not begun by the account's login"
             raise CommandTimedOut(
-                f"`{_short(command)}` did not end within {timeout:g} s on {self.target}"
+                f"`{_short(command)}` {began} within {timeout:g} s on {self.target}"
             ) from None
-        return self._checked(CommandResult.of(command, output))
+        result = self._checked(CommandResult.of(command, output))
+        if not mark.seen:
+            why = login.refusal(result.stdout, result.stderr, result.exit_status)
+            raise MachineError(f"{self.target}: the account's login is odd: {why}")
+        return result
 
     def program(self, command: str) -> list[str]:
         """Return a session of ssh over the one connection, which is made if it was not."""
         self._connect()
-        script = f"sh -c {shlex.quote(command)}; s=$?; [ $s = 255 ] && s=254; exit $s"
-        return [*self._argv(), f"exec sh -c {shlex.quote(script)}"]
+        return [*self._argv(), login.command_line(command, self._nonce)]
 
     def ask_probe(self, task: str, timeout: float) -> CommandResult:
         """Return what the probe printed for a task; see :meth:`Machine.ask_probe`."""
         self._connect()
         try:
-            result = super().ask_probe(task, timeout)
+            with self._asking:
+                result = super().ask_probe(task, timeout)
         except CommandTimedOut:
-            self._still_there()
+            self._end(self._session.group if self._session else "")
             raise CommandTimedOut(
                 f"the probe did not answer within {timeout:g} s on {self.target}"
             ) from None
@@ -172,12 +135,8 @@ class SshMachine(Machine):
 
     def _checked(self, result: CommandResult) -> CommandResult:
         if result.exit_status == SSH_FAILED:
-            self._give_up(_reason(result))
+            self._give_up(login.reason(result.stderr) or "ssh exited 255")
         return result
-
-    def _probe_session(self) -> ProbeSession:
-        with self._lock:
-            return super()._probe_session()
 
     def docker_socket(self) -> str:
         """Forward the machine's Docker socket to one of ours, once."""
@@ -185,26 +144,26 @@ class SshMachine(Machine):
         with self._lock:
             if not socket.exists():
                 self._connect()
-                # Without the options: ClearAllForwardings would clear this one too.
-                argv = ["ssh", f"-oControlPath={self._control}", "-Oforward"]
+                # Without our file: ClearAllForwardings would clear this one too.
+                argv = ["ssh", "-Fnone", f"-oControlPath={self._control}", "-Oforward"]
                 argv += [f"-L{socket}:/var/run/docker.sock", "--", self._destination.host]
                 output = run_bounded(argv, timeout=10, limit=OUTPUT_LIMIT)
                 if output.exit_status != 0:
-                    self._give_up(_reason(CommandResult.of("forward", output)))
+                    said = output.stderr.decode(errors="backslashreplace")
+                    self._give_up(login.reason(said) or "ssh could not forward Docker's socket")
         return str(socket)
 
     def shell(self) -> list[str]:
         """Return a session of its own over the one connection."""
         self._connect()
-        return [*self._argv("-tt", "-q", "-enone"), "exec bash --noediting -i"]
+        return [*self._argv("-tt", "-q", "-enone"), login.quoted("exec bash --noediting -i")]
 
     def close(self) -> None:
         """End the connection and remove its sockets."""
         if self._master:
-            self._master.terminate()
-            self._master.wait()
+            end_session(self._master, gentle_s=CLOSING_S)
         if self._warming:
-            self._warming.join()  # not for long: there is no connection any more
+            self._warming.join(CLOSING_S)  # there is no connection any more
         super().close()
         if self._master:
             for pipe in (self._master.stdin, self._master.stdout):
@@ -215,7 +174,8 @@ class SshMachine(Machine):
 
     def interactive(self, command: str = "") -> int:
         """Hand the terminal to a shell or a command on the machine; return its exit status."""
-        argv = ["ssh", *self._destination.options(), "--", self._destination.host]
+        options = self._options("-oRequestTTY=auto", "-oEscapeChar=~", "-oControlPath=none")
+        argv = ["ssh", *options, "--", self._destination.host]
         return subprocess.run([*argv, command] if command else argv, check=False).returncode
 
     def _connect(self) -> None:
@@ -231,21 +191,46 @@ class SshMachine(Machine):
                 if self._master.poll() is not None:
                     self._give_up("the connection was lost")
                 return
-            problem = _await_ready(self._master, CONNECT_TIMEOUT_S + 10)
+            problem = self._await_mark(self._master)
             if problem:
-                lines = self._errors.read_text(errors="backslashreplace").strip().splitlines()
-                self._give_up(lines[-1].strip()[:300] if lines else problem)
+                self._give_up(problem)
             self._ready = True
 
-    def _still_there(self) -> None:
-        """Tell a slow command from a machine that is gone."""
+    def _await_mark(self, master: subprocess.Popen[bytes]) -> str:
+        """Wait until a command of ours runs; return why none does, or nothing."""
+        heard, mark = b"", login.mark(self._nonce)
+        timeout = CONNECT_TIMEOUT_S + 10
+        deadline = time.monotonic() + timeout
+        assert master.stdout and self._words  # noqa: S101, PT018  it is a pipe
+        while mark not in heard:
+            remaining = max(0.0, deadline - time.monotonic())
+            if not select.select([master.stdout], [], [], remaining)[0]:
+                said = self._words.reason() or login.refusal(heard.decode(errors="replace"), "", 0)
+                return f"no answer within {timeout} s" + (f"; it said: {said}" if said else "")
+            data = os.read(master.stdout.fileno(), 4096)
+            if not data:
+                return self._why_ended(master, heard)
+            heard = (heard + data)[-8192:]
+        return ""
+
+    def _why_ended(self, master: subprocess.Popen[bytes], heard: bytes) -> str:
+        try:
+            status = master.wait(CLOSING_S)
+        except subprocess.TimeoutExpired:
+            return "the account's login closes its output and runs no command"
+        assert self._words  # noqa: S101  it was begun with the master
+        return login.refusal(heard.decode(errors="backslashreplace"), self._words.text(), status)
+
+    def _end(self, group: str) -> None:
+        """End a process group on the machine; tell a slow command from a machine that is gone."""
+        script = f"kill -s KILL -- -{group}" if group.isdecimal() and int(group) > 1 else "true"
         try:
             output = run_bounded(
-                [*self._argv(), "true"], timeout=ALIVE_TIMEOUT_S, limit=OUTPUT_LIMIT
+                [*self._argv(), login.quoted(script)], timeout=ALIVE_TIMEOUT_S, limit=OUTPUT_LIMIT
             )
         except CommandTimedOut:
             self._give_up(f"it stopped answering (no reply to `true` within {ALIVE_TIMEOUT_S} s)")
-        self._checked(CommandResult.of("true", output))
+        self._checked(CommandResult.of(script, output))
 
     def _give_up(self, reason: str) -> None:
         self._lost = f"{self.target} cannot be reached: {reason}"
@@ -253,34 +238,39 @@ class SshMachine(Machine):
 
     def _argv(self, *options: str) -> list[str]:
         """Return the ssh command up to and with the host's name."""
-        return [
-            *("ssh", f"-oControlPath={self._control}"),
-            *self._destination.options(),
-            *options,
-            *("--", self._destination.host),
-        ]
+        control = f"-oControlPath={self._control}"
+        return ["ssh", control, *self._options(*options), "--", self._destination.host]
+
+    def _options(self, *options: str) -> list[str]:
+        """Return these options, and those of the destination, whose file is written."""
+        if not self._configuration.exists():
+            self._configuration.write_text(self._destination.configuration())
+        return [*options, *self._destination.options(self._configuration)]
 
 
-def _await_ready(master: subprocess.Popen[bytes], timeout: float) -> str:
-    """Wait until the far end speaks; return what went wrong, or nothing."""
-    deadline = time.monotonic() + timeout
-    heard = b""
-    assert master.stdout  # noqa: S101
-    while READY.encode() not in heard:
-        remaining = max(0.0, deadline - time.monotonic())
-        if not select.select([master.stdout], [], [], remaining)[0]:
-            return f"no answer within {timeout:g} s"
-        data = os.read(master.stdout.fileno(), 4096)
-        if not data:
-            return f"ssh exited {master.wait()}"
-        heard = (heard + data)[-8192:]
-    return ""
+class _LastWords(threading.Thread):
+    """Reads what ssh says for as long as it runs, and keeps the end of it."""
 
+    def __init__(self, pipe: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._pipe = pipe
+        self._kept = b""
+        self.start()
 
-def _reason(result: CommandResult) -> str:
-    """Return ssh's own last words, which are for people."""
-    lines = result.stderr.strip().splitlines()
-    return lines[-1].strip()[:300] if lines else f"ssh exited {result.exit_status}"
+    def run(self) -> None:
+        """Read until the pipe is closed at its other end."""
+        with self._pipe:
+            while data := os.read(self._pipe.fileno(), 4096):
+                self._kept = (self._kept + data)[-LAST_WORDS:]
+
+    def text(self) -> str:
+        """Return what was said, of an ssh that has ended."""
+        self.join(CLOSING_S)  # its last line may still be in the pipe
+        return self._kept.decode(errors="backslashreplace")
+
+    def reason(self) -> str:
+        """Return what was said last so far, if it was no warning."""
+        return login.reason(self._kept.decode(errors="backslashreplace"))
 
 
 def _short(command: str) -> str:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from labwright.errors import LabwrightError, SetupError, UsageError
 from labwright.host.progress import say
-from labwright.machines.ssh import Destination
+from labwright.machines.destination import Destination
 from labwright.vm import qemu, states, store
 from labwright.vm.qemu import Launch, Qemu
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from labwright.errors import HostUnreachable, SetupError
 from labwright.host import programs, progress
-from labwright.machines.ssh import Destination, SshMachine
+from labwright.machines.destination import Destination
+from labwright.machines.ssh import SshMachine
 from labwright.vm import accelerator, debian, images, qemu, store
 from labwright.vm.qemu import Launch, Qemu
 

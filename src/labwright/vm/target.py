@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labwright.errors import UsageError
+from labwright.machines.destination import Destination
 from labwright.machines.local import LocalMachine
-from labwright.machines.ssh import Destination, SshMachine
+from labwright.machines.ssh import SshMachine
 
 if TYPE_CHECKING:
     from labwright.machines.machine import Machine

@@ -1,0 +1,159 @@
+"""Where ssh connects to, and the options that keep a configuration from changing a grade.
+
+OpenSSH takes the first value that it finds for an option. So ssh reads a file of ours, in
+which these options come first and people's own configuration second: their host names, keys,
+agents and jump hosts count; what would change what a grade sees, or outlive it, does not.
+The file is handed on to the ssh of each jump host, too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from labwright.errors import SetupError, UsageError
+from labwright.machines.process import run_bounded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONNECT_TIMEOUT_S = 15
+OWN_CONFIGURATION = ("~/.ssh/config", "/etc/ssh/ssh_config")
+"""What ssh reads where no other file is named."""
+
+OVERRIDES: tuple[tuple[str, str, tuple[int, int]], ...] = (
+    # Nobody is there to answer a question.
+    ("BatchMode", "yes", (0, 0)),
+    ("ConnectTimeout", str(CONNECT_TIMEOUT_S), (0, 0)),
+    ("ConnectionAttempts", "1", (0, 0)),
+    # A machine that is gone is noticed.
+    ("ServerAliveInterval", "5", (0, 0)),
+    ("ServerAliveCountMax", "3", (0, 0)),
+    ("ChannelTimeout", "none", (9, 7)),
+    # What runs there, and how its input and output come here.
+    ("SessionType", "default", (8, 7)),
+    ("RemoteCommand", "none", (7, 6)),
+    ("ForkAfterAuthentication", "no", (8, 7)),
+    ("StdinNull", "no", (8, 7)),
+    ("RequestTTY", "no", (0, 0)),
+    ("EscapeChar", "none", (0, 0)),
+    ("PermitLocalCommand", "no", (0, 0)),
+    # The connection is of one labwright, and ends with it.
+    ("ControlMaster", "no", (0, 0)),
+    ("ControlPath", "none", (0, 0)),
+    ("ControlPersist", "no", (0, 0)),
+    # Nothing is lent to the machine, and nothing of it is opened here.
+    ("ForwardAgent", "no", (0, 0)),
+    ("ForwardX11", "no", (0, 0)),
+    ("ClearAllForwardings", "yes", (0, 0)),
+    ("ExitOnForwardFailure", "no", (0, 0)),
+    ("GatewayPorts", "no", (0, 0)),
+    ("StreamLocalBindMask", "0177", (0, 0)),
+    ("Tunnel", "no", (0, 0)),
+    # What ssh prints tells why a connection failed.
+    ("LogLevel", "INFO", (0, 0)),
+    ("VisualHostKey", "no", (0, 0)),
+    # People's own files stay as they are.
+    ("AddKeysToAgent", "no", (7, 2)),
+    ("UpdateHostKeys", "no", (6, 8)),
+)
+"""Option, value, and the first release of OpenSSH that knows it: an older one refuses it."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where ssh connects to, and with what beyond the user's own configuration."""
+
+    host: str
+    """As it was written: the patterns of an ssh_config know upper and lower case."""
+    port: int | None = None
+    user: str | None = None
+    key: Path | None = None
+    known_hosts: Path | None = None
+    """Instead of the user's own. A jump host's new key is accepted and added."""
+    strict: bool = True
+    """With ``known_hosts``: whether the machine's own key must be there already."""
+    alias: str = ""
+    """The name of the machine's key in ``known_hosts``; else its host name."""
+    jump: str = ""
+    """As ssh's ProxyJump; else as the user's configuration has it."""
+    plain: bool = False
+    """Without the user's own configuration: for a guest of ours."""
+
+    @classmethod
+    def parse(cls, target: str) -> Destination:
+        """Read ``ssh://[user@]host[:port]``; an IPv6 address stands in brackets.
+
+        :raises UsageError: it is something else.
+        """
+        try:
+            parts = urlsplit(target)
+            port = parts.port
+        except ValueError as problem:
+            raise UsageError(f"not a target: {target!r}: {problem}") from None
+        if parts.scheme != "ssh" or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise UsageError(f"not a target: {target!r}: write ssh://[user@]host[:port]")
+        if parts.hostname.startswith("-") or (parts.username or "").startswith("-"):
+            raise UsageError(f"not a target: {target!r}: a name cannot begin with a dash")
+        if parts.password:
+            raise UsageError(f"{parts.hostname}: no password in a target; use a key or an agent")
+        # Not parts.hostname, which is in lower case.
+        place = parts.netloc.rpartition("@")[2]
+        host = place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
+        return cls(host, port, parts.username)
+
+    def configuration(self) -> str:
+        """Return the text of the file that ssh reads, for this machine and its jump hosts."""
+        release = client_release()
+        lines = [
+            "Host *",
+            *(f"  {name} {value}" for name, value, since in OVERRIDES if release >= since),
+        ]
+        if self.known_hosts:
+            lines += [
+                f'  UserKnownHostsFile "{self.known_hosts}"',
+                "  GlobalKnownHostsFile /dev/null",
+                "  StrictHostKeyChecking accept-new",
+                "  HashKnownHosts no",
+            ]
+        if not self.plain:
+            lines += [f"  Include {path}" for path in OWN_CONFIGURATION]
+        return "\n".join([*lines, ""])
+
+    def options(self, configuration: Path) -> list[str]:
+        """Return ssh's arguments for this machine alone, without its name.
+
+        :param configuration: the file with :meth:`configuration`.
+        """
+        options = [f"-F{configuration}"]
+        if self.port:
+            options.append(f"-p{self.port}")
+        if self.user:
+            options.append(f"-l{self.user}")
+        if self.key:
+            options += [f"-oIdentityFile={self.key}", "-oIdentitiesOnly=yes"]
+        if self.known_hosts:
+            options.append(f"-oStrictHostKeyChecking={'yes' if self.strict else 'accept-new'}")
+        if self.alias:
+            options.append(f"-oHostKeyAlias={self.alias}")
+        if self.jump:
+            options.append(f"-oProxyJump={self.jump}")
+        return options
+
+
+@cache
+def client_release() -> tuple[int, int]:
+    """Return the release of this computer's OpenSSH client.
+
+    :raises SetupError: there is none.
+    """
+    try:
+        said = run_bounded(["ssh", "-V"], timeout=10, limit=4096).stderr.decode(errors="replace")
+    except FileNotFoundError:
+        raise SetupError("the program ssh is missing: install openssh-client") from None
+    found = re.search(r"OpenSSH_[A-Za-z_]*(\d+)\.(\d+)", said)
+    # Another vendor's ssh, or one that hides its release: it gets what all of them know.
+    return (int(found[1]), int(found[2])) if found else (7, 6)

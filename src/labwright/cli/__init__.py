@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="grade so often, and tell what is flaky"
     )
+    check.add_argument(
+        "--watch", action="store_true", help="keep the checklist and follow the machine"
+    )
     check.add_argument("--deploy", action="store_true", help="bring the lab up first, down after")
     _output(check)
     check.set_defaults(run=lab.check)

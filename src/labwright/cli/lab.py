@@ -46,9 +46,27 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.repeat < 1:
         raise UsageError(f"--repeat is {arguments.repeat}: it must be at least 1")
     target = _target(lab, arguments)
+    if arguments.watch:
+        return _follow(lab, target, arguments)
     if arguments.repeat == 1:
         return _grade(lab, target, arguments)
     return _repeat(lab, target, arguments)
+
+
+def _follow(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
+    """Follow a target until Ctrl-C; the score is what is known then."""
+    from labwright.live.in_terminal import follow
+
+    for option in ("part", "step", "deploy", "alluredir"):
+        if getattr(arguments, option):
+            raise UsageError(f"--watch follows the whole lab as it is: leave out --{option}")
+    console = Console(stderr=arguments.json == "-")
+    score = follow(lab, target, _judging(arguments), console)
+    console.print(summary.total(score), style="bold", highlight=False)
+    if summary.not_a_grade(score):
+        console.print(summary.not_a_grade(score), highlight=False)
+    _hand_out(score, arguments, console)
+    return exit_status(score)
 
 
 def regrade(arguments: argparse.Namespace) -> int:

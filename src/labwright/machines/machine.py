@@ -156,6 +156,10 @@ class Machine(ABC):
         """Begin with what the first question would have to wait for, without waiting."""
         self._probe_session()
 
+    def ask_anew(self) -> None:
+        """Forget that the Docker Engine gave no answer: it may have been started since."""
+        self.__dict__.pop("engine", None)
+
     def close(self) -> None:
         """Let go of the machine; the machine itself is left as it is."""
         if self._session:

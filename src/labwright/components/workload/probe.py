@@ -17,6 +17,14 @@ All times are seconds; a task is bounded in time and in memory and writes no fil
     the IPv4 addresses of interfaces, the first one first. The result is ``{"started_at":
     epoch, "replies": [...], "files": {path: text or null}, "addresses": {interface: [...]}}``.
 
+``{"task": "look", "requests": [...], "files": [...], "interfaces": [...], "engine": [...],
+"commands": [...], "timeout": 2}``
+    A visit that somebody who watches makes again and again, and in which nothing that cannot
+    be had fails: beside it what the Docker Engine's socket answers to GETs of these paths, and
+    what shell commands print, within ``timeout`` each. The result is a visit's, with
+    ``"engine": {path: [status, body]}``, ``"commands": {command: [exit status, output]}``
+    (null: no answer in time) and ``"took_s"``.
+
 ``{"task": "traffic", "url": ..., "count": 12, "pipeline": true, "timeout": 20}``
     Fresh connections, strictly one after another: their order is the order in which the
     kernel scheduled them. With ``pipeline`` the next one is opened when this one is
@@ -66,6 +74,9 @@ RAW_LIMIT = 1 << 16
 """Bytes of an answer with all that frames it."""
 FILE_LIMIT = 1 << 20
 """Characters kept of one file."""
+LOOK_LIMIT = 1 << 17
+"""Bytes kept of one thing that a look sees."""
+ENGINE = "/var/run/docker.sock"
 BODIES_LIMIT = 1 << 18
 """Bytes kept of all bodies of a traffic or load task, in equal shares."""
 MOST_REQUESTS = 5000
@@ -433,6 +444,72 @@ def visit(task: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def look(task: dict[str, Any]) -> dict[str, Any]:
+    """See again what is watched; see :func:`visit`."""
+    timeout = number(task, "timeout", 2.0, 0.01, LONGEST_S)
+    start = time.monotonic()
+    asked = {key: task.get(key) or [] for key in ("requests", "interfaces", "timeout")}
+    found = visit({**asked, "timeout": timeout})
+    files = {str(path): read(str(path), LOOK_LIMIT) for path in task.get("files") or []}
+    engine = {str(path): engine_says(str(path), timeout) for path in task.get("engine") or []}
+    commands = {str(c): printed(str(c), timeout) for c in task.get("commands") or []}
+    took = round(time.monotonic() - start, 6)
+    return {**found, "files": files, "engine": engine, "commands": commands, "took_s": took}
+
+
+def engine_says(path: str, timeout: float) -> list[Any] | None:
+    """Return the status and body of the Docker Engine's answer, or None if it gives none."""
+    if not (path.isascii() and path.isprintable()) or " " in path:
+        raise ProbeFailed(f"not a path that can be asked for: {path[:200]!r}")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    raw = b""
+    try:
+        sock.settimeout(timeout)
+        sock.connect(ENGINE)
+        # HTTP/1.0: the answer ends with the connection, and comes in one piece.
+        sock.send(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+        while len(raw) <= LOOK_LIMIT:
+            data = sock.recv(1 << 16)
+            if not data:
+                break
+            raw += data
+    except OSError:  # no such socket, not allowed, no answer in time
+        return None
+    finally:
+        sock.close()
+    head, _, body = raw[:LOOK_LIMIT].partition(b"\r\n\r\n")
+    status = head.split()[1:2]
+    return [text(status[0]) if status else "", text(body)]
+
+
+def printed(command: str, timeout: float) -> list[Any] | None:
+    """Return a shell command's exit status and output, or None if it does not end in time."""
+    reader, writer = os.pipe()
+    null = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)
+    actions = [null, (os.POSIX_SPAWN_DUP2, writer, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
+    pid = os.posix_spawn(
+        "/bin/sh", ["sh", "-c", command], os.environ, file_actions=actions, setpgroup=0
+    )
+    os.close(writer)
+    deadline, output, whole = time.monotonic() + timeout, b"", False
+    try:
+        while len(output) < LOOK_LIMIT:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([reader], [], [], left)[0]:
+                break
+            data = os.read(reader, 1 << 16)
+            output += data
+            if not data:
+                whole = True
+                break
+    finally:
+        os.close(reader)
+        if not whole:
+            os.killpg(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+    return [status >> 8, text(output[:LOOK_LIMIT])] if whole else None
+
+
 def wanted(requests: list[Any]) -> list[Exchange]:
     """Return the exchanges that a task's requests ask for."""
     exchanges = []
@@ -701,6 +778,7 @@ def only_keys(task: Any, known: set[str]) -> None:
 TASKS = {
     "http": (http, {"requests", "timeout"}),
     "visit": (visit, {"requests", "files", "interfaces", "timeout"}),
+    "look": (look, {"requests", "files", "interfaces", "engine", "commands", "timeout"}),
     "traffic": (traffic, {"url", "count", "pipeline", "timeout", "connect_s", "limit_s", "gap_s"}),
     "load": (load, {"url", "gaps_ms", "drain_s"}),
     "clock": (clock, set()),

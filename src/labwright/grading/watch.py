@@ -1,0 +1,332 @@
+"""Follows one machine: what becomes right or wrong is told while it happens.
+
+A look (:mod:`labwright.grading.look`) is cheap and is made again and again. Only when it sees
+something else than the checks saw are the steps examined, by the same run that grades. Steps
+that send traffic are examined when what they need has newly become right, or on request.
+
+All that is told comes from one thread, the one that calls :meth:`Watch.follow`; the requests
+may come from any.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+import labwright
+from labwright.errors import MachineError
+from labwright.grading import step_check
+from labwright.grading.look import Questions
+from labwright.outcome import Outcome
+from labwright.score import Score, StepResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from labwright.grading.look import Question
+    from labwright.lab.model import Lab
+    from labwright.machines.machine import Machine
+
+SHORTEST_S, LONGEST_S = 1.0, 1.5
+"""Seconds between two looks."""
+SHARE = 0.05
+"""The share of its time that a machine may spend on being looked at."""
+REFRESH_S = 120.0
+"""After so long the steps are examined although no look saw anything: it cannot see all."""
+REFRESH_INCOMPLETE_S = 20.0
+"""The same for a lab whose checks ask what a look cannot."""
+NOISE_S = 20.0
+"""The longest that a question which often changes, and never matters, is not listened to."""
+RETRY_S = 10.0
+"""The longest pause between two attempts to reach a machine that is gone."""
+TRAFFIC = frozenset({"sender"})
+"""Witnesses that send traffic."""
+
+
+@dataclass(frozen=True)
+class StepChanged:
+    """A step has another verdict than before, or its first one."""
+
+    result: StepResult
+    """The last verdict of which anything can be said."""
+    unsettled: str = ""
+    """Why it may not hold at this moment, if it may not."""
+
+
+@dataclass(frozen=True)
+class Examining:
+    """Steps are being examined: this may take a while."""
+
+    traffic: bool
+    """Whether requests are sent through what the student has built."""
+    why: str
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The examination has ended."""
+
+    score: Score
+
+
+@dataclass(frozen=True)
+class MachineGone:
+    """The machine cannot be asked; what is known of it is of an earlier time."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class MachineBack:
+    """The machine can be asked again."""
+
+
+Event = StepChanged | Examining | Examined | MachineGone | MachineBack
+
+
+class Examine(Protocol):
+    """Runs steps' checks on a machine: the run that grades."""
+
+    def __call__(
+        self, machine: Machine, steps: Sequence[str], on_step: Callable[[StepResult], None]
+    ) -> Score:
+        """Examine these steps and what they need, telling each as it is done."""
+
+
+class Watch:
+    """One lab on one machine, followed."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        target: str,
+        connect: Callable[[], Machine],
+        examine: Examine,
+        tell: Callable[[Event], None],
+        traffic: bool = True,
+    ) -> None:
+        """Nothing is asked of the machine yet.
+
+        :param connect: opens the machine, also again after it was lost.
+        :param tell: hears every event.
+        :param traffic: whether traffic is sent without being asked for.
+        """
+        self._lab, self._target = lab, target
+        self._connect, self._examine, self._tell = connect, examine, tell
+        sending = {s.id for s in lab.steps if _sends_traffic(lab, s.id)}
+        # What needs traffic to have been sent waits for it, too.
+        self._waiting = {
+            s.id for s in lab.steps if {n.id for n in lab.with_needs([s.id])} & sending
+        }
+        self._state = [s.id for s in lab.steps if s.id not in self._waiting]
+        self._may_send = traffic
+        self._results: dict[str, StepResult] = {}
+        self._settled: dict[str, StepResult] = {}
+        self._questions = Questions()
+        self._noise: dict[Question, tuple[int, float]] = {}
+        self._machine: Machine | None = None
+        self._gone = ""
+        self._was_ready = False
+        self._wanted: set[str] = set()
+        self._wake = threading.Condition()
+        self._stopped = False
+        self._started = _now()
+        self._examined_at = 0.0
+
+    @property
+    def sends_traffic(self) -> frozenset[str]:
+        """The steps that are examined by sending traffic."""
+        return frozenset(self._waiting)
+
+    def send_traffic(self) -> None:
+        """Request that traffic is sent, and everything examined."""
+        self._want("traffic")
+
+    def examine(self) -> None:
+        """Request that the steps are examined now, whatever a look sees."""
+        self._want("state")
+
+    def stop(self) -> None:
+        """End :meth:`follow`, also while it waits for the machine."""
+        with self._wake:
+            self._stopped = True
+            self._wake.notify_all()
+        if self._machine:
+            self._machine.close()
+
+    def score(self) -> Score:
+        """Return the score as far as it is known."""
+        lab = self._lab
+        steps = []
+        for step in lab.steps:
+            result = self._results.get(step.id)
+            if result is None:
+                why = "it has not been examined"
+                result = replace(step_check.pending(step, lab.document.name), reason=why)
+            steps.append(result)
+        return Score(
+            lab=lab.name,
+            title=lab.title,
+            target=self._target,
+            started=self._started,
+            finished=_now(),
+            steps=tuple(steps),
+            labwright=labwright.__version__,
+        )
+
+    def follow(self) -> None:
+        """Follow the machine until :meth:`stop`."""
+        pause = SHORTEST_S
+        try:
+            while not self._stopped:
+                try:
+                    pause = self._round()
+                except MachineError as problem:
+                    pause = self._lost(str(problem), pause)
+                self._sleep(pause)
+        finally:
+            if self._machine:
+                self._machine.close()
+
+    def _round(self) -> float:
+        """Look once, examine what that calls for, and return the pause until the next look."""
+        if self._machine is None:
+            self._machine = self._connect()
+            self._questions = Questions()
+        machine = self._machine
+        changed, took = self._questions.look(machine)
+        if self._gone:
+            self._gone = ""
+            self._tell(MachineBack())
+            self._examined_at = 0.0
+        with self._wake:
+            wanted, self._wanted = self._wanted, set()
+        news = self._listened_to(changed)
+        if not self._examined_at:
+            self._examine_state(machine, "to begin with", changed)
+        elif news or self._refresh_is_due() or "state" in wanted:
+            self._examine_state(machine, "something changed" if news else "again", news)
+        ready = self._ready()
+        newly = ready and not self._was_ready and self._may_send
+        self._was_ready = ready
+        if "traffic" in wanted and self._waiting:
+            self._examine_traffic(machine, "on request")
+        elif newly and self._waiting:
+            self._examine_traffic(machine, "what it needs has become right")
+        return min(max(took / SHARE, SHORTEST_S), LONGEST_S)
+
+    def _examine_state(self, machine: Machine, why: str, news: set[Question]) -> None:
+        before = {id: _verdict(result) for id, result in self._results.items()}
+        score = self._run(machine, self._state, Examining(False, why))
+        self._block_traffic()
+        same = before == {id: _verdict(result) for id, result in self._results.items()}
+        for question in news:
+            times = self._noise.get(question, (0, 0.0))[0] + 1 if same else 0
+            quiet_s = min(0.5 * 2**times, NOISE_S) if times > 1 else 0.0
+            self._noise[question] = (times, time.monotonic() + quiet_s)
+        self._questions.learn(o for step in score.steps for o in step.observations)
+
+    def _examine_traffic(self, machine: Machine, why: str) -> None:
+        self._run(machine, [step.id for step in self._lab.steps], Examining(True, why))
+        self._was_ready = self._ready()
+
+    def _run(self, machine: Machine, steps: Sequence[str], begun: Examining) -> Score:
+        self._tell(begun)
+        machine.ask_anew()
+        score = self._examine(machine, steps, self._take)
+        for step in score.steps:
+            if step.id not in self._results or self._results[step.id] != step:
+                self._take(step)
+        self._examined_at = time.monotonic()
+        lost = [s.reason for s in score.steps if s.outcome is Outcome.BROKEN]
+        if lost and len(lost) == len(score.steps):
+            self._machine_must_answer(machine)
+        self._tell(Examined(self.score()))
+        return score
+
+    def _machine_must_answer(self, machine: Machine) -> None:
+        """Tell a machine that is gone from one on which every check is broken."""
+        machine.run("true", timeout=10)
+
+    def _take(self, result: StepResult) -> None:
+        """Take over a step's result, and tell it where it is another one."""
+        settled = self._settled.get(result.id)
+        was = self._results.get(result.id)
+        self._results[result.id] = result
+        unsettled = settled is not None and result.outcome is Outcome.BROKEN
+        if not unsettled:
+            self._settled[result.id] = result
+        if was is None or _verdict(was) != _verdict(result):
+            shown = self._settled[result.id]
+            self._tell(StepChanged(shown, result.reason if unsettled else ""))
+
+    def _block_traffic(self) -> None:
+        """Take back what traffic showed, where what it needs does not hold any more."""
+        lab = self._lab
+        for id in (step.id for step in lab.steps if step.id in self._waiting):
+            step = lab.step(id)
+            missing = [
+                need
+                for need in step.needs
+                if need in self._results and self._results[need].outcome is not Outcome.PASSED
+            ]
+            unsettled = any(self._results[need].outcome is Outcome.BROKEN for need in missing)
+            if missing and not unsettled:
+                blocked = step_check.blocked(step_check.pending(step, lab.document.name), missing)
+                if id not in self._results or self._results[id].outcome is not Outcome.BLOCKED:
+                    self._take(blocked)
+
+    def _ready(self) -> bool:
+        """Whether all that traffic needs holds."""
+        needed = {s.id for id in self._waiting for s in self._lab.with_needs([id])}
+        return all(
+            id in self._results and self._results[id].outcome is Outcome.PASSED
+            for id in needed - self._waiting
+        )
+
+    def _listened_to(self, changed: set[Question]) -> set[Question]:
+        now = time.monotonic()
+        return {q for q in changed if self._noise.get(q, (0, 0.0))[1] <= now}
+
+    def _refresh_is_due(self) -> bool:
+        longest = REFRESH_INCOMPLETE_S if self._questions.incomplete else REFRESH_S
+        return time.monotonic() - self._examined_at > longest
+
+    def _lost(self, reason: str, pause: float) -> float:
+        """Let go of a machine that cannot be asked; return the pause until the next attempt."""
+        if self._machine:
+            self._machine.close()
+            self._machine = None
+        if self._stopped:
+            return 0.0
+        if self._gone:
+            return min(2 * pause, RETRY_S)
+        self._gone = reason
+        self._tell(MachineGone(reason))
+        return SHORTEST_S
+
+    def _want(self, what: str) -> None:
+        with self._wake:
+            self._wanted.add(what)
+            self._wake.notify_all()
+
+    def _sleep(self, seconds: float) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._stopped or bool(self._wanted), seconds)
+
+
+def _sends_traffic(lab: Lab, step_id: str) -> bool:
+    bound = step_check.bind(lab, lab.step(step_id), lab.values)
+    return bool(TRAFFIC & set(bound.witnesses))
+
+
+def _verdict(result: StepResult) -> tuple[str, ...]:
+    """Return what a reader would notice of a result."""
+    return (result.outcome, result.reason, result.hint)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,54 @@
+"""The watch of a lab on a target, with the run that grades."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labwright.grading.watch import Watch
+from labwright.vm.target import open_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from labwright.grading.watch import Event
+    from labwright.lab.model import Lab
+    from labwright.machines.machine import Machine
+    from labwright.score import Score, StepResult
+
+# pytest runs in a thread of ours, and leaves alone what belongs to the whole process.
+QUIET = ("-s", "-pno:faulthandler", "-pno:threadexception", "-pno:unraisableexception")
+
+
+def watch(
+    lab: Lab,
+    target: str,
+    options: Sequence[str],
+    tell: Callable[[Event], None],
+    connect: Callable[[], Machine] | None = None,
+    traffic: bool = True,
+) -> Watch:
+    """Return a watch that examines steps as ``labwright check`` does.
+
+    :param options: of the run: values that are changed, hints that are held back.
+    :param connect: opens the machine; the target's own if it is not given.
+    """
+
+    def examine(
+        machine: Machine, steps: Sequence[str], on_step: Callable[[StepResult], None]
+    ) -> Score:
+        from labwright.plugin import grade
+
+        chosen = [f"--step={step}" for step in steps]
+        asked = [f"--target={target}", *chosen, *options, *QUIET]
+        return grade(lab.folder, asked, _Listener(on_step), machine)
+
+    return Watch(lab, target, connect or (lambda: open_machine(target)), examine, tell, traffic)
+
+
+class _Listener:
+    def __init__(self, on_step: Callable[[StepResult], None]) -> None:
+        self._on_step = on_step
+
+    def step(self, result: StepResult) -> None:
+        """A step has been examined."""
+        self._on_step(result)

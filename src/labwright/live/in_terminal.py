@@ -1,0 +1,199 @@
+"""``labwright check --watch``: the checklist stays on the terminal and follows the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from labwright.errors import LabwrightError
+from labwright.grading.watch import Examining, MachineBack, MachineGone, StepChanged
+from labwright.live.following import watch
+from labwright.live.state import State
+from labwright.outcome import Outcome
+from labwright.reports import summary
+from labwright.reports.terminal import STYLES
+from labwright.reports.text import line, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.console import Console
+
+    from labwright.grading.watch import Event, Watch
+    from labwright.lab.model import Lab
+    from labwright.machines.machine import Machine
+    from labwright.score import Score
+
+SENTENCE_LIMIT = 400
+JOIN_S = 15.0
+"""Seconds in which a watch that was stopped must let go of its machine."""
+
+
+def follow(
+    lab: Lab,
+    target: str,
+    options: Sequence[str],
+    console: Console,
+    connect: Callable[[], Machine] | None = None,
+) -> Score:
+    """Follow a machine until Ctrl-C, and return the score as far as it is known.
+
+    :raises LabwrightError: the steps could not be examined at all.
+    """
+    view = View(lab, target, console)
+    followed = watch(lab, target, options, view.hear, connect)
+    problem: list[LabwrightError] = []
+
+    def run() -> None:
+        try:
+            followed.follow()
+        except LabwrightError as raised:
+            problem.append(raised)
+        finally:
+            view.ended.set()
+
+    thread = threading.Thread(target=run, name="watch", daemon=True)
+    try:
+        with view, keys() as pressed:
+            thread.start()
+            while not view.ended.wait(0.1):
+                _obey(pressed(), followed)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        followed.stop()
+        thread.join(JOIN_S)
+    if problem:
+        raise problem[0]
+    return followed.score()
+
+
+def _obey(key: str, followed: Watch) -> None:
+    if key in ("t", "T"):
+        followed.send_traffic()
+    elif key in ("r", "R"):
+        followed.examine()
+    elif key in ("q", "Q", "\x03"):
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def keys() -> Iterator[Callable[[], str]]:
+    """Make single keys readable on a terminal; yield what returns the next one, or nothing."""
+    if not sys.stdin.isatty():
+        yield lambda: ""
+        return
+    import termios
+    import tty
+
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    tty.setcbreak(number)
+    try:
+        yield lambda: sys.stdin.read(1) if select.select([number], [], [], 0)[0] else ""
+    finally:
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
+
+
+class View:
+    """The checklist on a terminal; where there is none, a line for each event."""
+
+    def __init__(self, lab: Lab, target: str, console: Console) -> None:
+        self.state = State(lab)
+        self.ended = threading.Event()
+        self._target, self._console = target, console
+        self._live = Live(console=console, get_renderable=self.render, auto_refresh=False)
+
+    def __enter__(self) -> View:
+        """Begin to show it."""
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            self._print(Text(f"{self.state.lab.title}, {line(self._target)}: watching"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last checklist on the terminal."""
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def hear(self, event: Event) -> None:
+        """Show an event."""
+        self.state.hear(event)
+        if self._console.is_terminal:
+            self._live.refresh()
+        elif (said := _said(event)) is not None:
+            self._print(Text(f"{time.strftime('%H:%M:%S')}  ").append_text(said))
+
+    def render(self) -> Group:
+        """Return the checklist."""
+        state, rows, part = self.state, [Text(line(self.state.lab.title), "bold")], ""
+        for step in state.lab.steps:
+            if step.part != part:
+                part = step.part
+                rows += [Text(), Text(line(part), "bold")]
+            rows += self._step(step.id)
+        rows += [Text(), self._total(), self._status()]
+        for row in rows:
+            row.no_wrap, row.overflow = True, "ellipsis"
+        return Group(*rows)
+
+    def _step(self, id: str) -> list[Text]:
+        state, step = self.state.steps[id], self.state.lab.step(id)
+        mark = "\u25b6 " if id == self.state.next else "  "
+        outcome = state.outcome
+        style = STYLES[state.result.outcome] if state.result else "dim"
+        symbol = summary.SYMBOLS[state.result.outcome] if state.result else "\u00b7"
+        points = state.result.points if state.result else 0
+        row = Text(mark, "bold").append(f"{symbol} {outcome:<8}", style)
+        row.append(f"{number(points):>3}/{number(step.points):<4} ").append(line(step.title))
+        rows = [row]
+        if state.unsettled:
+            rows.append(Text(f"      now: {line(state.unsettled, SENTENCE_LIMIT)}", "yellow"))
+        # The checklist must fit on the terminal: only of what is next it says more.
+        failed = state.result and state.result.outcome in (Outcome.FAILED, Outcome.BROKEN)
+        if failed and state.result and id == self.state.next:
+            for word, sentence in summary.verdict(state.result):
+                said = Text(f"      {word:<9}", "dim").append(line(sentence, SENTENCE_LIMIT))
+                rows.append(said)
+        return rows
+
+    def _total(self) -> Text:
+        state = self.state
+        said = f"{number(state.points)} of {number(state.max_points)} points, "
+        return Text(said + f"{state.passed} of {len(state.steps)} steps", "bold")
+
+    def _status(self) -> Text:
+        state = self.state
+        where = line(self._target)
+        if state.gone:
+            return Text(f"{where} is gone: {line(state.gone, SENTENCE_LIMIT)}", "bold yellow")
+        if state.busy and state.busy.traffic:
+            return Text(f"{where}: sending traffic, {state.busy.why}", "cyan")
+        keys = "t sends traffic, r checks again, Ctrl-C ends"
+        return Text(f"watching {where}: {keys}", "dim")
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+
+def _said(event: Event) -> Text | None:
+    """Return an event as a line, or None if nothing is to be said of it."""
+    if isinstance(event, StepChanged):
+        result = event.result
+        said = f"{result.outcome:<8}{result.id}"
+        why = event.unsettled or (result.reason if result.outcome is not Outcome.PASSED else "")
+        return Text(said + (f": {line(why, SENTENCE_LIMIT)}" if why else ""))
+    if isinstance(event, Examining) and event.traffic:
+        return Text(f"sending traffic, {event.why}")
+    if isinstance(event, MachineGone):
+        return Text(f"the machine is gone: {line(event.reason, SENTENCE_LIMIT)}")
+    return Text("the machine is back") if isinstance(event, MachineBack) else None

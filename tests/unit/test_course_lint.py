@@ -35,12 +35,14 @@ def block(*lines: str, language: str = "sh") -> str:
         ("undefined-variable", 4, "curl -f $ADR", "ADR=x curl -f y; read ADR; curl -f $ADR"),
         ("variable-in-single-quotes", 4, "curl -f -d '{\"a\": \"$HOME\"}' x", "awk '{print $1}' x"),
         ("broken-continuation", 4, "curl -f \\  ", "curl -f \\\n  x"),
-        ("blocks-terminal", 4, "docker run -it x:1", "docker run -d x:1"),
+        ("blocks-terminal", 4, "docker run -p 1:1 x:1", "docker run -d -p 1:1 x:1"),
+        ("blocks-terminal", 4, "docker run -it x:1 -f -i lo", "docker run --rm x:1 --version"),
         ("blocks-terminal", 4, "python3 -m http.server", "python3 -m http.server &"),
         ("blocks-terminal", 4, "ping x", "ping -c 3 x"),
         ("machine-specific", 4, "ping -c 1 192.168.7.9", "ping -c 1 127.0.0.1"),
         ("machine-specific", 4, "ip address show eth0", "ip address show lo"),
-        ("curl-hides-errors", 4, "curl http://localhost/x", "curl -sSf http://localhost/x"),
+        ("curl-hides-errors", 4, "curl -X PUT http://localhost/x", "curl http://localhost/x"),
+        ("curl-hides-errors", 4, "curl -s http://localhost/x", "curl -sSf http://localhost/x"),
         ("deprecated-command", 4, "ifconfig", "ip address"),
         ("deprecated-command", 4, "docker-compose up -d", "docker compose up -d"),
         ("deprecated-command", 4, "sudo brctl show", "bridge link"),
@@ -49,7 +51,7 @@ def block(*lines: str, language: str = "sh") -> str:
          "docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' x"),
         ("dropped-option", 4, "docker inspect -f='{{ .NetworkSettings.Gateway }}' x", "docker ps"),
         ("dropped-option", 4, "ssh-keygen -t dsa", "ssh-keygen -t ed25519"),
-        ("dropped-option", 4, "docker run -d --link a:b c:1", "docker run -d --network a c:1"),
+        ("dropped-option", 4, "helm init", "helm version"),
         ("root-without-sudo", 4, "modprobe ip_vs", "sudo modprobe ip_vs"),
         ("root-without-sudo", 4, "ip link set lo up", "ip link show lo"),
         ("unpinned-image", 4, "docker pull nginx", "docker pull nginx:1.27"),
@@ -85,7 +87,7 @@ def test_a_rule_about_commands_finds_the_wrong_one_only(found, rule, line, wrong
         ("fence-language", 3, block("ls", language=""), block("ls")),
         ("command-not-shown", 3, "# A\n\n1. Modify the previous command.\n", "# A\n\n1. Go.\n"),
         ("spelling", 3, "# A\n\nPermorm it.\n", "# A\n\nPerform it.\n"),
-        ("name", 3, "# A\n\nUse docker.\n", "# A\n\nUse Docker and `docker`.\n"),
+        ("name", 3, "# A\n\nUse docker, says Docker.\n", "# A\n\nUse Docker and `docker`.\n"),
         ("doubled-word", 3, "# A\n\nIt is is.\n", "# A\n\nIt is.\n"),
     ],
 )
@@ -165,7 +167,7 @@ def test_a_document_with_the_defects_of_many_has_them_all_found(found):
 
 ## Part (1/2) Begin
 
-1. Download docker image
+1. Download docker image, Docker's own
    ```
    docker pull some/balancer:latest
    ```
@@ -197,7 +199,7 @@ enp0s3 ...
 
 1. Permorm requests
    ```
-   curl http://$ADRR:2/
+   curl -X POST http://$ADRR:2/
    ```
 2. Start the client
    ```

@@ -56,6 +56,11 @@ def test_a_container_between_colons_is_read_as_its_content(read, mark):
     assert ("prose", "Close the door.", 2) in said(document)
 
 
+def test_a_block_between_slashes_is_read_as_its_content(read):
+    document = read("/// tab | Debian", "Close the door.", "///")
+    assert said(document) == [("text", "Debian.", 1), ("prose", "Close the door.", 2)]
+
+
 def test_a_components_own_data_is_not_read(read):
     document = read("::task", "---", "name: Run it", "---", "Close the door.", "::")
     assert said(document) == [("prose", "Close the door.", 5)]

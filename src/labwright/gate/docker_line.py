@@ -22,8 +22,14 @@ WITH_VALUE = frozenset(
     --since --until --health-cmd --health-interval --cgroupns --group-add --init-path
     """.split()
 )
-_RUN_FLAGS = frozenset({"-t", "-f", "-n"})
-"""These take a value with other commands, not with ``run``."""
+_RUN_FLAGS = frozenset(
+    """
+    -d --detach -i --interactive -t --tty --rm --privileged --init --read-only -P --publish-all
+    --no-healthcheck --oom-kill-disable --sig-proxy --disable-content-trust -q --quiet --help
+    --use-api-socket
+    """.split()
+)
+"""All options of ``run`` that take no value."""
 _USERS = frozenset(
     """
     inspect logs exec stop start kill rm restart attach pause unpause wait top port commit
@@ -74,12 +80,14 @@ def run(call: Call) -> Run | None:
         option, equals, value = word.partition("=")
         if equals:
             given[option] = value
-        elif option in WITH_VALUE - _RUN_FLAGS and rest:
-            given[option] = rest.pop(0).text
+        elif option in _RUN_FLAGS:
+            flags.add(option)
         elif re.fullmatch(r"-[A-Za-z]{2,}", option):
             flags.update(f"-{letter}" for letter in option[1:])
-        else:
-            flags.add(option)
+            if f"-{option[-1]}" not in _RUN_FLAGS and rest:
+                rest.pop(0)
+        elif rest:
+            given[option] = rest.pop(0).text
     detached = name == "create" or bool(flags & {"-d", "--detach"})
     detached = detached or given.get("--detach") == "true"
     return Run(

@@ -19,6 +19,7 @@ from labwright.lab.document import MARK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from labwright.gate.rules.rule import Problem, Rule
     from labwright.lab.document import Document
 
 _RULES = (
@@ -52,22 +53,14 @@ def lint(document: Document, required: Sequence[Document] = ()) -> list[Finding]
     reading = Reading(document, tuple(Reading(earlier) for earlier in required))
     suppressions, found = _suppressions(document)
     for rule in _RULES:
+        told: dict[tuple[str, str], list[Problem]] = {}
         for problem in rule.find(reading):
             held = [s for s in suppressions if s.rule == rule.name and _covers(s, problem.line)]
             for suppression in held:
                 suppression.used = True
             if not held:
-                found.append(
-                    Finding(
-                        document.path,
-                        problem.line,
-                        problem.column,
-                        f"lint/{rule.name}",
-                        problem.message,
-                        rule.why,
-                        problem.suggestion,
-                    )
-                )
+                told.setdefault((problem.message, problem.suggestion), []).append(problem)
+        found += [_finding(document, rule, problems) for problems in told.values()]
     found += [
         _about_suppression(
             document, s.line, f"nothing here breaks the rule {s.rule}", "remove the comment"
@@ -76,6 +69,23 @@ def lint(document: Document, required: Sequence[Document] = ()) -> list[Finding]
         if not s.used
     ]
     return sorted(set(found))
+
+
+def _finding(document: Document, rule: Rule, problems: Sequence[Problem]) -> Finding:
+    """Return what is told of one thing that is wrong, in as many places as it stands."""
+    first = min(problems, key=lambda problem: (problem.line, problem.column))
+    lines = sorted({problem.line for problem in problems} - {first.line})
+    shown = ", ".join(map(str, lines[:10])) + (", ..." if len(lines) > 10 else "")
+    also = f" (also in line{'s' * (len(lines) > 1)} {shown})" if lines else ""
+    return Finding(
+        document.path,
+        first.line,
+        first.column,
+        f"lint/{rule.name}",
+        first.message + also,
+        rule.why,
+        first.suggestion,
+    )
 
 
 def _covers(suppression: _Suppression, line: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import textwrap
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,8 @@ class Block:
     """Of a heading; how deep the list of an item is."""
     number: int = 0
     """Of an item, as it stands in the source."""
+    list: int = 0
+    """Of an item: the first line of its list."""
     language: str = ""
     """Of a fence."""
     links: tuple[tuple[str, int], ...] = ()
@@ -125,8 +128,8 @@ class Document:
 
 def _blocks(tokens: Sequence[Token], source: Sequence[str]) -> Iterator[Block]:
     """Yield the blocks of a document, without their steps."""
-    lists: list[bool] = []
-    """For each list that is open, whether it is a numbered one."""
+    lists: list[tuple[bool, int]] = []
+    """For each list that is open, whether it is a numbered one, and its first line."""
     number: int | None = None
     """Of the item that has just been opened, as long as it has no text."""
     heading = 0
@@ -134,10 +137,10 @@ def _blocks(tokens: Sequence[Token], source: Sequence[str]) -> Iterator[Block]:
     for token in tokens:
         row = token.map[0] if token.map else row
         if token.type in ("ordered_list_open", "bullet_list_open"):
-            lists.append(token.type == "ordered_list_open")
+            lists.append((token.type == "ordered_list_open", row + 1))
         elif token.type in ("ordered_list_close", "bullet_list_close"):
             lists.pop()
-        elif token.type == "list_item_open" and lists[-1]:
+        elif token.type == "list_item_open" and lists[-1][0]:
             number = int(token.info or 0)
         elif token.type == "list_item_close":
             number = None
@@ -154,15 +157,16 @@ def _blocks(tokens: Sequence[Token], source: Sequence[str]) -> Iterator[Block]:
                 _columns(token.content, source, row),
                 level=heading or len(lists),
                 number=number or 0,
+                list=lists[-1][1] if lists else 0,
                 links=tuple(_links(token, row + 1)),
             )
             number = None
         elif token.type in ("fence", "code_block"):
             if number is not None:  # an item that begins with what is to be typed
-                yield Block("item", "", row + 1, level=len(lists), number=number)
+                yield Block("item", "", row + 1, level=len(lists), number=number, list=lists[-1][1])
                 number = None
             first = row + (token.type == "fence")
-            text = token.content.rstrip("\n")
+            text = textwrap.dedent(token.content).rstrip("\n")
             language = _language(token.info)
             columns = _columns(text, source, first)
             yield Block("fence", text, first + 1, columns, language=language)

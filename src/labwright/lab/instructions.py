@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labwright.lab.prose import sentences
+from labwright.lab.prompts import Prompts
+from labwright.lab.prose import programs, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,15 @@ SESSIONS = frozenset(
 """Languages of a fence that shows a terminal: what is typed after a prompt, and its answer."""
 SHELLS = SESSIONS | {"", "sh", "bash", "shell", "zsh", "ksh", "dash", "ash", "posix"}
 """Languages of a fence that is to be typed. One that names none is taken to be, too."""
+
+
+_FIRST_WORD = re.compile(
+    r"\s*(?:[A-Za-z_]\w*=\S*\s+|sudo\s+(?:-\w+\s+)*)*([\w.+/-]+)(?=[\s;|&>]|$)"
+)
+_PATH_OR_KEYWORD = re.compile(
+    r"(?:\./|\.\./|~/|/(?:usr|bin|sbin|opt|etc)/)\S|(?:for|while|until|if|case)\s.*|"
+    r"[A-Za-z_]\w*=\S*\s*$|[A-Za-z_]\w*=[\"'$(].*|\w+\(\)\s*\{|\.\s+\S|\[\[? |\("
+)
 
 
 @dataclass(frozen=True)
@@ -47,8 +58,28 @@ class Piece:
 
 
 def is_typed(block: Block) -> bool:
-    """Whether a block is commands for a terminal."""
-    return block.kind == "fence" and block.language in SHELLS
+    """Whether a block is commands for a terminal.
+
+    One that names no language is, where its first line is a command or has a prompt.
+    """
+    if block.kind != "fence" or block.language not in SHELLS:
+        return False
+    return bool(block.language) or _looks_typed(block)
+
+
+def _looks_typed(block: Block) -> bool:
+    rows = block.text.split("\n")
+    if Prompts(rows, session=False, programs=programs(), own=block.prompts).any:
+        return True
+    first = next((row for row in rows if row.strip() and not row.lstrip().startswith("#")), "")
+    return begins_a_command(first)
+
+
+def begins_a_command(row: str) -> bool:
+    """Whether a line begins as a command does: with a program, a path, an assignment, a loop."""
+    found = _FIRST_WORD.match(row)
+    word = found[1] if found else ""
+    return bool(_PATH_OR_KEYWORD.match(row.strip())) or word in programs()
 
 
 def pieces(document: Document) -> list[Piece]:

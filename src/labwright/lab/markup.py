@@ -18,6 +18,8 @@ _INDENTED = re.compile(r"""(\s*)(?:!!!|\?\?\?\+?|===[+!]?)\s+(?:[\w -]*?)\s*(?:"
 """MkDocs: an admonition or a tab, whose content is indented by four."""
 _COLONS = re.compile(r"\s*:{2,}\s*(?:\{?[\w-]*\}?)(?:\[(.*)\])?(?:\{.*\})?\s*(.*)$")
 """Docusaurus, MyST, MDC: a container between lines of colons."""
+_SLASHES = re.compile(r"\s*/{3,}(?:\s+[\w-]+(?:\s*\|\s*(.*))?)?\s*$")
+"""pymdownx: a block between lines of slashes."""
 _ALERT = re.compile(r"(\s*(?:>\s*)+)\[![A-Za-z]+\][+-]?\s?(.*)$")
 """GitHub's, and Obsidian's."""
 _SHORTCODE = re.compile(r"\s*(?:\{\{[<%].*[%>]\}\}|\{%-?.*-?%\}|\{:.*\}|\[\[?_?TOC_?\]\]?)\s*$")
@@ -121,6 +123,9 @@ class _Reader:
         if colons:
             self._component = number
             return _sentence(colons[1] or colons[2] or "")
+        slashes = _SLASHES.match(line)
+        if slashes:
+            return _sentence(slashes[1] or "")
         alert = _ALERT.match(line)
         if alert:
             return alert[1] + alert[2]

@@ -17,16 +17,6 @@ if TYPE_CHECKING:
 
     from labwright.lab.document import Block
 
-PROGRAMS = frozenset(
-    """
-    sudo docker docker-compose podman kubectl curl wget ip ifconfig ss netstat ping ssh scp
-    git apt apt-get dnf yum pip pip3 python python3 node npm npx go cargo make bash sh cat
-    echo export cd ls cp mv rm mkdir chmod chown kill pkill systemctl service modprobe
-    iptables ipvsadm sysctl mount tar unzip vi vim nano tee touch source labwright
-    """.split()
-)
-"""A span of code that begins with one of these is something to type."""
-
 # A stop ends a sentence where the next one begins like one; so does a blank cell.
 _END = re.compile(r"(?<=[.!?])[\"')*_]*\s+(?=[\"'(*_`\[]*[A-Z0-9`-])")
 _CLAUSE = re.compile(
@@ -100,13 +90,21 @@ def _begins_with_a_verb(clause: str) -> bool:
 
 def _is_command(code: str) -> bool:
     words = code.split()
-    return len(words) > 1 and (words[0] in PROGRAMS or words[0].startswith("./"))
+    return len(words) > 1 and (words[0] in programs() or words[0].startswith("./"))
 
 
 def _hide_code(text: str) -> str:
     """Return a text of the same length, its code and its HTML tags without words or stops."""
     text = _TAG.sub(lambda tag: re.sub(r"[^\n]", " ", tag[0]), text)
     return _CODE.sub(lambda code: re.sub(r"[^\n`]", "0", code[0]), text)
+
+
+@cache
+def programs() -> frozenset[str]:
+    """Return the names of programs: what begins with one of them is something to type."""
+    file = resources.files("labwright.lab").joinpath("programs.txt")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
 
 
 @cache

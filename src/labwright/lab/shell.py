@@ -15,7 +15,7 @@ import tree_sitter_bash
 
 from labwright.lab.instructions import SESSIONS, is_typed
 from labwright.lab.prompts import Prompts, continued
-from labwright.lab.prose import PROGRAMS
+from labwright.lab.prose import programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,8 @@ class Typed:
     """None where the document shows none."""
     root: bool = False
     """Whether the prompt is root's."""
+    prompted: bool = False
+    """Whether the document shows a prompt before it."""
 
     @property
     def text(self) -> str:
@@ -122,7 +124,7 @@ def prompts_of(block: Block) -> Prompts:
     """Return how to find the prompts of a fence."""
     session = block.language in SESSIONS
     rows = block.text.split("\n")
-    return Prompts(rows, session=session, programs=PROGRAMS, own=block.prompts)
+    return Prompts(rows, session=session, programs=programs(), own=block.prompts)
 
 
 def typed_in(block: Block) -> list[Typed]:
@@ -163,6 +165,7 @@ def _session(block: Block, prompts: Prompts) -> Iterator[Typed]:
             ),
             output=shown,
             root=prompt.root,
+            prompted=True,
         )
 
 

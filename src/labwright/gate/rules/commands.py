@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labwright.gate import docker_line
 from labwright.gate.rules.rule import Problem, Reading, Rule
+from labwright.lab.instructions import begins_a_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
 
 _ABOUT_THE_TERMINAL = re.compile(
     r"foreground|terminal|window|ctrl|stays|keeps|blocks|background|interrupt|leave it|"
-    r"\btab\b|\bshell\b|until you",
+    r"\btab\b|\bshell\b|until you|real.?time|\bfollow|\bmonitor|\blive\b|\bstream|\btail\b",
     re.IGNORECASE,
 )
-_ONE_SHOT = frozenset(
+_SHELLS = frozenset("sh bash ash zsh /bin/sh /bin/bash /bin/ash".split())
+_STAYING = frozenset(
     """
-    echo cat ls true false env date uname id hostname printf test
+    uvicorn gunicorn nginx httpd redis-server mysqld mongod postgres top htop watch ping sleep
+    serve start run
     """.split()
 )
+"""What a container may be told to run that does not end by itself."""
+_ENDING_IMAGES = re.compile(r"(?:.*/)?hello-world(?::|$)")
 _SERVERS = {
     "uvicorn": (),
     "gunicorn": (),
@@ -39,16 +44,38 @@ _SERVERS = {
 _ROOT = frozenset(
     """
     modprobe insmod rmmod iptables ip6tables nft ipvsadm useradd userdel usermod groupadd
-    mount umount fdisk mkfs apt apt-get dnf yum apk dpkg update-alternatives reboot poweroff
+    mount umount fdisk mkfs apt apt-get dnf yum apk update-alternatives reboot poweroff
     shutdown visudo chroot ifup ifdown swapon swapoff
     """.split()
 )
+_ASKS_ONLY = frozenset(
+    """
+    --version --help -h -V list search show policy -n info repolist provides madison --show
+    """.split()
+)
+_AS_ROOT = re.compile(
+    r"\b(?:as|become|becoming|be|are|the|with|elevated to)\s+(?:the\s+)?[`*\"']*root\b|"
+    r"\broot[`*\"']*\s+(?:user|shell|prompt|privileges|access|permissions|account)|\bsudo -[is]\b",
+    re.IGNORECASE,
+)
+"""What a document says that expects its reader to be root."""
 _FAILS = ("-f", "--fail", "--fail-with-body")
 _SHOWS = ("-i", "--include", "-I", "--head", "-v", "--verbose", "-w", "--write-out")
 _ADDRESS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?![\d.])")
-_INTERFACE = re.compile(r"\b(?:enp\d+s\d+(?:f\d+)?|ens\d+|eno\d+|eth\d+|wlan\d+|wlp\d+s\d+)\b")
+_INTERFACE = re.compile(
+    r"(?<![\w-])(?:enp\d+s\d+(?:f\d+)?|ens\d+|eno\d+|eth\d+|wlan\d+|wlp\d+s\d+)\b"
+)
 _HOME = re.compile(r"/home/[a-z_][a-z0-9_-]*|/Users/[A-Za-z][A-Za-z0-9_-]*")
-_EVERYWHERE = re.compile(r"127\.|0\.0\.0\.0|255\.|192\.0\.2\.|198\.51\.100\.|203\.0\.113\.|8\.8\.")
+_EVERYWHERE = re.compile(
+    r"127\.|0\.0\.0\.0|255\.|192\.0\.2\.|198\.51\.100\.|203\.0\.113\.|"
+    r"8\.8\.|1\.1\.1\.1|1\.0\.0\.1|9\.9\.9\.9|169\.254\."
+)
+_OWN_NETWORK = re.compile(
+    r"\b(?:topology|mininet|containerlab|network namespaces?)\b", re.IGNORECASE
+)
+"""What a document speaks of that makes a network of its own, with addresses of its own."""
+_LOGIN = re.compile(r"\b([a-z_][a-z0-9_-]*)@[\w.-]+")
+_PLACEHOLDER = re.compile(r"your|user|name|student|example|_|-", re.IGNORECASE)
 _REPLACEABLE = re.compile(
     r"\b(?:replace|your(?:s| own)?|another|different|differs|change|instead|substitute)\b",
     re.IGNORECASE,
@@ -61,15 +88,12 @@ def _blocking(call: Call) -> str:
     started = docker_line.run(call)
     name, words = docker_line.action(call)
     if started:
-        first = started.arguments[0].text if started.arguments else ""
-        if not started.detached and first not in _ONE_SHOT:
+        if not started.detached and _stays(started):
             return "`docker run` without --detach stays in the foreground"
     elif name == "compose" and words and words[0].text == "up" and not call.has("-d", "--detach"):
         return "`docker compose up` without --detach stays in the foreground"
     elif name == "attach" or (name == "logs" and call.has("-f", "--follow")):
         return f"`docker {name}` does not end by itself here"
-    elif name == "exec" and call.has("-t", "--tty") and words[-1].text.endswith("sh"):
-        return "`docker exec` opens another shell in this terminal"
     elif call.name == "go" and call.words and call.words[0].text == "run":
         return "`go run` stays in the foreground as long as its program runs"
     elif call.name in ("npm", "yarn") and call.words and call.words[0].text in ("start", "serve"):
@@ -83,6 +107,17 @@ def _blocking(call: Call) -> str:
     elif call.name in _SERVERS and (not _SERVERS[call.name] or call.has(*_SERVERS[call.name])):
         return f"`{call.name}` does not end by itself here"
     return ""
+
+
+def _stays(started: docker_line.Run) -> bool:
+    """Whether a container in the foreground keeps a terminal that its reader wants back."""
+    image = started.image.text if started.image else ""
+    if not started.arguments:  # with a terminal, its reader wants what it runs there
+        return not started.interactive and not _ENDING_IMAGES.match(image)
+    if started.arguments[0].text.startswith("-"):  # options of what the image runs
+        return started.interactive or not started.removed_at_end
+    words = [word.text for word in started.arguments]
+    return bool(_STAYING & set(words)) and words[0] not in _SHELLS
 
 
 def _blocks_terminal(reading: Reading) -> Iterator[Problem]:
@@ -102,8 +137,20 @@ def _blocks_terminal(reading: Reading) -> Iterator[Problem]:
 
 
 def _machine_specific(reading: Reading) -> Iterator[Problem]:
-    told = [block.text for block in reading.prose if _REPLACEABLE.search(block.text)]
+    prose = [block.text for block in reading.prose]
+    told = [text for text in prose if _REPLACEABLE.search(text)]
+    if any(_OWN_NETWORK.search(text) for text in prose):
+        return
+    given = _given(reading)
+    users = {
+        word.text
+        for call in reading.calls
+        if call.name in ("useradd", "adduser", "usermod", "passwd", "su")
+        for word in call.words
+    } | {match[1] for match in _LOGIN.finditer("\n".join(reading.document.source))}
     for entry in reading.typed:
+        if not entry.prompted and not begins_a_command(entry.text):
+            continue  # output that stands among commands, which another rule finds
         seen = set[str]()
         nearby = reading.around(entry.block)
         for pattern, what in (
@@ -115,9 +162,16 @@ def _machine_specific(reading: Reading) -> Iterator[Problem]:
                 name = match[0]
                 known = any(name in text for text in told) or (
                     pattern is _ADDRESS
-                    and (_REPLACEABLE.search(nearby) or _ADDRESS_OF.search(nearby))
+                    and (
+                        _network(name) in given
+                        or any(name in text for text in prose)
+                        or _REPLACEABLE.search(nearby)
+                        or _ADDRESS_OF.search(nearby)
+                    )
                 )
-                if name in seen or _EVERYWHERE.match(name) or known:
+                owner = name.rpartition("/")[2]
+                known = known or (pattern is _HOME and owner in users)
+                if name in seen or _EVERYWHERE.match(name) or known or _PLACEHOLDER.search(owner):
                     continue
                 seen.add(name)
                 yield Problem(
@@ -127,9 +181,30 @@ def _machine_specific(reading: Reading) -> Iterator[Problem]:
                 )
 
 
-def _curl_hides(reading: Reading) -> Iterator[Problem]:
+def _given(reading: Reading) -> set[str]:
+    """Return the networks whose addresses the document itself gives: they are no machine's."""
+    found = set[str]()
     for call in reading.calls:
-        if call.name == "curl" and not call.has(*_FAILS, *_SHOWS):
+        words = {word.text.partition("=")[0] for word in call.words}
+        gives = call.name in ("ip", "ifconfig", "nmcli", "netplan", "iptables", "nft", "ufw")
+        gives = gives or bool({"--subnet", "--ip", "--gateway", "--ip-range"} & words)
+        if gives or call.name in ("tee", "cat", "dnsmasq", "wg", "ipvsadm"):
+            found |= {_network(m[0]) for m in _ADDRESS.finditer(call.typed.text)}
+    return found
+
+
+def _network(address: str) -> str:
+    return address.rpartition(".")[0]
+
+
+def _curl_hides(reading: Reading) -> Iterator[Problem]:
+    """Find requests whose refusal nobody sees: they change something, or their answer is hidden."""
+    for call in reading.calls:
+        if call.name != "curl" or call.has(*_FAILS, *_SHOWS):
+            continue
+        changes = call.has("-X", "--request", "-d", "--data", "--data-raw", "--json", "-F", "-T")
+        hidden = call.has("-o", "--output", "-O", "--remote-name", "-s", "--silent")
+        if changes or hidden or "|" in call.typed.text or ">" in call.typed.text:
             yield Problem(
                 *call.place(),
                 "`curl` neither fails nor says so when the answer is an HTTP error",
@@ -138,20 +213,38 @@ def _curl_hides(reading: Reading) -> Iterator[Problem]:
 
 
 def _root(reading: Reading) -> Iterator[Problem]:
+    if any(_AS_ROOT.search(block.text) for block in reading.prose):
+        return
     for call in reading.calls:
+        if _becomes_another(call):
+            return
         if not call.sudo and not call.typed.root and _needs_root(call):
             yield Problem(
                 *call.place(), f"`{call.name}` needs root here, and sudo is missing", "add sudo"
             )
 
 
+def _becomes_another(call: Call) -> bool:
+    """Whether a command opens a shell, or a machine, in which another user may type."""
+    words = [word.text for word in call.words]
+    if call.name in ("su", "ssh", "chroot", "unshare", "lxc", "incus", "multipass", "vagrant"):
+        return True
+    if call.name in ("docker", "podman", "kubectl", "oc"):
+        return bool({"exec", "run", "attach"} & set(words)) and any(
+            re.fullmatch(r"-[a-z]*[it][a-z]*|--tty|--interactive|attach", word) for word in words
+        )
+    return call.sudo and call.name in _SHELLS
+
+
 def _needs_root(call: Call) -> bool:
     words = [word.text for word in call.words]
+    if call.name == "dpkg":
+        return call.has("-i", "--install", "-r", "--remove", "-P", "--purge", "--configure")
     if call.name in _ROOT:
-        asks_only = {"--version", "--help", "-h", "-V", "list", "search", "show", "policy", "-n"}
-        return bool(words or call.name in ("reboot", "poweroff")) and not asks_only & set(words)
+        return bool(words or call.name in ("reboot", "poweroff")) and not _ASKS_ONLY & set(words)
     if call.name == "ip":
-        return bool({"add", "del", "delete", "set", "flush", "replace"} & set(words))
+        changes = bool({"add", "del", "delete", "set", "flush", "replace"} & set(words))
+        return changes and words[:1] != ["netns"]
     if call.name == "sysctl":
         return call.has("-w", "--write", "-p") or any("=" in word for word in words)
     if call.name in ("systemctl", "service"):

@@ -81,7 +81,6 @@ _OPTIONS = tuple(
     _Option(*row)
     for row in (
         ("docker", "run", "--kernel-memory", "--memory"),
-        ("docker", "run", "--link", "a network of their own: docker network create, --network"),
         ("docker", "login", "--email", "docker login without it"),
         ("docker", "login", "-e", "docker login without it"),
         ("docker", "tag", "-f", "docker tag without it"),
@@ -94,7 +93,6 @@ _OPTIONS = tuple(
         ("docker", "import-bundle", "", "docker stack deploy"),
         ("dockerd", "", "--graph", "--data-root"),
         ("kubectl", "run", "--generator", "kubectl create deployment"),
-        ("kubectl", "", "--record", "kubectl annotate"),
         ("kubectl", "", "--export", "kubectl get --output yaml"),
         ("kubectl", "version", "--short", "kubectl version"),
         ("helm", "init", "", "nothing: Helm has no Tiller any more"),
@@ -103,28 +101,17 @@ _OPTIONS = tuple(
 )
 
 
-def _once(about: dict[str, list[Call]]) -> Iterator[tuple[str, Call, str]]:
-    """Yield each thing with its first place, and in words where else it stands."""
-    for what, calls in about.items():
-        lines = sorted({call.place()[0] for call in calls})[1:]
-        also = f" (also in line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))})"
-        yield what, calls[0], also if lines else ""
-
-
 def _deprecated(reading: Reading) -> Iterator[Problem]:
-    found: dict[str, list[Call]] = {}
     venv = False
     for call in reading.calls:
         activates = call.name in ("source", ".") and any("activate" in w.text for w in call.words)
         venv = venv or activates or call.name in ("conda", "poetry")
         if call.name in _REPLACED and not (venv and call.name == "python"):
-            found.setdefault(call.name, []).append(call)
-    for name, call, also in _once(found):
-        yield Problem(
-            *call.place(),
-            f"current systems lack `{name}` unless it is installed{also}",
-            f"use {_REPLACED[name]}",
-        )
+            yield Problem(
+                *call.place(),
+                f"current systems lack `{call.name}` unless it is installed",
+                f"use {_REPLACED[call.name]}",
+            )
 
 
 def _dropped(reading: Reading) -> Iterator[Problem]:
@@ -134,7 +121,9 @@ def _dropped(reading: Reading) -> Iterator[Problem]:
             if _gives(call, gone):
                 said = " ".join(filter(None, (gone.program, gone.words, gone.option)))
                 yield Problem(
-                    *call.place(), f"`{said}` is no more: it is refused", f"use {gone.instead}"
+                    *call.place(),
+                    f"`{said}` is refused or ignored by current versions",
+                    f"use {gone.instead}",
                 )
 
 

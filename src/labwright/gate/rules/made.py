@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from labwright.gate import docker_line
 from labwright.gate.rules.rule import Problem, Reading, Rule
+from labwright.lab.instructions import is_typed
 from labwright.lab.shell import nodes, text_of
 
 if TYPE_CHECKING:
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 
 _READERS = frozenset(
     """
-    cat less head tail bash sh source . python3 python wc sort cp mv chmod ls
+    cat less head tail bash sh source . python3 python wc sort cp mv ls
     """.split()
 )
+_ELSEWHERE = frozenset("cd pushd ssh su vagrant multipass chroot scp rsync sftp unzip tar".split())
+"""After one of these, which files there are cannot be told from the document."""
+_NOT_PINNED = re.compile(r"(?:.*/)?hello-world$|localhost(?::\d+)?/|127\.0\.0\.1|scratch$")
+"""Images that have one version, or that the document itself has put there."""
 _FILE = re.compile(r"(?:\./)?[\w.-]+(?:/[\w.-]+)*/?")
 
 
@@ -59,7 +64,7 @@ def _follow(
                     f"the container {name} was removed in line {removed[name]}",
                     "make it again before, or remove it later",
                 )
-            elif name not in made:
+            elif name not in made and not _named_elsewhere(reading, name):
                 yield Problem(
                     *call.place(word.offset),
                     f"no earlier step makes the container {name}",
@@ -74,18 +79,30 @@ def _follow(
             removed[words[0].text] = call.place()[0]
 
 
+def _named_elsewhere(reading: Reading, name: str) -> bool:
+    """Whether a file that the document shows, or a language we do not read, names a container."""
+    if re.fullmatch(r"[0-9a-f]{2,64}|[A-Z_]+|clab-.*", name):
+        return True  # an id that the reader has seen, a placeholder, one of containerlab's
+    named = re.compile(rf"(?:--name[= ]|container_name:\s*)[\"']?{re.escape(name)}\b")
+    return bool(named.search("\n".join(reading.document.source))) or any(
+        "compose" in (call.name, *(word.text for word in call.words[:1])) for call in reading.calls
+    )
+
+
 def _unpinned(reading: Reading) -> Iterator[Problem]:
     built = {
         docker_line.built_image(call).partition(":")[0]
         for document in (*reading.before, reading)
         for call in document.calls
     }
+    source = "\n".join(reading.document.source)
     for call in reading.calls:
         image = docker_line.pulled_image(call)
-        if image is None or not image.literal or "@sha256:" in image.text:
+        if image is None or not image.literal or re.search(r"@sha256:|<|:$", image.text):
             continue
         name, tag = _name_and_tag(image)
-        if name in built or tag not in ("", "latest"):
+        made = re.search(rf"(?:-t|--tag|tag \S+) +{re.escape(name)}\b", source)
+        if made or name in built or tag not in ("", "latest") or _NOT_PINNED.match(name):
             continue
         lacks = "is the tag `latest`" if tag else "has no tag"
         yield Problem(
@@ -110,7 +127,12 @@ def _files(reading: Reading) -> Iterator[Problem]:
         for call in _calls_of(reading, entry):
             for word in _read_files(call):
                 path = word.text.removeprefix("./").rstrip("/") or "."
-                known = anywhere or _is_made(path, made) or (folder / path).exists()
+                known = (
+                    anywhere
+                    or _is_made(path, made)
+                    or (folder / path).exists()
+                    or _is_spoken_of(reading, entry, path)
+                )
                 if not known:
                     yield Problem(
                         *call.place(word.offset),
@@ -118,12 +140,23 @@ def _files(reading: Reading) -> Iterator[Problem]:
                         "say where it comes from: a command that fetches or writes it",
                     )
                     made.add(path)
-            if call.name == "cd" and call.words:
-                anywhere = True
+            anywhere = anywhere or call.name in _ELSEWHERE
             made |= set(_written(call))
             if call.name == "rm":
                 made -= {word.text.removeprefix("./") for word in call.words}
         made |= _redirected(entry)
+
+
+def _is_spoken_of(reading: Reading, entry: Typed, path: str) -> bool:
+    """Whether the text, or a file that it shows, speaks of a file: it says where it is from."""
+    name = re.compile(rf"(?<![\w-]){re.escape(PurePosixPath(path).name)}(?![\w-])")
+    for block in reading.document.blocks:
+        its_own = block.line <= entry.block.line < block.line + len(block.columns)
+        before = block.line < entry.block.line and not its_own
+        tells = block.kind != "comment" and (before or not is_typed(block))
+        if tells and name.search(block.text):
+            return True
+    return False
 
 
 def _calls_of(reading: Reading, entry: Typed) -> list[Call]:
@@ -148,12 +181,14 @@ def _read_files(call: Call) -> Iterator[Word]:
         for number, word in enumerate(call.words[:-1]):
             if word.text in ("-f", "--file", "--filename") and action not in ("logs", "rm"):
                 chosen.append(call.words[number + 1])
+    elif call.name in ("chmod", "chown", "chgrp"):
+        chosen = operands[1:2]
     elif call.name in _READERS and not call.has("-c", "-m"):
         chosen = operands[:1]
     elif call.name.startswith("./"):
         yield _itself(call)
     for word in chosen:
-        if word.literal and _FILE.fullmatch(word.text) and not word.text.isdigit():
+        if word.literal and _FILE.fullmatch(word.text) and re.search(r"[A-Za-z]", word.text):
             yield word
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from labwright.lab import shell
+from labwright.lab.instructions import begins_a_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,8 +36,15 @@ class Reading:
 
     @cached_property
     def typed(self) -> list[Typed]:
-        """All that is typed, in order."""
-        return shell.typed(self.document)
+        """All that is typed, in order.
+
+        In a block that names no language, what begins as no command does is output.
+        """
+        return [
+            entry
+            for entry in shell.typed(self.document)
+            if entry.prompted or entry.block.language or begins_a_command(entry.text)
+        ]
 
     @cached_property
     def calls(self) -> list[Call]:

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from labwright.gate.rules.rule import Problem, Reading, Rule
-from labwright.lab.instructions import SESSIONS, SHELLS, is_typed
-from labwright.lab.shell import prompts_of
+from labwright.lab.instructions import SESSIONS, SHELLS, begins_a_command
+from labwright.lab.shell import typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from labwright.lab.document import Block
+
 _PART = re.compile(r"\((\d+)/(\d+)\)(:?)")
+_NAMED = re.compile(r"""(?:\b(?:id|name)=["']?|\{\s*#)([\w.:-]+)""")
 _REFERENCE = re.compile(r"\[([^\]\n]+)\]\[([^\]\n]*)\]")
 _DEFINED = re.compile(r" {0,3}\[([^\]]+)\]:")
+_TABLE = re.compile(r"[A-Z][A-Z0-9 _()%/-]{2,}\s{2,}[A-Z]|[A-Z][a-z]+( [a-z]+)+[.:]?$")
+"""The head of a table that a program prints, or a sentence of it."""
 _BY_ANALOGY = re.compile(
     r"\b(?:modify|change|adapt|adjust|edit|repeat|reuse)\b[^.]*\b(?:previous|above|last|same|"
     r"first|earlier)\b[^.]*\bcommand|\b(?:in )?the same way\b|\blikewise\b",
@@ -24,7 +29,9 @@ _BY_ANALOGY = re.compile(
 
 
 def _skipped_heading(reading: Reading) -> Iterator[Problem]:
-    last = 0
+    levels = [block.level for block in reading.document.blocks if block.kind == "heading"]
+    # Where there is no first level, a site makes it of the title of the front matter.
+    last = min(levels, default=1) - 1
     for block in reading.document.blocks:
         if block.kind != "heading":
             continue
@@ -40,23 +47,35 @@ def _skipped_heading(reading: Reading) -> Iterator[Problem]:
 
 
 def _numbering(reading: Reading) -> Iterator[Problem]:
-    """Follow the numbers of each section, at each depth of lists."""
-    last: dict[int, int] = {}
+    """Follow the numbers of each section, at each depth of lists.
+
+    ``1. 1. 1.`` is right: a browser counts by itself. A new list may begin again where a
+    paragraph stands between the two.
+    """
+    last: dict[int, Block] = {}
+    between: dict[int, bool] = {}
     for block in reading.document.blocks:
         if block.kind == "heading":
             last = {}
+        elif block.kind == "paragraph":
+            between = dict.fromkeys(last, True) if not block.level else between
         elif block.kind == "item":
-            last = {depth: number for depth, number in last.items() if depth <= block.level}
-            expected = last.get(block.level, 0) + 1
-            if block.number != expected:
-                how = "restarts" if block.number == 1 else "jumps"
-                yield Problem(
-                    block.line,
-                    1,
-                    f"the numbering {how}: this is item {block.number}, after {expected - 1}",
-                    f"number it {expected}, or begin a section of its own",
-                )
-            last[block.level] = block.number
+            last = {depth: item for depth, item in last.items() if depth <= block.level}
+            before = last.get(block.level)
+            last[block.level] = block
+            afresh = between.pop(block.level, False) and block.number == 1
+            expected = before.number + 1 if before else block.number
+            same_list = bool(before and before.list == block.list)
+            counted = same_list and bool(before) and before.number == block.number == 1
+            if block.number in (expected, expected - 1 if counted else expected) or afresh:
+                continue
+            how = "restarts" if block.number == 1 else "jumps"
+            yield Problem(
+                block.line,
+                1,
+                f"the numbering {how}: this is item {block.number}, after {expected - 1}",
+                f"number it {expected}, or begin a section of its own",
+            )
 
 
 def _parts(reading: Reading) -> Iterator[Problem]:
@@ -89,17 +108,20 @@ def _parts(reading: Reading) -> Iterator[Problem]:
 def _links(reading: Reading) -> Iterator[Problem]:
     document = reading.document
     anchors = {_anchor(block.text) for block in document.blocks if block.kind == "heading"}
+    anchors |= {match[1].lower() for line in document.source for match in _NAMED.finditer(line)}
     defined = {match[1].lower() for line in document.source if (match := _DEFINED.match(line))}
     for block in reading.prose:
         for target, line in block.links:
             parts = urlsplit(target)
             path = document.path.parent / unquote(parts.path)
+            if "{" in unquote(target) or parts.path.startswith("/"):
+                continue  # a site's own: where its root is cannot be told from here
             if parts.scheme or parts.netloc:
                 wrong = parts.scheme in ("http", "https") and not parts.hostname
             elif parts.path:
                 wrong = not path.exists()
             else:
-                wrong = unquote(parts.fragment) not in anchors
+                wrong = unquote(parts.fragment).lower() not in anchors
             if wrong:
                 column = document.source[line - 1].find(target) + 1
                 yield Problem(
@@ -128,23 +150,24 @@ def _anchor(heading: str) -> str:
 def _language(reading: Reading) -> Iterator[Problem]:
     for block in reading.document.blocks:
         if block.kind == "fence" and not block.language:
-            session = prompts_of(block).any
             yield Problem(
                 max(1, block.line - 1),
                 1,
                 "this block of code names no language",
-                "write ```console: it shows a terminal" if session else "write ```sh, or its own",
+                "write ```console where it shows a terminal, ```sh where it is to be typed, "
+                "```text where it is output",
             )
 
 
 def _output(reading: Reading) -> Iterator[Problem]:
     """Find output in a block that is to be copied whole."""
-    for block in reading.document.blocks:
-        lines = block.text.split("\n")
-        if not is_typed(block) or block.language in SESSIONS or prompts_of(block).any:
+    for entry in typed(reading.document):
+        block = entry.block
+        if block.language in SESSIONS or entry.prompted:
             continue
-        for number, line in enumerate(lines):
-            if re.search(r"(?:^|\s)\.\.\.(?:\s|$)", line):
+        for number, line in enumerate(block.text.split("\n")):
+            elided = re.search(r"(?:^|\s)\.\.\.(?:\s|$)", line) and "#" not in line
+            if elided or (number == 0 and _TABLE.match(line) and not begins_a_command(line)):
                 yield Problem(
                     block.line + number,
                     block.columns[number] + 1,

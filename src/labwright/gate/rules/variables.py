@@ -29,6 +29,9 @@ _INTERPRETERS = frozenset(
 )
 """These get programs in which ``$`` is their own."""
 _SHELL_NAME = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_ASSIGNED_BY_OTHERS = re.compile(r"^\s*(?:PS[^>]*>\s*)?\$(\w+)\s*=", re.MULTILINE)
+"""PowerShell's way."""
+_SPOKEN = re.compile(r"\$[A-Za-z_]\w*")
 _ASSIGNED_IN_WORDS = re.compile(r"`([A-Za-z_][A-Za-z0-9_]*)=")
 
 
@@ -54,15 +57,28 @@ def _undefined(reading: Reading) -> Iterator[Problem]:
         for match in _ASSIGNED_IN_WORDS.finditer(block.text)
         for name in [match[1]]
     }
+    source = "\n".join(reading.document.source)
+    spoken = {f"${match[1]}" for match in _ASSIGNED_BY_OTHERS.finditer(source)}
+    spoken |= {match[0] for block in reading.prose for match in _SPOKEN.finditer(block.text)}
+    sourced = False
     for entry in reading.typed:
         defined |= _assigned(entry)
+        # A file that is read in may set anything.
+        sourced = sourced or any(call.name in ("source", ".", "eval") for call in calls(entry))
+        if sourced:
+            continue
         seen = set[str]()
         for node, offset in nodes(entry):
             if node.type not in ("simple_expansion", "expansion"):
                 continue
             name = next((text_of(c) for c in node.children if c.type == "variable_name"), "")
             safe = node.type == "expansion" and re.search(r":?[-=?+]", text_of(node))
-            if not name or name in defined or name in seen or safe:
+            unclear = entry.text[offset - 1 : offset] == "[" or entry.text[offset:].startswith(
+                f"${name}="
+            )
+            if not name or name in defined or name in seen or safe or f"${name}" in spoken:
+                continue
+            if name.isdigit() or unclear:  # of a function or script; of a syntax that is shown
                 continue
             seen.add(name)
             alike = difflib.get_close_matches(name, (defined | set(in_words)) - KNOWN, 1, 0.5)
@@ -82,6 +98,8 @@ def _single_quotes(reading: Reading) -> Iterator[Problem]:
     for call in reading.calls:
         if call.name in _INTERPRETERS or call.name == "envsubst":
             continue
+        if call.name in ("echo", "printf") and re.search(r">|\|", call.typed.text):
+            continue  # it is written into a file, in which it is to be replaced
         for word in call.words:
             name = _SHELL_NAME.search(word.text) if word.kind == "raw_string" else None
             if name:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from labwright.gate.rules.rule import Problem, Reading, Rule
 from labwright.host import extras
+from labwright.lab.prose import programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from spellchecker import SpellChecker
@@ -25,13 +28,55 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z_]*(?:['\u2019][A-Za-z]+)?")
 _HIDDEN = re.compile(
     r"(`+).+?\1|\]\([^)]*\)|<?https?://\S+|\]\[[^\]]*\]|&\w+;|\b\w*\d\w*\b|\$\{?\w+", re.DOTALL
 )
+_OFTEN = 3
+"""A slip is not made more often than this; a term is."""
+_COMMON = 3000
+"""How often a word stands in the dictionary's source if people are likely to mean it."""
+_JOINTS = ("-", "/", ".", "@", ":", "_", "\\", "~", "#", "+", "=", "$", "<", "\u2011")
+_ENDINGS = (
+    *(("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("d", ""), ("ing", "")),
+    *(("ing", "e"), ("er", ""), ("er", "e"), ("ers", ""), ("ers", "e"), ("able", ""), ("ly", "")),
+    *(("able", "e"), ("less", ""), ("ness", ""), ("ization", "ize"), ("ise", "ize"), ("ity", "")),
+)
+_BEGINNINGS = (
+    "un",
+    "re",
+    "de",
+    "non",
+    "multi",
+    "sub",
+    "pre",
+    "auto",
+    "micro",
+    "over",
+    "super",
+    "mis",
+)
+_BRITISH = (
+    *(("is", "iz"), ("our", "or"), ("lled", "led"), ("lling", "ling"), ("tre", "ter")),
+    *(("ogue", "og"), ("ys", "yz"), ("ence", "ense")),
+)
+_COMMANDS = re.compile(
+    r"[*\"']|\s+(?:run|attach|manifest|build|pull|push|ps|logs|exec|compose|swarm|stack|inspect|tag|"
+    r"login|start|stop|rm|rmi|info|cp)\b"
+)
+_SPARED = frozenset(
+    """
+    bash git python nginx ip ssh json yaml linux ubuntu debian fedora apache mysql postgresql
+    podman ansible wireshark github url cpu http https dns api tcp udp tls cli
+    """.split()
+)
+"""Names that are written small as often as not, since programs are called so."""
 
 
-def words_of(path: Path) -> frozenset[str]:
-    """Return the words that documents in a folder may use beyond the dictionary's."""
-    own = path / LIST
+def words_of(path: Path | None) -> frozenset[str]:
+    """Return the words that documents in a folder may use beyond the dictionary's.
+
+    :param path: None for those that every document may use.
+    """
+    own = path / LIST if path else None
     texts = [resources.files("labwright.gate.rules").joinpath(LIST).read_text(encoding="utf-8")]
-    if own.is_file():
+    if own and own.is_file():
         texts.append(own.read_text(encoding="utf-8"))
     lines = (line.partition("#")[0] for text in texts for line in text.splitlines())
     return frozenset(word for line in lines for word in line.split())
@@ -46,6 +91,10 @@ def _dictionary() -> SpellChecker:
     return SpellChecker(language="en", distance=1)
 
 
+def _hidden(text: str) -> list[str]:
+    return [match[0] for match in _HIDDEN.finditer(text)]
+
+
 def _spoken(block: Block) -> Iterator[re.Match[str]]:
     """Yield the words of a block that are prose."""
     hidden = _HIDDEN.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), block.text)
@@ -57,45 +106,117 @@ def _stem(word: str) -> str:
 
 
 def _spelling(reading: Reading) -> Iterator[Problem]:
+    """Find what is probably a slip: a word that is one letter away from a common one.
+
+    What the dictionary lacks and nothing resembles is a word that it does not know: a name,
+    or a term. So is what stands in the document's commands, and what it says all the time.
+    """
     known = {word.lower() for word in words_of(reading.document.path.parent)}
-    for block in reading.prose:
-        for match in _spoken(block):
-            word = _stem(match[0])
-            odd = "_" in word or word.isupper() or not word[1:].islower()
-            if odd or len(word) < 3 or word.lower() in known or _is_word(word.lower()):
-                continue
-            if word.lower().endswith("s") and word.lower()[:-1] in known:
-                continue
-            likely = _dictionary().correction(word.lower())
-            offered = f"write {likely}" if likely and likely != word.lower() else ""
+    found = [(block, match) for block in reading.prose for match in _spoken(block)]
+    usual = Counter(_stem(match[0]).lower() for _, match in found)
+    typed = _in_code(reading)
+    for block, match in found:
+        word = _stem(match[0])
+        low = word.lower()
+        odd = "_" in word or word.isupper() or not word[1:].islower() or _is_part(block, match)
+        if (
+            odd
+            or len(word) < 4
+            or low in known
+            or usual[low] > _OFTEN
+            or low in typed
+            or low in programs()
+        ):
+            continue
+        if word != low and not _begins_a_sentence(block, match):
+            continue  # a name
+        likely = "" if _is_word(low, known) else _slip_of(low)
+        if likely:
             yield Problem(
                 *block.place(match.start()),
                 f"{word} is not a word of the dictionary",
-                f"{offered or 'correct it'}, or add it to {LIST} beside the document",
+                f"write {likely}, or add it to {LIST} beside the document",
             )
 
 
-def _is_word(word: str) -> bool:
-    """Whether a word is in the dictionary, which has few plurals and contractions."""
+def _in_code(reading: Reading) -> set[str]:
+    """Return the words of the document's code, file names and addresses."""
+    found = set[str]()
+    for block in reading.document.blocks:
+        hidden = block.text if block.kind == "fence" else " ".join(_hidden(block.text))
+        found |= {word.lower() for word in re.findall(r"[A-Za-z]+", hidden)}
+    return found
+
+
+def _is_part(block: Block, match: re.Match[str]) -> bool:
+    """Whether a word is part of a path, a name with dashes, or an address."""
+    before, after = block.text[: match.start()][-1:], block.text[match.end() :][:2]
+    return before in _JOINTS or (after[:1] in _JOINTS and (after[:1] != "." or after[1:].isalnum()))
+
+
+def _begins_a_sentence(block: Block, match: re.Match[str]) -> bool:
+    return bool(re.search(r"(?:^|[.!?:|*_>\n-])[\s*_\"'(#>-]*$", block.text[: match.start()]))
+
+
+def _slip_of(word: str) -> str:
+    """Return the common word that was probably meant, or nothing."""
+    words = _dictionary()
+    near = (words.word_frequency[other], other) if (other := words.correction(word)) else (0, "")
+    return near[1] if near[0] >= _COMMON and near[1] != word else ""
+
+
+def _is_word(word: str, known: AbstractSet[str]) -> bool:
+    """Whether a word is known, or made of ones that are: the dictionary has few of these."""
     plain = word.replace("\u2019", "'")
-    singular = re.sub(r"(?<=[^s])s$", "", plain)
-    return bool(_dictionary().known([plain, singular]))
+    if _known(plain, known) or "'" in plain:
+        return True
+    forms = [plain.removesuffix(ending) + new for ending, new in _ENDINGS if plain.endswith(ending)]
+    forms += [plain.removeprefix(start) for start in _BEGINNINGS if plain.startswith(start)]
+    forms += [
+        plain.replace(british, american) for british, american in _BRITISH if british in plain
+    ]
+    if any(len(form) > 2 and _known(form, known) for form in forms):
+        return True
+    return any(
+        _known(plain[:cut], known) and _known(plain[cut:], known)
+        for cut in range(4, len(plain) - 3)
+    )
+
+
+def _known(word: str, known: AbstractSet[str]) -> bool:
+    return word in known or bool(_dictionary().known([word]))
 
 
 def _names(reading: Reading) -> Iterator[Problem]:
-    names = {
-        _flat(word): word for word in words_of(reading.document.path.parent) if word != word.lower()
-    }
+    folder = reading.document.path.parent
+    own = {word for word in words_of(folder) if word != word.lower()}
+    usual = {word for word in words_of(None) if word != word.lower()}
+    names = {_flat(word): word for word in sorted(own)}
+    written = {_stem(match[0]) for block in reading.prose for match in _spoken(block)}
     for block in reading.prose:
         for match in _spoken(block):
             word = _stem(match[0])
             name = names.get(_flat(word))
-            if name and word != name:
+            if not name or word == name or _is_part(block, match):
+                continue
+            # What is a program's name, too, or stands in capitals, is often meant so.
+            spared = name in usual and (word.isupper() or word in _SPARED or "_" in word)
+            if word == "docker" and _is_its_command(block, match):
+                continue
+            # Small letters are worth a word where the document writes it right elsewhere.
+            spared = spared or (word.islower() and name in usual and name not in written)
+            if not spared or name == "IPVS":
                 yield Problem(
                     *block.place(match.start()),
                     f"{word} is written {name}",
                     f"write {name}, or `{word}` if it is what is typed",
                 )
+
+
+def _is_its_command(block: Block, match: re.Match[str]) -> bool:
+    """Whether the program is meant: it is quoted, or one of its commands follows."""
+    around = block.text[: match.start()][-1:], block.text[match.end() :]
+    return bool(around[0] in ("*", '"', "'", "[") or _COMMANDS.match(around[1]))
 
 
 def _flat(word: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MARK = re.compile(r"<!--\s*step:\s*(\S+?)\s*-->")
 COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-PREFORMATTED = re.compile(r"<pre\b[^>]*>(.*?)(?:</pre>|\Z)", re.DOTALL | re.IGNORECASE)
+PREFORMATTED = re.compile(r"<pre>(.*?)(?:</pre>|\Z)", re.DOTALL | re.IGNORECASE)
 TAG = re.compile(r"<[^>]*>")
 
 

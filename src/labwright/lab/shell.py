@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LONGEST_STATEMENT = 60
 """Lines of a statement that is no here-document."""
 _HEREDOC = re.compile(r"<<-?\s*[\"'\\]?(\w+)")
-_PLACEHOLDER = re.compile(r"<[A-Za-z][\w .:/-]*>")
+PLACEHOLDER = re.compile(r"<[A-Za-z][\w .:/-]*>")
 """``<name>``, which a reader replaces; the grammar knows it as two redirections."""
 _WRAPPERS = {
     "sudo": {"-u", "-g", "-h", "-p", "-C", "-D"},
@@ -220,7 +220,7 @@ def _is_remark(block: Block, rows: list[str]) -> bool:
 
 def is_whole(text: str) -> bool:
     """Whether a shell would run this, and not wait for more."""
-    root = parse(_PLACEHOLDER.sub("X", text))
+    root = parse(PLACEHOLDER.sub("X", text))
     if root.has_error:
         return False
     left = [root]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from labwright.gate import docker_line
 from labwright.gate.rules.rule import Problem, Reading, Rule
 from labwright.lab.instructions import begins_a_command
+from labwright.lab.shell import PLACEHOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,7 +205,7 @@ def _curl_hides(reading: Reading) -> Iterator[Problem]:
             continue
         changes = call.has("-X", "--request", "-d", "--data", "--data-raw", "--json", "-F", "-T")
         hidden = call.has("-o", "--output", "-O", "--remote-name", "-s", "--silent")
-        if changes or hidden or "|" in call.typed.text or ">" in call.typed.text:
+        if changes or hidden or re.search(r"[|>]", PLACEHOLDER.sub("", call.typed.text)):
             yield Problem(
                 *call.place(),
                 "`curl` neither fails nor says so when the answer is an HTTP error",

@@ -81,8 +81,9 @@ def _follow(
 
 def _named_elsewhere(reading: Reading, name: str) -> bool:
     """Whether a file that the document shows, or a language we do not read, names a container."""
-    if re.fullmatch(r"[0-9a-f]{2,64}|[A-Z_]+|clab-.*", name):
-        return True  # an id that the reader has seen, a placeholder, one of containerlab's
+    # `server-1` is a name of Compose's.
+    if re.fullmatch(r"[0-9a-f]{2,64}|[A-Z_]+|clab-.*|.+[_-]\d+", name):
+        return True  # an id that the reader has seen, a placeholder, one of a tool's
     named = re.compile(rf"(?:--name[= ]|container_name:\s*)[\"']?{re.escape(name)}\b")
     return bool(named.search("\n".join(reading.document.source))) or any(
         "compose" in (call.name, *(word.text for word in call.words[:1])) for call in reading.calls

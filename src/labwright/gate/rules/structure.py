@@ -64,10 +64,11 @@ def _numbering(reading: Reading) -> Iterator[Problem]:
             before = last.get(block.level)
             last[block.level] = block
             afresh = between.pop(block.level, False) and block.number == 1
-            expected = before.number + 1 if before else block.number
-            same_list = bool(before and before.list == block.list)
-            counted = same_list and bool(before) and before.number == block.number == 1
-            if block.number in (expected, expected - 1 if counted else expected) or afresh:
+            if before is None or afresh:
+                continue
+            expected = before.number + 1
+            counted = before.list == block.list and before.number == block.number == 1
+            if counted or block.number == expected:
                 continue
             how = "restarts" if block.number == 1 else "jumps"
             yield Problem(

@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 LIST = "words.txt"
 """Beside a document: words that it may use, one a line or several. One with a capital
 letter is a name, which is written just so."""
-_WORD = re.compile(r"[A-Za-z][A-Za-z_]*(?:['\u2019][A-Za-z]+)?")
+_WORD = re.compile(r"[^\W\d_](?:[^\W\d]|_)*(?:['\u2019][^\W\d_]+)?")
 _HIDDEN = re.compile(
     r"(`+).+?\1|\]\([^)]*\)|<?https?://\S+|\]\[[^\]]*\]|&\w+;|\b\w*\d\w*\b|\$\{?\w+", re.DOTALL
 )
 _OFTEN = 3
 """A slip is not made more often than this; a term is."""
-_COMMON = 3000
-"""How often a word stands in the dictionary's source if people are likely to mean it."""
+_COMMON = 2e-7
+"""The share of a word in its language, if people are likely to mean it."""
+LANGUAGES = ("en", "de", "es", "fr", "it", "pt")
+"""Those whose words the spell checker brings."""
 _JOINTS = ("-", "/", ".", "@", ":", "_", "\\", "~", "#", "+", "=", "$", "<", "\u2011")
 _ENDINGS = (
     *(("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("d", ""), ("ing", "")),
@@ -111,32 +113,38 @@ def _spelling(reading: Reading) -> Iterator[Problem]:
     What the dictionary lacks and nothing resembles is a word that it does not know: a name,
     or a term. So is what stands in the document's commands, and what it says all the time.
     """
+    language = reading.document.language
+    if language not in LANGUAGES:
+        return
     known = {word.lower() for word in words_of(reading.document.path.parent)}
     found = [(block, match) for block in reading.prose for match in _spoken(block)]
     usual = Counter(_stem(match[0]).lower() for _, match in found)
     typed = _in_code(reading)
+    strange = {id(block) for block in reading.prose if _is_in_another_language(block, language)}
     for block, match in found:
         word = _stem(match[0])
         low = word.lower()
         odd = "_" in word or word.isupper() or not word[1:].islower() or _is_part(block, match)
-        if (
-            odd
-            or len(word) < 4
-            or low in known
-            or usual[low] > _OFTEN
-            or low in typed
-            or low in programs()
-        ):
+        if odd or len(word) < 5 or low in known or usual[low] > _OFTEN or low in typed:
             continue
-        if word != low and not _begins_a_sentence(block, match):
-            continue  # a name
-        likely = "" if _is_word(low, known) else _slip_of(low)
+        if low in programs() or id(block) in strange:
+            continue
+        if word != low and (language == "de" or not _begins_a_sentence(block, match)):
+            continue  # a name, or in German any noun
+        likely = "" if _is_word(low, known, language) else _slip_of(low, language)
         if likely:
             yield Problem(
                 *block.place(match.start()),
                 f"{word} is not a word of the dictionary",
                 f"write {likely}, or add it to {LIST} beside the document",
             )
+
+
+def _is_in_another_language(block: Block, language: str) -> bool:
+    """Whether most words of a block are not of the document's language."""
+    words = [match[0].lower() for match in _spoken(block) if match[0].islower()]
+    unknown = [word for word in words if not _dictionary(language).known([word])]
+    return len(words) > 1 and len(unknown) * 2 >= len(words)
 
 
 def _in_code(reading: Reading) -> set[str]:
@@ -158,33 +166,31 @@ def _begins_a_sentence(block: Block, match: re.Match[str]) -> bool:
     return bool(re.search(r"(?:^|[.!?:|*_>\n-])[\s*_\"'(#>-]*$", block.text[: match.start()]))
 
 
-def _slip_of(word: str) -> str:
+def _slip_of(word: str, language: str) -> str:
     """Return the common word that was probably meant, or nothing."""
-    words = _dictionary()
-    near = (words.word_frequency[other], other) if (other := words.correction(word)) else (0, "")
-    return near[1] if near[0] >= _COMMON and near[1] != word else ""
+    words = _dictionary(language)
+    other = words.correction(word)
+    if not other or other == word or words.word_usage_frequency(other) < _COMMON:
+        return ""
+    return str(other)
 
 
-def _is_word(word: str, known: AbstractSet[str]) -> bool:
+def _is_word(word: str, known: AbstractSet[str], language: str) -> bool:
     """Whether a word is known, or made of ones that are: the dictionary has few of these."""
+
+    def is_known(form: str) -> bool:
+        return form in known or bool(_dictionary(language).known([form]))
+
     plain = word.replace("\u2019", "'")
-    if _known(plain, known) or "'" in plain:
+    if is_known(plain) or "'" in plain:
         return True
-    forms = [plain.removesuffix(ending) + new for ending, new in _ENDINGS if plain.endswith(ending)]
-    forms += [plain.removeprefix(start) for start in _BEGINNINGS if plain.startswith(start)]
-    forms += [
-        plain.replace(british, american) for british, american in _BRITISH if british in plain
-    ]
-    if any(len(form) > 2 and _known(form, known) for form in forms):
-        return True
-    return any(
-        _known(plain[:cut], known) and _known(plain[cut:], known)
-        for cut in range(4, len(plain) - 3)
-    )
-
-
-def _known(word: str, known: AbstractSet[str]) -> bool:
-    return word in known or bool(_dictionary().known([word]))
+    if language == "en":
+        forms = [plain.removesuffix(end) + new for end, new in _ENDINGS if plain.endswith(end)]
+        forms += [plain.removeprefix(start) for start in _BEGINNINGS if plain.startswith(start)]
+        forms += [plain.replace(old, new) for old, new in _BRITISH if old in plain]
+        if any(len(form) > 2 and is_known(form) for form in forms):
+            return True
+    return any(is_known(plain[:cut]) and is_known(plain[cut:]) for cut in range(4, len(plain) - 3))
 
 
 def _names(reading: Reading) -> Iterator[Problem]:

@@ -85,12 +85,12 @@ def words_of(path: Path | None) -> frozenset[str]:
 
 
 @cache
-def _dictionary() -> SpellChecker:
+def _dictionary(language: str) -> SpellChecker:
     extras.require("spellchecker", "the gate's spelling rule")
     from spellchecker import SpellChecker
 
     # One letter off finds nearly all slips; two would take seconds for a long word.
-    return SpellChecker(language="en", distance=1)
+    return SpellChecker(language=language, distance=1)
 
 
 def _hidden(text: str) -> list[str]:

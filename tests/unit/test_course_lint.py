@@ -56,7 +56,7 @@ def block(*lines: str, language: str = "sh") -> str:
         ("root-without-sudo", 4, "ip link set lo up", "ip link show lo"),
         ("unpinned-image", 4, "docker pull nginx", "docker pull nginx:1.27"),
         ("unpinned-image", 4, "docker pull h:5000/n:latest", "docker pull h:5000/n:1"),
-        ("unpinned-image", 4, "docker run -d x", "docker build -t x .\ndocker run -d x"),
+        ("unpinned-image", 4, "docker run -d vault", "docker build -t vault .\ndocker run vault"),
         ("unmade-container", 4, "docker logs a", "docker run -d --name a x:1\ndocker logs a"),
         ("unmade-file", 4, "bash run.sh", "curl -fo run.sh http://x/\nbash run.sh"),
         ("unmade-file", 4, "go run a/b.go &", "git clone http://x/a\ngo run a/b.go &"),
@@ -102,6 +102,27 @@ def test_a_variable_that_looks_like_another_is_said_to(tmp_path):
     (finding,) = lint(Document.read(page))
     assert (finding.line, finding.column) == (5, 17)
     assert "looks like $IP_ADDR" in finding.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# A\n\nThe kubeconfig of nginx on macOS is in etcd.\n",
+        "# A\n\nMininet's author, Lantz, wrote tutorials.\n",
+        "# A\n\nSee /etc/crontab, the todo-list and `kubelt`: kubelt.\n",
+        "# A\n\n1. Go.\n1. Go.\n1. Go.\n",
+        "# A\n\n1. Go.\n2. Go.\n\nThen, on the other one:\n\n1. Go.\n2. Go.\n",
+        block("ip addr add 10.9.8.1/24 dev br0", "ping -c 1 10.9.8.2").replace("ip", "sudo ip"),
+        block("docker run --rm alpine:3 id", "docker run hello-world", "docker run -it debian:12"),
+        block("curl https://example.org/", "echo 'export A=$HOME/b' >> ~/.bashrc"),
+        block("apt install x").replace("# Title", "# Title\n\nBecome root first."),
+        "# A\n\n[x](#b) [y]({{URL}}) [z](/docs/z)\n\n<a name='b'></a>\n",
+        "---\ntitle: A\n---\n\n## B\n\n## C\n",
+        "# A\n\nDans ce cas, il faut redémarrer les anciens conteneurs.\n",
+    ],
+)
+def test_what_is_right_as_it_is_has_no_finding(found, text):
+    assert found(text) == []
 
 
 def test_a_command_that_is_gone_is_told_once_with_all_its_lines(tmp_path):

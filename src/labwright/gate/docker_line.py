@@ -19,7 +19,8 @@ WITH_VALUE = frozenset(
     --link --dns --gpus --pull --security-opt --shm-size --stop-signal --stop-timeout
     --sysctl --tmpfs --ulimit --volumes-from --cidfile --expose --pid --ipc --userns
     --runtime -t --tag -f --file --build-arg --target --format --filter --time -n --tail
-    --since --until --health-cmd --health-interval --cgroupns --group-add --init-path
+    --since --until --health-cmd --health-interval --cgroupns --group-add --init-path --checkpoint
+    --checkpoint-dir --detach-keys --signal -s
     """.split()
 )
 _RUN_FLAGS = frozenset(
@@ -41,6 +42,16 @@ _SEVERAL = frozenset(
     inspect stop start kill rm restart pause unpause wait stats
     """.split()
 )
+OFFICIAL = frozenset(
+    """
+    adminer almalinux alpine amazonlinux archlinux bash busybox caddy cassandra centos consul
+    couchdb debian docker elasticsearch fedora ghost golang gradle grafana haproxy httpd influxdb
+    jenkins joomla kibana kong logstash mariadb maven memcached mongo mongo-express mysql
+    nextcloud nginx node openjdk php postgres python rabbitmq redis registry rockylinux ruby rust
+    solr tomcat traefik ubuntu vault wordpress zookeeper
+    """.split()
+)
+"""Images that Docker Hub has under a name without a slash."""
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
@@ -54,6 +65,10 @@ class Run:
     detached: bool
     interactive: bool
     removed_at_end: bool
+    publishes: bool
+    """Whether it has a port for others: it serves, and stays."""
+    entrypoint: bool
+    """Whether it runs another program than the image's."""
     arguments: tuple[Word, ...]
 
 
@@ -85,7 +100,7 @@ def run(call: Call) -> Run | None:
         elif re.fullmatch(r"-[A-Za-z]{2,}", option):
             flags.update(f"-{letter}" for letter in option[1:])
             if f"-{option[-1]}" not in _RUN_FLAGS and rest:
-                rest.pop(0)
+                given[f"-{option[-1]}"] = rest.pop(0).text
         elif rest:
             given[option] = rest.pop(0).text
     detached = name == "create" or bool(flags & {"-d", "--detach"})
@@ -97,6 +112,8 @@ def run(call: Call) -> Run | None:
         detached,
         bool(flags & {"-i", "-t", "--interactive", "--tty"}),
         "--rm" in flags,
+        bool({"-p", "--publish"} & {*given, *flags}) or "-P" in flags,
+        "--entrypoint" in given,
         tuple(rest[1:]),
     )
 

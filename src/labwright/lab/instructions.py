@@ -60,9 +60,10 @@ class Piece:
 def is_typed(block: Block) -> bool:
     """Whether a block is commands for a terminal.
 
-    One that names no language is, where its first line is a command or has a prompt.
+    One that names no language is, where its first line is a command or has a prompt. One that
+    names its interpreter is the text of a script.
     """
-    if block.kind != "fence" or block.language not in SHELLS:
+    if block.kind != "fence" or block.language not in SHELLS or block.text.startswith("#!"):
         return False
     return bool(block.language) or _looks_typed(block)
 

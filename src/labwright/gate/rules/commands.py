@@ -28,12 +28,16 @@ _STAYING = frozenset(
     """.split()
 )
 """What a container may be told to run that does not end by itself."""
-_ENDING_IMAGES = re.compile(r"(?:.*/)?hello-world(?::|$)")
+_SYSTEMS = frozenset(
+    """
+    almalinux alpine amazonlinux archlinux bash busybox centos debian docker fedora golang maven
+    node openjdk php python rockylinux ruby rust ubuntu
+    """.split()
+)
+"""Images that run a shell or an interpreter, which ends at once without a terminal."""
 _SERVERS = {
     "uvicorn": (),
     "gunicorn": (),
-    "top": (),
-    "htop": (),
     "watch": (),
     "nc": ("-l",),
     "ncat": ("-l",),
@@ -114,9 +118,11 @@ def _stays(started: docker_line.Run) -> bool:
     """Whether a container in the foreground keeps a terminal that its reader wants back."""
     image = started.image.text if started.image else ""
     if not started.arguments:  # with a terminal, its reader wants what it runs there
-        return not started.interactive and not _ENDING_IMAGES.match(image)
+        serves = started.publishes or image.partition(":")[0] in docker_line.OFFICIAL - _SYSTEMS
+        return serves and not started.interactive and not started.entrypoint
     if started.arguments[0].text.startswith("-"):  # options of what the image runs
-        return started.interactive or not started.removed_at_end
+        one_shot = started.removed_at_end or started.entrypoint
+        return started.interactive or not one_shot
     words = [word.text for word in started.arguments]
     return bool(_STAYING & set(words)) and words[0] not in _SHELLS
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _READERS = frozenset(
     """
-    cat less head tail bash sh source . python3 python wc sort cp mv ls
+    cat less head tail bash sh source . python3 python wc sort cp mv
     """.split()
 )
 _ELSEWHERE = frozenset("cd pushd ssh su vagrant multipass chroot scp rsync sftp unzip tar".split())
@@ -102,6 +102,9 @@ def _unpinned(reading: Reading) -> Iterator[Problem]:
         if image is None or not image.literal or re.search(r"@sha256:|<|:$", image.text):
             continue
         name, tag = _name_and_tag(image)
+        pulled = docker_line.action(call)[0] == "pull" or "/" in name
+        if not pulled and name not in docker_line.OFFICIAL:
+            continue  # made elsewhere, by the reader: nobody else publishes it
         made = re.search(rf"(?:-t|--tag|tag \S+) +{re.escape(name)}\b", source)
         if made or name in built or tag not in ("", "latest") or _NOT_PINNED.match(name):
             continue
@@ -182,8 +185,6 @@ def _read_files(call: Call) -> Iterator[Word]:
         for number, word in enumerate(call.words[:-1]):
             if word.text in ("-f", "--file", "--filename") and action not in ("logs", "rm"):
                 chosen.append(call.words[number + 1])
-    elif call.name in ("chmod", "chown", "chgrp"):
-        chosen = operands[1:2]
     elif call.name in _READERS and not call.has("-c", "-m"):
         chosen = operands[:1]
     elif call.name.startswith("./"):

@@ -115,7 +115,7 @@ def _links(reading: Reading) -> Iterator[Problem]:
         for target, line in block.links:
             parts = urlsplit(target)
             path = document.path.parent / unquote(parts.path)
-            if "{" in unquote(target) or parts.path.startswith("/"):
+            if "{" in unquote(target) or parts.path.startswith("/") or ".html" in parts.path:
                 continue  # a site's own: where its root is cannot be told from here
             if parts.scheme or parts.netloc:
                 wrong = parts.scheme in ("http", "https") and not parts.hostname

@@ -74,7 +74,7 @@ def _undefined(reading: Reading) -> Iterator[Problem]:
             name = next((text_of(c) for c in node.children if c.type == "variable_name"), "")
             safe = node.type == "expansion" and re.search(r":?[-=?+]", text_of(node))
             unclear = entry.text[offset - 1 : offset] == "[" or entry.text[offset:].startswith(
-                f"${name}="
+                (f"${name}=", "$ ")
             )
             if not name or name in defined or name in seen or safe or f"${name}" in spoken:
                 continue

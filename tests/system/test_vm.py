@@ -147,7 +147,9 @@ def test_a_machine_outlives_the_command_that_started_it_and_is_listed(up):
     up("listed", "--state", "docker")
     done = labwright("vm", "ls")
     assert done.returncode == 0
-    assert re.search(r"^\s*listed\s+gorb\s+docker\s+(tcg|kvm|hvf)\s", done.stdout, re.M)
+    assert re.search(
+        r"^\s*listed\s+gorb\s+debian-\d+\s+docker\s+(tcg|kvm|hvf)\s", done.stdout, re.M
+    )
 
 
 def test_ssh_hands_on_the_commands_output_and_exit_status(up):
@@ -215,7 +217,7 @@ def other_cache():
 
 
 def test_a_truncated_cache_is_noticed_and_made_again(other_cache):
-    (state,) = other_cache.glob("servers-*")
+    (state,) = other_cache.glob("*-servers-*")
     devices = state / "devices"
     whole = devices.read_bytes()
     devices.unlink()  # it is a link to the true one
@@ -230,7 +232,7 @@ def test_a_truncated_cache_is_noticed_and_made_again(other_cache):
 
 
 def test_a_state_that_does_not_load_is_made_again(other_cache):
-    (state,) = other_cache.glob("servers-*")
+    (state,) = other_cache.glob("*-servers-*")
     devices = state / "devices"
     size = devices.stat().st_size
     devices.unlink()

@@ -18,6 +18,7 @@ from labwright.machines.machine import CommandResult
 from labwright.outcome import Evidence
 from labwright.plugin import Silence, grade
 from labwright.vm import lab_states, states
+from labwright.vm.systems import DEFAULT
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_a_new_lab_has_a_mistake_that_starts_from_one_of_its_states(lab):
     (mistake,) = load_mistakes(found)
     known = lab_states.states(found)
     assert mistake.state in known
-    assert known[DOCKER] is states.BASE
+    assert known[DOCKER] is states.base(DEFAULT)
 
 
 @pytest.mark.parametrize("name", ["Odd", "a_b", "a--b", "x" * 31, "a\nb", "ä"])

@@ -9,6 +9,7 @@ import pytest
 
 from labwright.errors import UsageError
 from labwright.vm import guest, states
+from labwright.vm.systems import DEFAULT
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,7 @@ def test_a_name_that_is_none_is_refused_before_anything_is_done(name):
 
 def test_an_unknown_state_is_refused_with_those_that_there_are():
     with pytest.raises(UsageError, match=r"no state 'made-up': the states are docker"):
-        guest.up("a", "made-up", {"docker": states.BASE})
+        guest.up("a", "made-up", {"docker": states.base(DEFAULT)})
 
 
 def test_a_machine_that_does_not_run_is_named_with_how_to_start_it():

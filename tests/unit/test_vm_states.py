@@ -12,6 +12,7 @@ from labwright.lab.model import Lab, find_lab
 from labwright.vm import images, lab_states, qemu, states, store
 from labwright.vm.images import Component
 from labwright.vm.states import State
+from labwright.vm.systems import DEFAULT, SYSTEMS
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ def made(name, data=b"x" * 100):
 
 
 def state(name, parent=None, key="key"):
-    return State(name, parent, key, lambda machine: None, 1)
+    return State(name, DEFAULT, parent, key, lambda machine: None, 1)
 
 
 def lab(name: str) -> Lab:
@@ -42,7 +43,7 @@ def test_a_state_comes_after_all_that_it_stands_on():
 
 def test_a_lab_without_images_begins_with_what_all_labs_share():
     plain = replace(lab("gorb"), images=())
-    assert lab_states.states(plain)["docker"] is states.BASE
+    assert lab_states.states(plain)["docker"] is states.base(DEFAULT)
 
 
 def test_the_states_of_labs_are_the_same_only_where_they_are_made_of_the_same():
@@ -59,19 +60,31 @@ def test_the_states_of_labs_are_the_same_only_where_they_are_made_of_the_same():
 
 
 def test_the_same_parts_made_anew_are_another_parent_to_a_state():
-    before = states._name(state("servers", states.BASE), made("thing"), "tcg")
+    before = states._name(state("servers", states.base(DEFAULT)), made("thing"), "tcg")
     store.remove(store.root() / "thing")
-    assert states._name(state("servers", states.BASE), made("thing"), "tcg") != before
+    assert states._name(state("servers", states.base(DEFAULT)), made("thing"), "tcg") != before
 
 
 def test_another_accelerator_or_preparation_is_another_state():
     parent = made("thing")
     names = {
-        states._name(state("servers", states.BASE, key), parent, accelerator)
+        states._name(state("servers", states.base(DEFAULT), key), parent, accelerator)
         for key in ("one", "other")
         for accelerator in ("tcg", "kvm")
     }
     assert len(names) == 4
+
+
+def test_the_states_of_a_system_are_its_own():
+    parent, gorb = made("thing"), lab("gorb")
+    names = [
+        states._name(state, parent, "tcg")
+        for system in SYSTEMS.values()
+        for state in lab_states.states(gorb, system).values()
+    ]
+    assert len(set(names)) == len(names)
+    for system in SYSTEMS:
+        assert sum(name.startswith(f"{system}-") for name in names) == len(names) / len(SYSTEMS)
 
 
 def test_what_is_damaged_goes_with_all_that_stands_on_it():

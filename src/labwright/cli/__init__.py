@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import labwright
 from labwright.cli import client, conform, gate, grade, lab, mistakes, new, vm
-from labwright.cli.options import add_lab
+from labwright.cli.options import add_lab, add_system
 from labwright.errors import LabwrightError
 from labwright.grading.step_check import HINTS
 from labwright.host.extras import explain
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="perform the lab on a real machine, grade it, report")
     add_lab(demo)
+    add_system(demo)
     _output(demo)
     demo.set_defaults(run=lab.demo)
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from labwright.cli.options import add_system
 from labwright.errors import LabwrightError, UsageError
 from labwright.gate import formats, lock, perform_stage, stages
 from labwright.gate.changes import Change, changes
 from labwright.gate.stages import Stage
 from labwright.lab.instructions import pieces
 from labwright.lab.model import DEFAULT
+from labwright.vm.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +72,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         help="perform there: vm:NAME, ssh://[user@]host[:port] or local "
         "(default: a fresh lab machine)",
     )
+    add_system(parser)
     parser.add_argument("--github", action="store_true", help="print GitHub's annotations")
     parser.add_argument("--sarif", type=Path, metavar="FILE", help="write SARIF 2.1.0 there")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there")
@@ -118,7 +121,8 @@ def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
         why = "what was found above comes first; --only perform does it all the same"
         yield Stage("perform", (), 0, "", skipped=why)
         return
-    yield stages.run_perform(course, lambda: perform_stage.follow(course, arguments.target))
+    system = SYSTEMS[arguments.system]
+    yield stages.run_perform(course, lambda: perform_stage.follow(course, arguments.target, system))
 
 
 def _update(course: Course, console: Console) -> None:

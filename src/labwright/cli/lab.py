@@ -26,6 +26,7 @@ from labwright.reports.terminal import Checklist
 from labwright.reports.write import append_text, write, write_json
 from labwright.vm.default_machine import choose, default_guest
 from labwright.vm.lab_states import ephemeral, up
+from labwright.vm.systems import SYSTEMS
 from labwright.vm.target import guest_machine, open_machine
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def demo(arguments: argparse.Namespace) -> int:
     """Perform a lab on a machine of its own, grade it, and write the report."""
     lab = load_lab(find_lab(arguments.lab))
     arguments.out = arguments.out or REPORT
-    with ephemeral(lab, lab.start) as guest:
+    with ephemeral(lab, lab.start, SYSTEMS[arguments.system]) as guest:
         given = lab.with_needs(list(lab.states.get(lab.start, ())))
         with closing(guest_machine(guest)) as machine:
             _perform(lab, machine, [step for step in lab.steps if step not in given])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from labwright.cli.options import add_lab
+from labwright.cli.options import add_lab, add_system
 from labwright.errors import LabwrightError, PerformError, UsageError
 from labwright.grading import mistakes
 from labwright.grading.mistakes import Matrix, Mistake, Trial
@@ -23,6 +23,7 @@ from labwright.plugin import Silence, grade
 from labwright.reports import matrix as matrix_report
 from labwright.reports.write import write_text
 from labwright.vm import lab_states, states
+from labwright.vm.systems import SYSTEMS
 from labwright.vm.target import guest_machine
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_lab(parser)
+    add_system(parser)
     parser.add_argument(
         "--only", action="append", default=[], metavar="ID", help="only this mistake"
     )
@@ -68,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("-n and --repeat must be at least 1")
     lab = load_lab(find_lab(arguments.lab))
     chosen = mistakes.load_mistakes(lab, arguments.only)
-    known = lab_states.states(lab)
+    known = lab_states.states(lab, SYSTEMS[arguments.system])
     for mistake in chosen:
         if mistake.state not in known:
             raise UsageError(
@@ -102,7 +104,7 @@ def _try_all(lab: Lab, chosen: list[Mistake], arguments: argparse.Namespace) -> 
     # Forked, so that a worker need not load everything anew; there are no threads here yet.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(arguments.n, len(chosen)), mp_context=context) as workers:
-        jobs = [workers.submit(_try, lab.folder, mistake, arguments.seed) for mistake in chosen]
+        jobs = [workers.submit(_try, lab.folder, mistake, arguments) for mistake in chosen]
         try:
             for job in as_completed(jobs):
                 done.append(job.result())
@@ -119,13 +121,13 @@ def _tell(trial: Trial, number: int, of: int) -> None:
     say(f"  {number:2}/{of} {trial.mistake.id}: {verdict} ({trial.duration_s:.1f} s)")
 
 
-def _try(folder: Path, mistake: Mistake, seed: int) -> Trial:
+def _try(folder: Path, mistake: Mistake, arguments: argparse.Namespace) -> Trial:
     """Make a mistake on a machine of its own, and grade it."""
     lab = load_lab(folder)
     start = time.monotonic()
     try:
         with (
-            lab_states.ephemeral(lab, mistake.state) as guest,
+            lab_states.ephemeral(lab, mistake.state, SYSTEMS[arguments.system]) as guest,
             closing(guest_machine(guest)) as machine,
         ):
             script = mistakes.prelude(lab) + mistake.run
@@ -135,7 +137,7 @@ def _try(folder: Path, mistake: Mistake, seed: int) -> Trial:
                 raise PerformError(
                     f"its script exited {result.exit_status} and said: {said[-1][:200]}"
                 )
-            options = [f"--target={machine.target}", f"--seed={seed}"]
+            options = [f"--target={machine.target}", f"--seed={arguments.seed}"]
             score = grade(lab.folder, options, Silence(), machine)
     except LabwrightError as problem:
         return Trial(mistake, {}, (f"not tried: {problem}",), time.monotonic() - start)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from labwright.cli.options import add_lab
+from labwright.cli.options import add_lab, add_system
 from labwright.host.progress import say
 from labwright.lab.definition import load_lab
 from labwright.lab.model import DEFAULT, find_lab, own_labs
 from labwright.vm import guest, lab_states, states
+from labwright.vm.systems import SYSTEMS
 from labwright.vm.target import guest_machine
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ examples:
   labwright vm build                      make the machine's image and all states of the lab
   labwright vm up a --state deployed      a machine on which the lab is done
   labwright vm up b --lab docker-server   a machine as another lab's student finds it
+  labwright vm up c --system debian-12    a machine with another system
   labwright vm ssh a                      a shell on it
   labwright vm ssh a -- docker ps
   labwright vm down a
@@ -42,11 +44,13 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
     build = actions.add_parser("build", help="make the image and all states now")
     add_lab(build)
+    add_system(build)
     build.set_defaults(run=_build)
 
     up = actions.add_parser("up", help="start a machine")
     up.add_argument("name", metavar="NAME")
     add_lab(up)
+    add_system(up)
     up.add_argument(
         "--state",
         help="docker, or one of [states] in the lab's definition (default: as a student finds it)",
@@ -79,7 +83,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
 def _build(arguments: argparse.Namespace) -> int:
     start = time.monotonic()
-    known = lab_states.states(load_lab(find_lab(arguments.lab)))
+    known = lab_states.states(load_lab(find_lab(arguments.lab)), SYSTEMS[arguments.system])
     for name, state in known.items():
         folder = states.saved(state).folder
         say(f"{name}: {folder}")
@@ -92,12 +96,15 @@ def _up(arguments: argparse.Namespace) -> int:
     runs = {found.name: found for found in guest.running()}
     found = runs.get(arguments.name)
     if found:
-        begun = f"begun in the state {found.state} of {found.lab or 'a lab'}"
+        begun = f"{found.system}, begun in the state {found.state} of {found.lab}"
         say(f"{found.name} runs already, {begun} ({_age(found)} ago)")
         return 0
     start = time.monotonic()
-    found = lab_states.up(arguments.name, lab, arguments.state or lab.start)
-    say(f"{found.name} is up in the state {found.state} ({time.monotonic() - start:.1f} s)")
+    found = lab_states.up(
+        arguments.name, lab, arguments.state or lab.start, SYSTEMS[arguments.system]
+    )
+    took = time.monotonic() - start
+    say(f"{found.name} is up: {found.system}, state {found.state} ({took:.1f} s)")
     chosen = "" if arguments.lab == DEFAULT else f" --lab {arguments.lab}"
     say(f"labwright vm ssh {found.name}; labwright check{chosen} --target vm:{found.name}")
     return 0
@@ -117,10 +124,12 @@ def _ssh(arguments: argparse.Namespace) -> int:
 
 
 def _ls(_: argparse.Namespace) -> int:
-    table = Table("name", "lab", "state", "accelerator", "port", "pid", "memory", "up", box=None)
+    table = Table(
+        "name", "lab", "system", "state", "accelerator", "port", "pid", "memory", "up", box=None
+    )
     for found in guest.running():
-        row = (found.name, found.lab, found.state, found.accelerator, found.port, found.pid)
-        table.add_row(*map(str, row), _memory(found), _age(found))
+        texts = (found.name, found.lab, found.system, found.state, found.accelerator)
+        table.add_row(*texts, str(found.port), str(found.pid), _memory(found), _age(found))
     Console().print(table if table.row_count else "no machine runs")
     return 0
 
@@ -133,7 +142,13 @@ def _down(arguments: argparse.Namespace) -> int:
 
 def _prune(arguments: argparse.Namespace) -> int:
     folders = [*own_labs(), *map(find_lab, arguments.lab)]
-    known = [s for folder in folders for s in lab_states.states(load_lab(folder)).values()]
+    labs = [load_lab(folder) for folder in folders]
+    known = [
+        state
+        for lab in labs
+        for system in SYSTEMS.values()
+        for state in lab_states.states(lab, system).values()
+    ]
     freed = guest.prune(known, everything=arguments.all)
     say(f"{freed / (1 << 30):.1f} GiB freed")
     return 0

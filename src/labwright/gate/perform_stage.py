@@ -21,21 +21,23 @@ if TYPE_CHECKING:
     from labwright.lab.model import Lab, Step
     from labwright.machines.machine import Machine
     from labwright.score import StepResult
+    from labwright.vm.systems import System
 
 DOCKER_HUB = "https://registry-1.docker.io/v2/"
 _REACHED = f"curl --silent --output /dev/null --max-time 3 {DOCKER_HUB}"
-_STOP_REGISTRY = "sudo start-stop-daemon --stop --pidfile /run/docker-registry.pid"
+_STOP_REGISTRY = "sudo pkill -x docker-registry"
 
 
-def follow(course: Course, target: str | None) -> tuple[list[Finding], str]:
+def follow(course: Course, target: str | None, system: System) -> tuple[list[Finding], str]:
     """Follow a lab's document on a machine; return what was found, and what was done.
 
     :param target: the machine; a fresh one of ours if none is named.
+    :param system: what a fresh one runs.
     """
     lab = course.lab
     assert lab  # noqa: S101  a document that belongs to no lab is not followed
     with ExitStack() as stack:
-        machine = _machine(stack, lab, target)
+        machine = _machine(stack, lab, target, system)
         performing = Rehearsal(
             document=course.document,
             lab=lab,
@@ -45,14 +47,14 @@ def follow(course: Course, target: str | None) -> tuple[list[Finding], str]:
             done=frozenset(() if target else performed(lab, lab.start)),
         )
         found = performing.run()
-        where = target or f"a fresh machine in the state {lab.start}"
+        where = target or f"a fresh {system.name} in the state {lab.start}"
         return found, f"{performing.typed} commands on {where}"
 
 
-def _machine(stack: ExitStack, lab: Lab, target: str | None) -> Machine:
+def _machine(stack: ExitStack, lab: Lab, target: str | None, system: System) -> Machine:
     if target:
         return stack.enter_context(closing(open_machine(target)))
-    guest = stack.enter_context(lab_states.ephemeral(lab, lab.start))
+    guest = stack.enter_context(lab_states.ephemeral(lab, lab.start, system))
     machine = stack.enter_context(closing(guest_machine(guest)))
     if any(image.published for image in lab.images):
         _choose_registry(machine)

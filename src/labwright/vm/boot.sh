@@ -13,21 +13,19 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ln -sf /proc/self/fd /dev/fd
 
 hostname -F /etc/hostname
-ip link set lo up
-modprobe virtio_net
-modprobe virtio_rng
-until interface=$(ls /sys/class/net | grep -m 1 -v '^lo$'); do sleep 0.05; done
-ip link set "$interface" name enp0s3
-ip address add 10.0.2.15/24 broadcast + dev enp0s3
-ip link set enp0s3 up
-ip route add default via 10.0.2.2
-
-# Docker sets this itself, but only once it is up.
-echo 1 >/proc/sys/net/ipv4/ip_forward
+/usr/share/labwright/network
 /etc/init.d/ssh start &
-/etc/init.d/docker start &
 # Holds the images that a lab tells the student to pull.
 start-stop-daemon --start --background --chuid docker-registry --make-pidfile \
     --pidfile /run/docker-registry.pid --exec /usr/bin/docker-registry \
     -- serve /usr/share/labwright/registry.yml
+# On a busy computer containerd can take longer than Docker waits for it.
+for _ in 1 2 3 4 5; do
+    /etc/init.d/docker start
+    until docker version >/dev/null 2>&1; do
+        sleep 0.5
+        pidof dockerd >/dev/null || continue 2
+    done
+    break
+done
 wait

@@ -2,7 +2,7 @@
 # Turns a minimal Debian with Python into the lab machine. mmdebstrap runs this as a
 # customize hook, as root or as root of a user namespace; $1 is the file system's root.
 #
-# Environment: PACKAGES, KERNEL (a meta-package), DISK_SIZE.
+# Environment: PACKAGES, KERNEL (a meta-package), INIT (systemd or busybox), DISK_SIZE.
 # Descriptor 3 is the disk image to write: a path would not do, since in a user
 # namespace we are not the user who owns the folder.
 set -eu
@@ -35,16 +35,24 @@ say packages
 apt-get --yes --quiet install -oDPkg::Chroot-Directory="$root" $PACKAGES
 
 say kernel
-# Unpacked, not installed: installing it would bring initramfs-tools and run it.
-image=$(apt-cache depends "$KERNEL" | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
+# Unpacked, not installed: installing it would bring initramfs-tools and run it. What the
+# meta-package stands for is one package or, since Debian 14, one with the kernel and one with
+# its modules.
+kernel=$(apt-get --simulate -oDPkg::Chroot-Directory="$root" install "$KERNEL" |
+    sed -n 's/^Inst \(linux-\(image\|binary\|modules\)-[0-9][^ ]*\) .*/\1/p')
 mkdir "$root/tmp/kernel"
 (
     cd "$root/tmp/kernel"
-    apt-get --quiet download "${image:-$KERNEL}"
-    dpkg-deb -x ./*.deb tree
+    # shellcheck disable=SC2086  a list of words
+    apt-get --quiet download $kernel
+    for package in ./*.deb; do dpkg-deb -x "$package" tree; done
     mkdir -p "$root/usr/lib/modules"
-    mv tree/lib/modules/* "$root/usr/lib/modules/"
-    mv tree/boot/vmlinuz-* "$root/boot/vmlinuz"
+    for modules in tree/lib/modules tree/usr/lib/modules; do
+        if [ -d "$modules" ]; then mv "$modules"/* "$root/usr/lib/modules/"; fi
+    done
+    for image in tree/boot/vmlinuz-* "$root"/usr/lib/modules/*/vmlinuz; do
+        if [ -f "$image" ]; then mv "$image" "$root/boot/vmlinuz"; fi
+    done
 )
 rm -rf "$root/tmp/kernel"
 release=$(ls "$root/usr/lib/modules")
@@ -76,11 +84,29 @@ chroot "$root" chmod 700 /home/student/.ssh
 chmod 440 "$root/etc/sudoers.d/student"
 chmod 600 "$root/etc/ssh/ssh_host_ed25519_key"
 rm -f "$root"/etc/ssh/ssh_host_rsa_key* "$root"/etc/ssh/ssh_host_ecdsa_key*
-chroot "$root" update-alternatives --quiet --set iptables /usr/sbin/iptables-legacy
-chroot "$root" update-alternatives --quiet --set ip6tables /usr/sbin/ip6tables-legacy
-for name in init reboot poweroff halt; do
-    ln -sf ../bin/busybox "$root/sbin/$name"
-done
+
+say "init: $INIT"
+if [ "$INIT" = busybox ]; then
+    chroot "$root" update-alternatives --quiet --set iptables /usr/sbin/iptables-legacy
+    chroot "$root" update-alternatives --quiet --set ip6tables /usr/sbin/ip6tables-legacy
+    for name in init reboot poweroff halt; do
+        ln -sf ../bin/busybox "$root/sbin/$name"
+    done
+else
+    chroot "$root" systemd-machine-id-setup
+    chroot "$root" systemctl enable labwright-network.service docker-registry.service
+    # A restored machine's clock leaps ahead: what is done once a day would begin at once. And
+    # nobody sits at its console.
+    timers=$(cd "$root/usr/lib/systemd/system" && ls -d -- *.timer)
+    # shellcheck disable=SC2086  a list of words
+    chroot "$root" systemctl mask $timers getty.target getty@tty1.service \
+        serial-getty@ttyS0.service
+    # Its user's own systemd is there when the machine is saved, not started by a login.
+    mkdir -p "$root/var/lib/systemd/linger"
+    touch "$root/var/lib/systemd/linger/student"
+    cp -r "$root/etc/skel/." "$root/home/student"
+    chroot "$root" chown -R student:student /home/student
+fi
 
 say disk
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log

@@ -20,102 +20,78 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SUITE = "bookworm"
+    from labwright.vm.systems import System
+
 KERNEL = "linux-image-cloud-amd64"
 DISK = "base.raw"
 DISK_SIZE = "8G"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 """What Debian's packages are signed by; Ubuntu does not come with it."""
-PACKAGES = (
-    "bsdutils busybox-static ca-certificates crun curl docker.io docker-registry ipvsadm iproute2 "
-    "iptables kmod less net-tools netbase openssh-server procps sudo util-linux"
-)
-"""Beside a minimal Debian with python3."""
-
 PROGRAMS = ("mmdebstrap", "mke2fs", "cpio", "ssh-keygen", KEYRING)
-SCRIPTS = ("customize.sh", "early-init.sh", "boot.sh")
-FILES = {
-    "etc/inittab": "::sysinit:/usr/share/labwright/boot\n::ctrlaltdel:/sbin/reboot\n",
-    "etc/hostname": "lab\n",
-    "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 lab\n::1 localhost\n",
-    "etc/resolv.conf": "nameserver 10.0.2.3\n",
-    # Docker's init script leaves cgroups alone when it sees them here; else it mounts the
-    # old hierarchies, and crun finds no controller left in the unified one.
-    "etc/fstab": "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n",
-    # Docker's own network has the addresses of the document. It asks the machine's own
-    # registry before Docker Hub, and Docker Hub where that does not run.
-    "etc/docker/daemon.json": (
-        '{"default-runtime": "crun", "runtimes": {"crun": {"path": "/usr/bin/crun"}},\n'
-        ' "registry-mirrors": ["http://127.0.0.1:5000"]}\n'
-    ),
-    "usr/share/labwright/registry.yml": (
-        "version: 0.1\nlog: {level: warn, accesslog: {disabled: true}}\n"
-        "storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}\n"
-        'http: {addr: "127.0.0.1:5000", secret: none}\n'
-    ),
-    "etc/ssh/sshd_config.d/labwright.conf": (
-        "HostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\nPasswordAuthentication no\n"
-        "PermitRootLogin no\nPrintLastLog no\nUsePAM no\nMaxSessions 50\n"
-    ),
-    "etc/sudoers.d/student": "student ALL=(ALL) NOPASSWD: ALL\n",
+SCRIPTS = {
+    "tmp/customize.sh": "customize.sh",
+    "usr/share/labwright/early-init": "early-init.sh",
+    "usr/share/labwright/network": "network.sh",
+    "usr/share/labwright/boot": "boot.sh",
 }
+"""Where the scripts are in the machine."""
 
 
-def image() -> Path:
-    """Return the folder of the machine's Debian, made if it is not in the cache.
+def image(system: System) -> Path:
+    """Return the folder of a system's Debian, made if it is not in the cache.
 
     It holds ``base.raw``, ``vmlinuz``, ``initramfs``, ``id_ed25519`` and ``host_key.pub``.
 
     :raises SetupError: a program is missing, or the build did not work.
     """
-    return store.ensure(place().name, _make)
+    return store.ensure(place(system).name, lambda folder: _make(system, folder))
 
 
-def place() -> Path:
-    """Return where the machine's Debian is in the cache, or would be."""
-    parts = [_script(name) for name in SCRIPTS]
-    key = store.key(SUITE, KERNEL, DISK_SIZE, PACKAGES, repr(sorted(FILES.items())), *parts)
-    return store.root() / f"debian-{key}"
+def place(system: System) -> Path:
+    """Return where a system's Debian is in the cache, or would be."""
+    parts = [_script(name) for name in SCRIPTS.values()]
+    files = repr(sorted(system.files.items()))
+    made_of = store.key(repr(system), KERNEL, DISK_SIZE, files, *parts)
+    return store.root() / f"{system.name}-{made_of}"
 
 
 def _script(name: str) -> str:
     return resources.files("labwright.vm").joinpath(name).read_text(encoding="utf-8")
 
 
-def _make(folder: Path) -> None:
+def _make(system: System, folder: Path) -> None:
     if os.geteuid() == 0:
         programs.require(PROGRAMS)
     else:
         programs.require([*PROGRAMS, "newuidmap"])
         programs.require_lent_ids()
-    with progress.step("building the lab machine's Debian", 40):
+    with progress.step(f"building the lab machine's system, {system.name}", 40):
         for name in ("id_ed25519", "host_key"):
             argv = ["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "labwright"]
             subprocess.run([*argv, "-f", str(folder / name)], check=True)
         payload = folder / "payload.tar"
         with tarfile.open(payload, "w") as tar:
-            for path, data in _payload(folder):
+            for path, data in _payload(system, folder):
                 entry = tarfile.TarInfo(path)
                 entry.size = len(data)
                 entry.mode = 0o755 if data.startswith(b"#!") else 0o644
                 tar.addfile(entry, io.BytesIO(data))
-        _bootstrap(folder, payload)
+        _bootstrap(system, folder, payload)
         payload.unlink()
         (folder / "host_key").unlink()
 
 
-def _payload(folder: Path) -> Iterator[tuple[str, bytes]]:
-    yield "tmp/customize.sh", _script("customize.sh").encode()
-    yield "usr/share/labwright/early-init", _script("early-init.sh").encode()
-    yield "usr/share/labwright/boot", _script("boot.sh").encode()
+def _payload(system: System, folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path, name in SCRIPTS.items():
+        yield path, _script(name).encode()
     yield "etc/ssh/ssh_host_ed25519_key", (folder / "host_key").read_bytes()
     yield "etc/ssh/ssh_host_ed25519_key.pub", (folder / "host_key.pub").read_bytes()
     yield "home/student/.ssh/authorized_keys", (folder / "id_ed25519.pub").read_bytes()
-    for path, text in FILES.items():
+    for path, text in system.files.items():
         yield path, text.encode()
 
 
-def _bootstrap(folder: Path, payload: Path) -> None:
+def _bootstrap(system: System, folder: Path, payload: Path) -> None:
     disk = os.open(folder / DISK, os.O_RDWR | os.O_CREAT, 0o600)
     # In a user namespace the hook that writes it is another user, who opens it anew.
     os.fchmod(disk, 0o666)
@@ -128,9 +104,14 @@ def _bootstrap(folder: Path, payload: Path) -> None:
         '--customize-hook=sh "$1/tmp/customize.sh" "$1"',
         f"--customize-hook=download /boot/vmlinuz {folder / 'vmlinuz'}",
         f"--customize-hook=download /boot/initramfs {folder / 'initramfs'}",
-        *(SUITE, "/dev/null", *mmdebstrap.sources(SUITE)),
+        *(system.suite, "/dev/null", *mmdebstrap.sources(system.suite)),
     ]
-    environment = {"PACKAGES": PACKAGES, "KERNEL": KERNEL, "DISK_SIZE": DISK_SIZE}
+    environment = {
+        "PACKAGES": system.packages,
+        "KERNEL": KERNEL,
+        "INIT": system.init,
+        "DISK_SIZE": DISK_SIZE,
+    }
     try:
         mmdebstrap.run(arguments, disk, environment, folder.parent / "build.log")
     finally:

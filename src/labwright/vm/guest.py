@@ -57,6 +57,8 @@ class Guest:
     """The folders of the cache that it needs as long as it runs."""
     lab: str = ""
     """The lab whose state it is."""
+    system: str = ""
+    """What it runs."""
 
     def destination(self) -> Destination:
         """Return how to reach it by SSH."""
@@ -91,7 +93,7 @@ def up(
         of = f" of the lab {lab}" if lab else ""
         raise UsageError(f"no state {state!r}: the states{of} are {', '.join(known)}")
     saved = states.saved(known[state])
-    begin = Begin(name, lab, state, dies_with_us)
+    begin = Begin(name, lab, known[state], dies_with_us)
     try:
         return _claim_and_start(begin, saved)
     except LabwrightError:
@@ -107,7 +109,7 @@ class Begin:
 
     name: str
     lab: str
-    state: str
+    state: State
     dies_with_us: bool
 
 
@@ -173,7 +175,7 @@ def _start(begin: Begin, saved: states.Saved, folder: Path, lock: int) -> Guest:
             states.set_clock(machine)
         guest = Guest(
             name=begin.name,
-            state=begin.state,
+            state=begin.state.name,
             port=reached.port or 0,
             user=states.USER,
             key=saved.debian / "id_ed25519",
@@ -183,6 +185,7 @@ def _start(begin: Begin, saved: states.Saved, folder: Path, lock: int) -> Guest:
             since=time.time(),
             stands_on=tuple(below.name for below in saved.chain),
             lab=begin.lab,
+            system=begin.state.system.name,
         )
         note = folder / "guest.tmp"
         note.write_text(json.dumps(asdict(guest), default=str))

@@ -16,6 +16,7 @@ from labwright.machines.perform import perform
 from labwright.vm import guest
 from labwright.vm.images import Component
 from labwright.vm.states import State, with_images
+from labwright.vm.systems import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,23 +24,25 @@ if TYPE_CHECKING:
     from labwright.lab.model import Lab, Step
     from labwright.machines.machine import Machine
     from labwright.vm.guest import Guest
+    from labwright.vm.systems import System
 
 SECONDS_PER_STEP = 6.0
 
 
-def states(lab: Lab) -> dict[str, State]:
-    """Return a lab's states, each on top of the one before it."""
+def states(lab: Lab, system: System = DEFAULT) -> dict[str, State]:
+    """Return a lab's states on a system, each on top of the one before it."""
     components = [
         Component(image.name, image.folder, image.package, image.dependencies, image.published)
         for image in lab.images
     ]
-    found = {DOCKER: with_images(DOCKER, components)}
+    found = {DOCKER: with_images(DOCKER, system, components)}
     below, done = found[DOCKER], set[str]()
     for name, ids in lab.states.items():
         steps = tuple(step for step in lab.with_needs(list(ids)) if step.id not in done)
         done |= {step.id for step in steps}
         below = found[name] = State(
             name=name,
+            system=system,
             parent=below,
             key=_key(lab, steps),
             prepare=lambda machine, steps=steps: _prepare(lab, steps, machine),  # type: ignore[misc]
@@ -48,15 +51,15 @@ def states(lab: Lab) -> dict[str, State]:
     return found
 
 
-def up(name: str, lab: Lab, state: str) -> Guest:
+def up(name: str, lab: Lab, state: str, system: System = DEFAULT) -> Guest:
     """Start a machine in a state of a lab, or return the one of this name that runs."""
-    return guest.up(name, state, states(lab), lab=lab.name)
+    return guest.up(name, state, states(lab, system), lab=lab.name)
 
 
 @contextmanager
-def ephemeral(lab: Lab, state: str) -> Iterator[Guest]:
+def ephemeral(lab: Lab, state: str, system: System = DEFAULT) -> Iterator[Guest]:
     """Run a machine that is gone afterwards, also when we are killed."""
-    with guest.ephemeral(state, states(lab), lab=lab.name) as found:
+    with guest.ephemeral(state, states(lab, system), lab=lab.name) as found:
         yield found
 
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from labwright.errors import HostUnreachable, SetupError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from labwright.machines.machine import Machine
     from labwright.vm.images import Component
+    from labwright.vm.systems import System
 
 PROGRAMS = (accelerator.QEMU, "qemu-img", "ssh")
 USER = "student"
@@ -34,6 +35,7 @@ class State:
     """A state that is reached from another one by doing something on the machine."""
 
     name: str
+    system: System
     parent: State | None
     """None for the one that begins by booting."""
     key: str
@@ -59,7 +61,7 @@ def saved(state: State) -> Saved:
     :raises SetupError: a program is missing, or the machine could not be made.
     """
     programs.require(PROGRAMS)
-    image = debian.image()
+    image = debian.image(state.system)
     chosen = accelerator.choose(image / "vmlinuz")
     chain = [image]
     for each in _ancestry(state):
@@ -69,13 +71,12 @@ def saved(state: State) -> Saved:
 
 def in_cache(states: Iterable[State]) -> set[Path]:
     """Return the folders of the cache that belong to states as things are now."""
-    image = debian.place()
-    if not store.is_complete(image):
-        return set()
-    chosen = accelerator.choose(image / "vmlinuz")
-    found = {image}
+    found = set()
     for state in states:
-        chain = [image]
+        chain = [debian.place(state.system)]
+        if not store.is_complete(chain[0]):
+            continue
+        chosen = accelerator.choose(chain[0] / "vmlinuz")
         for each in _ancestry(state):
             folder = store.root() / _name(each, chain[-1], chosen)
             if not store.is_complete(folder):
@@ -105,7 +106,7 @@ def _name(state: State, parent: Path, chosen: str) -> str:
     """Return the name of a state's folder: it has all that makes it another state."""
     machine = (qemu.KERNEL_ARGUMENTS, str(qemu.MEMORY_MB), *accelerator.arguments(chosen))
     made_of = store.key(store.identity(parent), _qemu_version(), state.key, *machine)
-    return f"{state.name}-{made_of}"
+    return f"{state.system.name}-{state.name}-{made_of}"
 
 
 def _ensure(state: State, chain: Sequence[Path], chosen: str) -> Path:
@@ -114,7 +115,7 @@ def _ensure(state: State, chain: Sequence[Path], chosen: str) -> Path:
 
     def make(new: Path) -> None:
         with progress.step(
-            f"bringing the lab machine into the state {state.name}", state.estimate_s
+            f"bringing {state.system.name} into the state {state.name}", state.estimate_s
         ):
             memory, incoming = new / qemu.MEMORY, None
             if parent == image:
@@ -147,6 +148,9 @@ def _freeze(
         with closing(connected(destination, process, BOOT_S)) as machine:
             _wait_for_docker(machine)
             set_clock(machine)
+            if incoming is None:
+                # What starts together with Docker need not start in every machine.
+                machine.run("systemctl is-system-running --wait", timeout=BOOT_S)
             prepare(machine)
             # What need not be in memory need not be in the file.
             machine.run("sync; echo 3 | sudo tee /proc/sys/vm/drop_caches", timeout=60)
@@ -222,9 +226,16 @@ def connected(destination: Destination, process: Qemu, timeout: float) -> SshMac
 
 def _wait_for_docker(machine: Machine) -> None:
     deadline = time.monotonic() + BOOT_S
-    while not machine.run("docker version", timeout=60).ok:
+    while True:
+        asked = machine.run("docker version", timeout=60)
+        if asked.ok:
+            return
         if time.monotonic() > deadline:
-            raise SetupError("the lab machine's Docker Engine did not start")
+            log = machine.run(
+                "sudo sh -c 'journalctl -u docker -o cat || cat /var/log/docker.log' 2>&1 | tail -1"
+            )
+            said = f"{asked.stderr.strip().splitlines()[-1:]} {log.stdout.strip()}"
+            raise SetupError(f"the lab machine's Docker Engine did not start: {said[:300]}")
         time.sleep(0.3)
 
 
@@ -235,19 +246,24 @@ def set_clock(machine: Machine) -> None:
         raise SetupError(f"the lab machine's clock could not be set: {result.stderr.strip()}")
 
 
-BASE = State("base", None, "", images.import_base, 30)
-"""Docker is up and has the base of all images: what changes neither with our code nor with a
-lab. It begins by booting."""
+@cache
+def base(system: System) -> State:
+    """Return the lowest state: Docker is up and has the base of all images.
+
+    It changes neither with our code nor with a lab, and begins by booting.
+    """
+    return State("base", system, None, "", partial(images.import_base, system), 30)
 
 
-def with_images(name: str, components: Sequence[Component]) -> State:
+def with_images(name: str, system: System, components: Sequence[Component]) -> State:
     """Return the state with a lab's images; it is the lowest one if the lab has none."""
     if not components:
-        return BASE
+        return base(system)
     return State(
         name,
-        BASE,
+        system,
+        base(system),
         images.key(components),
-        lambda machine: images.build_images(components, machine),
+        partial(images.build_images, system, components),
         estimate_s=15.0 * len(components),
     )

@@ -79,14 +79,51 @@ def test_a_lab_is_read_with_the_parts_of_its_document(write):
         ('id = "second"', 'id = "third"', 16, "'third' is not in lab.md"),
         ('needs = ["first"]', 'needs = ["nothing"]', 19, "'nothing', which is no step"),
         ("points = 40", 'points = 40\nneeds = ["second"]', 13, "in a circle"),
-        ("points = 40", "points = 0", 12, "more than 0"),
-        ("points = 40", 'points = "many"', 12, "must be int or float"),
+        ("points = 40", "points = -1", 12, "from 0 to 100"),
+        ("points = 40", "points = nan", 12, "from 0 to 100"),
+        ("points = 40", "points = 0", 12, "add up to 60, not 100"),
+        ("points = 40", "points = true", 12, "'points' of step 'first' must be a number, not true"),
+        ("points = 40", 'points = "many"', 12, "must be a number, not 'many'"),
         ("points = 40", "points = 39", 12, "add up to 99, not 100"),
         ("points = 40\n", "", 9, "has no 'points'"),
         ('check = "docker.image_present"', 'check = "docker"', 20, "module.function"),
-        ('perform = ["true"]', "perform = [3]", 21, "must be commands"),
+        (
+            'perform = ["true"]',
+            "perform = [3]",
+            21,
+            "item 1 of 'perform' of step",
+        ),
         ('perform = ["true"]', 'perform = [{ run = "x", til = "y" }]', 21, "unknown key 'til'"),
         ("count = 3", "count = = 3", 7, "not TOML"),
+        ('needs = ["first"]', 'needs = [["first"]]', 19, "item 1 of 'needs' of step 'second'"),
+        ('needs = ["first"]', 'needs = [\n "first",\n "x" ]', 21, "needs 'x', which is no step"),
+        ('title = "The first"', 'titel = "The first"', 11, "did you mean 'title'?"),
+        ('title = "The first"', 'title = " "', 11, "must say something"),
+        ('document = "lab.md"', 'document = "lab.md"\nwaived = [1]', 4, "be a table, not 1"),
+        (
+            'document = "lab.md"',
+            'document = "lab.md"\nstates.a = ["x"]',
+            4,
+            "'x', which is no step",
+        ),
+        (
+            'document = "lab.md"',
+            'document = "lab.md"\nstates."a" = 3',
+            4,
+            "'a' of [states] must be",
+        ),
+        ("[values]", '[states]\na = ["first"]\nb = [\n  3]\n[values]', 8, "item 1 of 'b' of [stat"),
+        (
+            "[values]",
+            "[machine]\nmodules = 3\n[values]",
+            6,
+            "'modules' of [machine] must be a list",
+        ),
+        ("[values]", '[perform.varies]\n"1.2" = "("\n[values]', 6, "the form of '1.2'"),
+        ('document = "lab.md"', 'document = "a\\u0000b"', 3, "does not exist"),
+        ('document = "lab.md"', f'document = "{"a" * 5000}"', 3, "does not exist"),
+        ("count = 3", f"count = {'9' * 5000}", 1, "not TOML"),
+        ("count = 3", f"count = {'[' * 5000}", 1, "not TOML"),
     ],
 )
 def test_what_is_wrong_with_a_definition_is_named_with_its_line(write, old, new, line, says):
@@ -97,6 +134,31 @@ def test_what_is_wrong_with_a_definition_is_named_with_its_line(write, old, new,
     assert says in message
     assert message.startswith(f"{folder / 'lab.toml'}:{line}: ")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("step", ["step = [1]", "step = 3", "step = [[]]", "step = {}"])
+def test_steps_that_are_no_tables_are_one_sentence(write, step):
+    text = f'name = "toy"\ntitle = "A toy lab"\ndocument = "lab.md"\n{step}\n'
+    with pytest.raises(DefinitionError, match=r"lab\.toml:4: .*'step' must be a"):
+        load_lab(write(text))
+
+
+def test_points_are_added_as_they_are_written(write):
+    steps = "".join(
+        f'[[step]]\nid = "s{n}"\ntitle = "t"\npoints = {11.2 if n == 8 else 11.1}\n'
+        'check = "docker.image_present"\n'
+        for n in range(9)
+    )
+    head = 'name = "toy"\ntitle = "A toy lab"\ndocument = "lab.md"\n'
+    document = "# Toy\n" + "".join(f"\n<!-- step: s{n} -->\n" for n in range(9))
+    assert len(load_lab(write(head + steps, document)).steps) == 9
+    with pytest.raises(DefinitionError, match=r"add up to 100\.0001, not 100"):
+        load_lab(write(head + steps.replace("11.2", "11.2001"), document))
+
+
+def test_a_step_may_be_worth_nothing(write):
+    text = DEFINITION.replace("points = 40", "points = 0").replace("points = 60", "points = 100")
+    assert load_lab(write(text)).steps[0].points == 0
 
 
 def test_a_step_of_the_document_without_definition_is_named_with_its_line(write):

@@ -30,7 +30,10 @@ def test_an_unknown_mistake_is_refused_with_those_that_there_are():
         ('title = "t"\nfails = ["no-such-step"]', 2, "no step of the lab"),
         ('title = "t"\nfials = []', 2, "unknown key 'fials'"),
         ('title = "t"\nfails = []', 2, "must fail a step"),
-        ('title = 3\nfails = ["gorb-running"]', 1, "'title' must be str"),
+        ('title = "t"\nfails = [["gorb-running"]]', 2, "item 1 of 'fails' must be text"),
+        ('title = "t"\nsays = "word"', 2, "'says' must be a list, not 'word'"),
+        ('fails = ["gorb-running"]', 1, "the file has no 'title'"),
+        ('title = 3\nfails = ["gorb-running"]', 1, "'title' must be text, not 3"),
     ],
 )
 def test_what_is_wrong_with_a_mistake_is_told_with_its_line(tmp_path, text, line, says):

@@ -9,11 +9,13 @@ catches one.
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from labwright.errors import DefinitionError, UsageError
+from msgspec import field
+
+from labwright.errors import UsageError
+from labwright.lab.toml_file import Table, TomlFile, shown
 from labwright.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -24,11 +26,21 @@ if TYPE_CHECKING:
     from labwright.score import Score
 
 SCHEMA = "labwright/mistakes/v1"
-KEYS = ("title", "state", "run")
-LISTS = ("fails", "blocks", "breaks", "says")
 FOLDER = "mistakes"
 PRELUDE = "prelude.sh"
 """Shell code before every mistake's script, beside the lab's own prelude."""
+
+
+class MistakeTable(Table):
+    """A file of a mistake; :class:`Mistake` says what each key means."""
+
+    title: str
+    state: str = "deployed"
+    run: str = ""
+    fails: list[str] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
+    breaks: list[str] = field(default_factory=list)
+    says: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -171,42 +183,22 @@ def prelude(lab: Lab) -> str:
 
 
 def _read(path: Path, lab: Lab) -> Mistake:
-    try:
-        text = path.read_text(encoding="utf-8")
-        body = tomllib.loads(text)
-    except UnicodeDecodeError as problem:
-        raise DefinitionError(path, 1, f"not UTF-8 text: {problem.reason}") from None
-    except tomllib.TOMLDecodeError as problem:
-        raise DefinitionError(path, 1, f"not TOML: {problem}") from None
-
-    def wrong(key: str, message: str) -> DefinitionError:
-        lines = enumerate(text.splitlines(), 1)
-        line = next((n for n, words in lines if words.split("=")[0].strip() == key), 1)
-        return DefinitionError(path, line, message)
-
-    def typed(key: str, kind: type, default: Any = None) -> Any:
-        value = body.get(key, default)
-        if not isinstance(value, kind):
-            raise wrong(key, f"{key!r} must be {kind.__name__}, not {value!r}")
-        return value
-
-    for key in body:
-        if key not in {*KEYS, *LISTS}:
-            known = ", ".join(sorted({*KEYS, *LISTS}))
-            raise wrong(key, f"unknown key {key!r}; known are: {known}")
-    lists = {key: tuple(map(str, typed(key, list, []))) for key in LISTS}
+    file = TomlFile.read(path)
+    table = file.convert(MistakeTable)
     steps = {step.id for step in lab.steps}
     for key in ("fails", "blocks", "breaks"):
-        for id in lists[key]:
+        for number, id in enumerate(getattr(table, key)):
             if id not in steps:
-                raise wrong(key, f"{id!r} is no step of the lab {lab.name}")
-    if not lists["fails"] and not lists["breaks"]:
-        raise wrong("fails", "a mistake must fail a step: name it in 'fails'")
-    state = typed("state", str, "deployed")
+                raise file.error(f"{shown(id)} is no step of the lab {lab.name}", key, number)
+    if not table.fails and not table.breaks:
+        raise file.error("a mistake must fail a step: name it in 'fails'", "fails")
     return Mistake(
         id=path.stem,
-        title=typed("title", str),
-        state=state,
-        run=typed("run", str, ""),
-        **lists,
+        title=table.title,
+        state=table.state,
+        run=table.run,
+        fails=tuple(table.fails),
+        blocks=tuple(table.blocks),
+        breaks=tuple(table.breaks),
+        says=tuple(table.says),
     )

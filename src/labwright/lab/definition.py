@@ -8,32 +8,26 @@ wrong in either file is a :class:`DefinitionError` with file and line.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labwright.errors import DefinitionError
+from labwright.lab.definition_tables import CommandTable, LabTable
 from labwright.lab.document import Document
 from labwright.lab.instructions import SESSIONS, is_typed
 from labwright.lab.model import DOCKER, Command, Image, Lab, Prose, Step, Typing, Waived
+from labwright.lab.toml_file import TomlFile, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from labwright.lab.definition_tables import StepTable
+
 STEP_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-LAB_KEYS = {
-    *("name", "title", "document", "requires", "values", "states", "perform", "machine"),
-    *("image", "step", "typed", "waived", "prose"),
-}
-STEP_KEYS = {"id", "title", "points", "needs", "check", "with", "hint", "perform"}
-COMMAND_KEYS = {"run", "terminal", "ready"}
-MACHINE_KEYS = {"start", "modules"}
-IMAGE_KEYS = {"name", "folder", "package", "dependencies", "published"}
-WAIVED_KEYS = {"id", "reason"}
-TYPED_KEYS = {"step", "begins", "ready", "reason"}
-PROSE_KEYS = {"says", "perform", "reason"}
+CHECK = re.compile(r"[a-z_]+\.[a-z_0-9]+")
 TOTAL_POINTS = 100
 LONGEST_NAME = 30
 """A machine can be named after its lab."""
@@ -44,46 +38,49 @@ def load_lab(folder: Path) -> Lab:
 
     :raises DefinitionError: whatever is wrong with it, with file and line.
     """
-    definition = _Definition.read(folder / "lab.toml")
-    body = definition.body
-    name = definition.typed(body, "name", str, "the lab")
-    if not STEP_ID.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise definition.wrong(
-            f"a lab's name is kebab-case and short, like 'docker-server', not {name[:60]!r}", "name"
+    file = TomlFile.read(folder / "lab.toml", "no such file: a lab needs a lab.toml")
+    tables = file.convert(LabTable)
+    if not STEP_ID.fullmatch(tables.name) or len(tables.name) > LONGEST_NAME:
+        raise file.error(
+            f"a lab's name is kebab-case and short, like 'docker-server', not {shown(tables.name)}",
+            "name",
         )
-    document_path = folder / definition.typed(body, "document", str, "the lab")
-    if not document_path.is_file():
-        raise definition.wrong(f"the document {document_path.name!r} does not exist", "document")
-    document = Document.read(document_path)
-    steps = tuple(
-        definition.step(number, raw, document) for number, raw in enumerate(body.get("step", []))
-    )
+    document_path = folder / tables.document
+    if not _is_file(document_path):
+        raise file.error(f"the document {shown(tables.document)} does not exist", "document")
+    reader = _Reader(file, tables, Document.read(document_path))
+    steps = tuple(reader.step(number, table) for number, table in enumerate(tables.step))
     if not steps:
-        raise definition.wrong("the lab has no step: add a [[step]]")
-    waived = tuple(definition.waived(document))
-    definition.verify(steps, waived, document)
-    order = {id: number for number, id in enumerate(document.steps)}
-    states = definition.states({step.id for step in steps})
-    start, modules = definition.machine(states)
+        raise file.error("the lab has no step: add a [[step]]")
+    waived = tuple(reader.waived())
+    reader.verify(steps, waived)
+    states = reader.states()
     return Lab(
-        name=name,
-        title=definition.typed(body, "title", str, "the lab"),
+        name=tables.name,
+        title=reader.words(tables.title, "title"),
         folder=folder,
         document=document_path,
-        values=definition.typed(body, "values", dict, "the lab", {}),
+        values=tables.values,
         states=states,
-        prelude=definition.prelude(),
-        steps=_in_order(steps, order),
+        prelude=tables.perform.prelude,
+        steps=_in_order(steps, {id: n for n, id in enumerate(reader.document.steps)}),
         waived=waived,
-        prose=tuple(definition.prose()),
-        typed=tuple(definition.typings(document)),
-        opening=definition.opening(),
-        varies=definition.varies(),
-        requires=tuple(definition.typed(body, "requires", list, "the lab", [])),
-        images=tuple(definition.images(folder)),
-        start=start,
-        modules=modules,
+        prose=tuple(reader.prose()),
+        typed=tuple(reader.typings()),
+        opening=tables.perform.opening.strip(),
+        varies=reader.varies(),
+        requires=tuple(tables.requires),
+        images=tuple(reader.images(folder)),
+        start=reader.start(states),
+        modules=tuple(tables.machine.modules),
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or has a zero byte
+        return False
 
 
 def _in_order(steps: tuple[Step, ...], order: dict[str, int]) -> tuple[Step, ...]:
@@ -114,296 +111,204 @@ def _as_written(document: Document, step: str) -> tuple[Command, ...]:
     return (Command("\n".join(typed)),)  # one shell: what is kept in a variable is used later
 
 
+def _commands(entries: Sequence[str | CommandTable]) -> tuple[Command, ...]:
+    return tuple(
+        Command(entry.strip())
+        if isinstance(entry, str)
+        else Command(entry.run, entry.terminal, entry.ready)
+        for entry in entries
+    )
+
+
 @dataclass(frozen=True)
-class _Definition:
-    """A lab.toml and where its things stand in it; tomllib tells no lines."""
+class _Reader:
+    """Holds the tables of a lab.toml against each other and against the document."""
 
-    path: Path
-    lines: tuple[str, ...]
-    body: dict[str, Any]
+    file: TomlFile
+    tables: LabTable
+    document: Document
 
-    @classmethod
-    def read(cls, path: Path) -> _Definition:
-        try:
-            text = path.read_text(encoding="utf-8")
-            body = tomllib.loads(text)
-        except FileNotFoundError:
-            raise DefinitionError(path, 1, "no such file: a lab needs a lab.toml") from None
-        except UnicodeDecodeError as problem:
-            raise DefinitionError(path, 1, f"not UTF-8 text: {problem.reason}") from None
-        except tomllib.TOMLDecodeError as problem:
-            at = re.search(r"line (\d+)", str(problem))
-            raise DefinitionError(path, int(at[1]) if at else 1, f"not TOML: {problem}") from None
-        definition = cls(path, tuple(text.splitlines()), body)
-        definition.only_known(body, LAB_KEYS, "the lab")
-        return definition
+    def words(self, text: str, *place: str | int) -> str:
+        """Return a text that must say something."""
+        if not text.strip():
+            raise self.file.error(f"{place[-1]!r} must say something, in words", *place)
+        return text
 
-    def wrong(self, message: str, key: str = "", step: int | None = None) -> DefinitionError:
-        return DefinitionError(self.path, self.line_of(key, step), message)
-
-    def line_of(self, key: str = "", step: int | None = None, table: str = "step") -> int:
-        """Return the line of a key, in the n-th [[step]] (or other table) or outside of all."""
-        head = re.compile(rf"\s*\[\[{table}\]\]")
-        heads = [n for n, line in enumerate(self.lines) if head.match(line)]
-        if step is None:
-            start, end = 0, len(self.lines)
-        else:
-            start = heads[step] if step < len(heads) else 0
-            end = heads[step + 1] if step + 1 < len(heads) else len(self.lines)
-        if key:
-            pattern = re.compile(
-                rf"""(\s*|\s*\[+(step\.)?|.*[{{,]\s*)["']?{re.escape(key)}["']?\s*[=.\]]"""
-            )
-            for number in range(start, end):
-                if pattern.match(self.lines[number]):
-                    return number + 1
-        return start + 1
-
-    def only_known(
-        self, table: dict[str, Any], known: set[str], what: str, step: int | None = None
-    ) -> None:
-        for key in table:
-            if key not in known:
-                raise self.wrong(
-                    f"{what} has an unknown key {key!r}; known are: {', '.join(sorted(known))}",
-                    key,
-                    step,
-                )
-
-    def typed(
-        self,
-        table: dict[str, Any],
-        key: str,
-        kind: type | tuple[type, ...],
-        what: str,
-        default: Any = None,
-        step: int | None = None,
-    ) -> Any:
-        value = table.get(key, default)
-        if value is None:
-            raise self.wrong(f"{what} has no {key!r}", "", step)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
-            raise self.wrong(f"{key!r} of {what} must be {names}, not {value!r}", key, step)
-        return value
-
-    def step(self, number: int, raw: dict[str, Any], document: Document) -> Step:
-        id = self.typed(raw, "id", str, f"step {number + 1}", None, number)
-        what = f"step {id!r}"
+    def step(self, number: int, table: StepTable) -> Step:
+        id, what = table.id, f"step {shown(table.id)}"
         if not STEP_ID.fullmatch(id):
-            raise self.wrong(f"{what}: an id is kebab-case, like 'gorb-running'", "id", number)
-        self.only_known(raw, STEP_KEYS, what, number)
-        if id not in document.steps:
-            raise self.wrong(
-                f"{what} is not in {document.path.name}: "
+            raise self.file.error(
+                f"{what}: an id is kebab-case, like 'gorb-running'", "step", number, "id"
+            )
+        if id not in self.document.steps:
+            raise self.file.error(
+                f"{what} is not in {self.document.path.name}: "
                 f"mark its place there with <!-- step: {id} -->",
-                "id",
-                number,
+                *("step", number, "id"),
             )
-        points = self.typed(raw, "points", (int, float), what, None, number)
-        if points <= 0:
-            raise self.wrong(f"'points' of {what} must be more than 0", "points", number)
-        check = self.typed(raw, "check", str, what, None, number)
-        if not re.fullmatch(r"[a-z_]+\.[a-z_0-9]+", check):
-            raise self.wrong(
-                f"'check' of {what} must be 'module.function' in checks/, not {check!r}",
-                "check",
-                number,
+        if not 0 <= table.points <= TOTAL_POINTS:
+            raise self.file.error(
+                f"'points' of {what} must be from 0 to {TOTAL_POINTS}", "step", number, "points"
             )
-        needs = self.typed(raw, "needs", list, what, [], number)
-        place = document.steps[id]
+        if not CHECK.fullmatch(table.check):
+            raise self.file.error(
+                f"'check' of {what} must be 'module.function' in checks/, not {shown(table.check)}",
+                *("step", number, "check"),
+            )
+        place = self.document.steps[id]
         return Step(
             id=id,
-            title=self.typed(raw, "title", str, what, None, number),
+            title=self.words(table.title, "step", number, "title"),
             part=place.part,
-            points=points,
-            needs=tuple(needs),
-            check=check,
-            arguments=self.typed(raw, "with", dict, what, {}, number),
-            hint=self.typed(raw, "hint", str, what, "", number),
-            perform=self.commands(self.typed(raw, "perform", list, what, [], number), what, number)
-            if "perform" in raw
-            else _as_written(document, id),
+            points=table.points,
+            needs=tuple(table.needs),
+            check=table.check,
+            arguments=table.arguments,
+            hint=table.hint,
+            perform=_as_written(self.document, id)
+            if table.perform is None
+            else _commands(table.perform),
             line=place.line,
         )
 
-    def commands(self, raw: list[Any], what: str, number: int | None) -> tuple[Command, ...]:
-        commands = []
-        for entry in raw:
-            if isinstance(entry, str):
-                commands.append(Command(entry.strip()))
-            elif isinstance(entry, dict) and isinstance(entry.get("run"), str):
-                self.only_known(entry, COMMAND_KEYS, f"a command of {what}", number)
-                commands.append(Command(**entry))
-            else:
-                raise self.wrong(
-                    f"'perform' of {what} must be commands, or tables with 'run'", "perform", number
-                )
-        return tuple(commands)
-
-    def waived(self, document: Document) -> Iterator[Waived]:
+    def waived(self) -> Iterator[Waived]:
         """Yield the steps of the document that have no check."""
-        for line, raw in self.tables("waived", WAIVED_KEYS):
-            id = self.words(raw, "id", line)
-            if id not in document.steps:
-                raise DefinitionError(
-                    self.path, line, f"the waived step {id!r} is not in {document.path.name}"
-                )
-            yield Waived(id, self.words(raw, "reason", line), line)
+        for number, table in enumerate(self.tables.waived):
+            self._in_document(table.id, "waived", number, "id")
+            reason = self.words(table.reason, "waived", number, "reason")
+            yield Waived(table.id, reason, self.file.line("waived", number))
 
     def prose(self) -> Iterator[Prose]:
         """Yield what covers the instructions that the document gives in words alone."""
-        for line, raw in self.tables("prose", PROSE_KEYS):
-            says = " ".join(self.words(raw, "says", line).split())
-            if ("perform" in raw) == ("reason" in raw):
-                raise DefinitionError(
-                    self.path, line, "[[prose]] wants either 'perform' or a 'reason' for none"
+        for number, table in enumerate(self.tables.prose):
+            place = ("prose", number)
+            if (table.perform is None) == (table.reason is None):
+                raise self.file.error(
+                    "[[prose]] wants either 'perform' or a 'reason' for none", *place
                 )
-            commands = self.typed(raw, "perform", list, "[[prose]]", [])
-            reason = self.words(raw, "reason", line) if "reason" in raw else ""
-            yield Prose(says, self.commands(commands, "[[prose]]", None), reason, line)
+            says = " ".join(self.words(table.says, *place, "says").split())
+            reason = "" if table.reason is None else self.words(table.reason, *place, "reason")
+            yield Prose(says, _commands(table.perform or ()), reason, self.file.line(*place))
 
-    def typings(self, document: Document) -> Iterator[Typing]:
+    def typings(self) -> Iterator[Typing]:
         """Yield how commands are typed that cannot be typed just as they stand."""
-        own = {step["id"] for step in self.body["step"] if "perform" in step}
-        for line, raw in self.tables("typed", TYPED_KEYS):
-            step = self.words(raw, "step", line)
-            if step not in document.steps:
-                raise DefinitionError(
-                    self.path, line, f"the step {step!r} is not in {document.path.name}"
-                )
-            if ("ready" in raw) == ("reason" in raw):
-                raise DefinitionError(self.path, line, "[[typed]] wants either 'ready' or 'reason'")
-            if "reason" in raw and step not in own:
-                raise DefinitionError(
-                    self.path, line, f"the step {step!r} has no 'perform' to be typed instead"
+        own = {step.id for step in self.tables.step if step.perform is not None}
+        for number, table in enumerate(self.tables.typed):
+            place = ("typed", number)
+            self._in_document(table.step, *place, "step")
+            if (table.ready is None) == (table.reason is None):
+                raise self.file.error("[[typed]] wants either 'ready' or 'reason'", *place)
+            if table.reason is not None and table.step not in own:
+                raise self.file.error(
+                    f"the step {table.step!r} has no 'perform' to be typed instead", *place
                 )
             ready, reason = (
-                self.words(raw, key, line).strip() if key in raw else ""
-                for key in ("ready", "reason")
+                "" if text is None else self.words(text, *place, key).strip()
+                for key, text in (("ready", table.ready), ("reason", table.reason))
             )
-            yield Typing(step, self.words(raw, "begins", line), ready, reason, line)
-
-    def opening(self) -> str:
-        """Return what the gate types first in each terminal."""
-        perform = self.typed(self.body, "perform", dict, "the lab", {})
-        return str(self.typed(perform, "opening", str, "[perform]", "")).strip()
+            begins = self.words(table.begins, *place, "begins")
+            yield Typing(table.step, begins, ready, reason, self.file.line(*place))
 
     def varies(self) -> dict[str, str]:
         """Return the document's values that differ between machines, and their forms."""
-        perform = self.typed(self.body, "perform", dict, "the lab", {})
-        forms = self.typed(perform, "varies", dict, "[perform]", {})
-        for shown, form in forms.items():
+        for text, form in self.tables.perform.varies.items():
+            place = ("perform", "varies", text)
             try:
                 groups = re.compile(form).groups
-            except (re.error, TypeError) as problem:
-                raise self.wrong(f"the form of {shown!r}: {problem}", shown) from None
+            except (re.error, RecursionError, OverflowError) as problem:
+                raise self.file.error(f"the form of {shown(text)}: {problem}", *place) from None
             if groups:
-                raise self.wrong(f"the form of {shown!r} has a group: write (?:...)", shown)
-        return {str(shown): str(form) for shown, form in forms.items()}
+                raise self.file.error(
+                    f"the form of {shown(text)} has a group: write (?:...)", *place
+                )
+        return self.tables.perform.varies
 
-    def tables(self, name: str, known: set[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the tables of an array, each with its line."""
-        for number, raw in enumerate(self.typed(self.body, name, list, "the lab", [])):
-            line = self.line_of("", number, name)
-            for key in raw:
-                if key not in known:
-                    raise DefinitionError(
-                        self.path,
-                        self.line_of(key, number, name),
-                        f"[[{name}]] has an unknown key {key!r}; "
-                        f"known are: {', '.join(sorted(known))}",
-                    )
-            yield line, raw
-
-    def words(self, raw: dict[str, Any], key: str, line: int) -> str:
-        value = raw.get(key)
-        if not isinstance(value, str) or not value.strip():
-            raise DefinitionError(self.path, line, f"{key!r} must say something, in words")
-        return value
-
-    def verify(
-        self, steps: tuple[Step, ...], waived: tuple[Waived, ...], document: Document
-    ) -> None:
+    def verify(self, steps: tuple[Step, ...], waived: tuple[Waived, ...]) -> None:
         """Hold the steps against each other and against the document."""
+        file, document = self.file, self.document
         seen: dict[str, int] = {}
         for number, step in enumerate(steps):
             if step.id in seen:
-                first = self.line_of("id", seen[step.id])
-                raise self.wrong(
-                    f"the id {step.id!r} is taken by the step in line {first}", "id", number
+                first = file.line("step", seen[step.id], "id")
+                raise file.error(
+                    f"the id {step.id!r} is taken by the step in line {first}", "step", number, "id"
                 )
             seen[step.id] = number
         for number, step in enumerate(steps):
-            for need in step.needs:
+            for position, need in enumerate(step.needs):
                 if need not in seen:
-                    raise self.wrong(
-                        f"step {step.id!r} needs {need!r}, which is no step", "needs", number
+                    raise file.error(
+                        f"step {step.id!r} needs {shown(need)}, which is no step",
+                        *("step", number, "needs", position),
                     )
         try:
             TopologicalSorter({step.id: step.needs for step in steps}).prepare()
         except CycleError as cycle:
             circle = list(reversed(cycle.args[1]))
-            raise self.wrong(
+            raise file.error(
                 f"steps need each other in a circle: {' needs '.join(circle)}",
-                "needs",
-                seen[circle[0]],
+                *("step", seen[circle[0]], "needs"),
             ) from None
-        free = {step.id: step.line for step in waived}
-        for id, line in free.items():
-            if id in seen:
-                raise DefinitionError(self.path, line, f"{id!r} is waived, and is a [[step]]")
+        for number, free in enumerate(waived):
+            if free.id in seen:
+                raise file.error(f"{free.id!r} is waived, and is a [[step]]", "waived", number)
+        defined = {*seen, *(free.id for free in waived)}
         for id, place in document.steps.items():
-            if id not in seen and id not in free:
+            if id not in defined:
                 raise DefinitionError(
                     document.path,
                     place.line,
-                    f"the step {id!r} has no definition in {self.path.name}: "
+                    f"the step {shown(id)} has no definition in {file.path.name}: "
                     "add a [[step]], or a [[waived]] with a reason",
                 )
-        total = sum(step.points for step in steps)
-        if total != TOTAL_POINTS:
-            raise self.wrong(f"the points add up to {total:g}, not {TOTAL_POINTS}", "points", 0)
+        with localcontext(prec=400):  # exact: 8 x 11.1 + 11.2 is 100
+            total = sum((Decimal(str(step.points)) for step in steps), Decimal())
+            if total != TOTAL_POINTS:
+                raise file.error(
+                    f"the points add up to {total.normalize():f}, not {TOTAL_POINTS}",
+                    *("step", 0, "points"),
+                )
 
-    def states(self, ids: set[str]) -> dict[str, tuple[str, ...]]:
-        states = self.typed(self.body, "states", dict, "the lab", {})
-        for name, steps in states.items():
-            if not isinstance(steps, list) or not all(step in ids for step in steps):
-                raise self.wrong(f"the state {name!r} must be a list of ids of steps", name)
+    def states(self) -> dict[str, tuple[str, ...]]:
+        ids = {step.id for step in self.tables.step}
+        for name, steps in self.tables.states.items():
             if name == DOCKER or not STEP_ID.fullmatch(name):
-                raise self.wrong(f"a state's name is kebab-case and not {DOCKER!r}: {name!r}", name)
-        return {name: tuple(steps) for name, steps in states.items()}
+                raise self.file.error(
+                    f"a state's name is kebab-case and not {DOCKER!r}: {shown(name)}",
+                    *("states", name),
+                )
+            for position, step in enumerate(steps):
+                if step not in ids:
+                    raise self.file.error(
+                        f"the state {name!r} lists {shown(step)}, which is no step",
+                        *("states", name, position),
+                    )
+        return {name: tuple(steps) for name, steps in self.tables.states.items()}
 
-    def machine(self, states: dict[str, tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
-        """Return the state in which a student finds a machine, and what its kernel must have."""
-        table = self.typed(self.body, "machine", dict, "the lab", {})
-        self.only_known(table, MACHINE_KEYS, "[machine]")
-        start = self.typed(table, "start", str, "[machine]", DOCKER)
+    def start(self, states: dict[str, tuple[str, ...]]) -> str:
+        """Return the state in which a student finds the machine."""
+        start = DOCKER if self.tables.machine.start is None else self.tables.machine.start
         if start not in (DOCKER, *states):
-            raise self.wrong(
-                f"the start {start!r} is no state; known are: {DOCKER}, {', '.join(states)}",
-                "start",
+            raise self.file.error(
+                f"the start {shown(start)} is no state; known are: {', '.join((DOCKER, *states))}",
+                *("machine", "start"),
             )
-        modules = self.typed(table, "modules", list, "[machine]", [])
-        return start, tuple(map(str, modules))
+        return start
 
     def images(self, folder: Path) -> Iterator[Image]:
         """Yield the images that the lab machine has before a student begins."""
-        for line, raw in self.tables("image", IMAGE_KEYS):
-            name = self.words(raw, "name", line)
-            place = folder / self.words(raw, "folder", line)
-            if not (place / "Dockerfile").is_file():
-                raise DefinitionError(
-                    self.path, line, f"the image {name!r}: there is no {place / 'Dockerfile'}"
+        for number, table in enumerate(self.tables.image):
+            name = self.words(table.name, "image", number, "name")
+            place = folder / self.words(table.folder, "image", number, "folder")
+            if not _is_file(place / "Dockerfile"):
+                raise self.file.error(
+                    f"the image {shown(name)}: there is no {table.folder[:100]}/Dockerfile",
+                    *("image", number, "folder"),
                 )
-            package = self.words(raw, "package", line) if "package" in raw else ""
-            dependencies = self.typed(raw, "dependencies", list, "[[image]]", [])
-            published = raw.get("published", False)
-            if not isinstance(published, bool):
-                raise DefinitionError(self.path, line, "'published' must be true or false")
-            yield Image(name, place, package, tuple(map(str, dependencies)), published)
+            yield Image(name, place, table.package, tuple(table.dependencies), table.published)
 
-    def prelude(self) -> str:
-        perform = self.typed(self.body, "perform", dict, "the lab", {})
-        self.only_known(perform, {"prelude", "opening", "varies"}, "[perform]")
-        return str(perform.get("prelude", ""))
+    def _in_document(self, id: str, *place: str | int) -> None:
+        if id not in self.document.steps:
+            raise self.file.error(
+                f"the step {shown(id)} is not in {self.document.path.name}", *place
+            )

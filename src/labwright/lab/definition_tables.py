@@ -1,0 +1,101 @@
+"""The tables of ``lab.toml``: every key that there is, and what type it has.
+
+docs/course-author.md says what each means; :mod:`labwright.lab.definition` makes a
+:class:`~labwright.lab.model.Lab` of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import field
+
+from labwright.lab.toml_file import Table
+
+
+class CommandTable(Table):
+    """A command that performs (a part of) a step."""
+
+    run: str
+    terminal: str = ""
+    ready: str = ""
+
+
+class StepTable(Table):
+    """``[[step]]``."""
+
+    id: str
+    title: str
+    points: int | float
+    check: str
+    needs: list[str] = field(default_factory=list)
+    arguments: dict[str, Any] = field(default_factory=dict, name="with")
+    hint: str = ""
+    perform: list[str | CommandTable] | None = None
+
+
+class MachineTable(Table):
+    """``[machine]``."""
+
+    start: str | None = None
+    modules: list[str] = field(default_factory=list)
+
+
+class PerformTable(Table):
+    """``[perform]``."""
+
+    prelude: str = ""
+    opening: str = ""
+    varies: dict[str, str] = field(default_factory=dict)
+
+
+class ImageTable(Table):
+    """``[[image]]``."""
+
+    name: str
+    folder: str
+    package: str = ""
+    dependencies: list[str] = field(default_factory=list)
+    published: bool = False
+
+
+class WaivedTable(Table):
+    """``[[waived]]``."""
+
+    id: str
+    reason: str
+
+
+class ProseTable(Table):
+    """``[[prose]]``."""
+
+    says: str
+    perform: list[str | CommandTable] | None = None
+    reason: str | None = None
+
+
+class TypedTable(Table):
+    """``[[typed]]``."""
+
+    step: str
+    begins: str
+    ready: str | None = None
+    reason: str | None = None
+
+
+class LabTable(Table):
+    """The whole file."""
+
+    name: str
+    title: str
+    document: str
+    requires: list[str] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, list[str]] = field(default_factory=dict)
+    perform: PerformTable = field(default_factory=PerformTable)
+    machine: MachineTable = field(default_factory=MachineTable)
+    image: list[ImageTable] = field(default_factory=list)
+    step: list[StepTable] = field(default_factory=list)
+    typed: list[TypedTable] = field(default_factory=list)
+    waived: list[WaivedTable] = field(default_factory=list)
+    prose: list[ProseTable] = field(default_factory=list)

@@ -70,8 +70,8 @@ class PretendedMachine(Machine):
     def docker_socket(self) -> str:
         raise HostUnreachable("nobody should ask a pretended machine for its socket")
 
-    def shell(self) -> list[str]:
-        return ["bash", "--norc", "--noprofile", "-i"]
+    def login_shell(self) -> list[str]:
+        return ["bash", "--norc", "--noprofile"]
 
     def close(self) -> None:
         self.closed += 1

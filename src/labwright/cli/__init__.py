@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import labwright
 from labwright.cli import client, conform, gate, grade, lab, mistakes, new, vm
+from labwright.cli import open as open_command
 from labwright.cli.options import add_lab, add_system
 from labwright.errors import LabwrightError
 from labwright.grading.step_check import HINTS
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     _writing(regrade)
     regrade.set_defaults(run=lab.regrade)
 
+    open_command.add_parser(commands)
     new.add_parser(commands)
     gate.add_parser(commands)
     mistakes.add_parser(commands)

@@ -15,8 +15,10 @@ EXTRAS = {
     "hdrh": "components",
     "prometheus_client": "components",
     "spellchecker": "author",
+    "starlette": "live",
     "testcontainers": "deploy",
     "uvicorn": "components",
+    "websockets": "live",
 }
 """Which extra of labwright brings a top-level module."""
 

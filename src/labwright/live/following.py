@@ -26,11 +26,13 @@ def watch(
     tell: Callable[[Event], None],
     connect: Callable[[], Machine] | None = None,
     traffic: bool = True,
+    on_grade: Callable[[Score], None] = lambda _: None,
 ) -> Watch:
     """Return a watch that examines steps as ``labwright check`` does.
 
     :param options: of the run: values that are changed, hints that are held back.
     :param connect: opens the machine; the target's own if it is not given.
+    :param on_grade: hears the score of an examination of all steps.
     """
 
     def examine(
@@ -40,7 +42,10 @@ def watch(
 
         chosen = [f"--step={step}" for step in steps]
         asked = [f"--target={target}", *chosen, *options, *QUIET]
-        return grade(lab.folder, asked, _Listener(on_step), machine)
+        score = grade(lab.folder, asked, _Listener(on_step), machine)
+        if len(steps) == len(lab.steps):
+            on_grade(score)
+        return score
 
     return Watch(lab, target, connect or (lambda: open_machine(target)), examine, tell, traffic)
 

@@ -39,3 +39,7 @@ class LocalMachine(Machine):
     def shell(self) -> list[str]:
         """Return a shell."""
         return ["bash", "--noediting", "-i"]
+
+    def login_shell(self) -> list[str]:
+        """Return the shell that this user has chosen."""
+        return [os.environ.get("SHELL", "bash")]

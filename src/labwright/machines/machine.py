@@ -152,6 +152,13 @@ class Machine(ABC):
         """Wait until the machine may have changed."""
         time.sleep(seconds)
 
+    def login_shell(self) -> list[str]:
+        """Return a program of this computer that is a person's own shell on the machine.
+
+        It wants a terminal.
+        """
+        raise MachineError(f"{self.target} has no terminal")
+
     def prepare(self) -> None:
         """Begin with what the first question would have to wait for, without waiting."""
         self._probe_session()

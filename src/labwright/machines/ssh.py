@@ -158,6 +158,11 @@ class SshMachine(Machine):
         self._connect()
         return [*self._argv("-tt", "-q", "-enone"), login.quoted("exec bash --noediting -i")]
 
+    def login_shell(self) -> list[str]:
+        """Return a session of its own over the one connection."""
+        self._connect()
+        return self._argv("-tt", "-q", "-enone")
+
     def close(self) -> None:
         """End the connection and remove its sockets."""
         if self._master:

@@ -1,0 +1,109 @@
+"""``labwright open``: a lab in the browser, its document beside terminals on the machine."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from labwright.errors import UsageError
+from labwright.grading import step_check
+from labwright.host.extras import require
+from labwright.lab.definition import load_lab
+from labwright.lab.model import DEFAULT, find_lab
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "open",
+        help="do a lab in the browser: the document, terminals and the verdict in one page",
+        epilog="The page is served on this computer alone and is for whoever started it.",
+    )
+    parser.add_argument(
+        "lab",
+        nargs="?",
+        default=DEFAULT,
+        metavar="LAB",
+        help=f"a lab's name or folder (default: {DEFAULT})",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="T",
+        help="local, ssh://[user@]host[:port] or vm:NAME "
+        "(default: this machine if it can run the lab, else a guest)",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
+    )
+    parser.add_argument(
+        "--hints",
+        choices=step_check.HINTS,
+        default="full",
+        help="how much a failed step gives away",
+    )
+    add_serving(parser)
+    parser.set_defaults(run=run)
+
+
+def add_serving(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that serves a page."""
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS[:PORT]",
+        default="127.0.0.1",
+        help="where the page is served (default: 127.0.0.1, any port). Beyond 127.0.0.1 it is "
+        "not encrypted: whoever can read the network can take it over",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show a lab until its page is closed."""
+    require_live()
+    from labwright.cli.lab import _target
+    from labwright.live.serving import open_page
+
+    lab = load_lab(find_lab(arguments.lab))
+    values = lab.values_with(arguments.set)
+    for step in lab.steps:
+        step_check.bind(lab, step, values)
+    address, port = listen_address(arguments.listen)
+    target = _target(lab, arguments)
+    options = [*(f"--set={setting}" for setting in arguments.set), f"--hints={arguments.hints}"]
+    open_page(
+        lab, target, options, say, address=address, port=port, browser=not arguments.no_browser
+    )
+    return 0
+
+
+def require_live() -> None:
+    """See that what serves pages is installed.
+
+    :raises SetupError: it is not.
+    """
+    for module in ("starlette", "websockets"):
+        require(module, "a page in the browser")
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Return the address and the port of ``ADDRESS[:PORT]``; port 0 is any.
+
+    :raises UsageError: it is none.
+    """
+    address, port = text, ""
+    if text.startswith("["):
+        address, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") == 1:
+        address, _, port = text.partition(":")
+    if not address or (port and not (port.isascii() and port.isdigit() and int(port) < 65536)):
+        raise UsageError(f"--listen: not an address: {text!r}: write ADDRESS[:PORT]")
+    return address, int(port or 0)
+
+
+def say(text: str) -> None:
+    """Print a line for the person at the terminal."""
+    print(f"labwright: {text}", file=sys.stderr, flush=True)  # noqa: T201

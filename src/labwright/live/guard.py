@@ -1,0 +1,110 @@
+"""Who may talk to a page that shows a terminal: whoever was handed this start's token.
+
+Any program of this computer can connect to a loopback port, and any web site can make the
+browser do so. So each request must name a host that is ours (another name that resolves to
+127.0.0.1 is DNS rebinding), come from no other origin, and carry the cookie that the token was
+exchanged for. The token counts once: an address that was seen by others is of no use to them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.websockets import WebSocketClose
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REFUSED = (
+    "This page is for whoever started labwright. Open the address that it printed; an address "
+    "counts once, so start it again if somebody else has used yours.\n"
+)
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Guard:
+    """Lets nobody else in."""
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        """Make a new token.
+
+        :param hosts: what a request's Host may be, with the port.
+        """
+        self._app = app
+        self._hosts = hosts
+        self._secret = secrets.token_urlsafe(32)
+        self.token = secrets.token_urlsafe(32)
+        # Cookies are for a host, whatever the port: two starts must not overwrite each other's.
+        self.cookie = f"labwright-{secrets.token_hex(4)}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if scope["type"] not in ("http", "websocket"):
+            return
+        connection = HTTPConnection(scope)
+        if not self._from_our_page(connection.headers):
+            await self._refuse(scope, receive, send)
+        elif self._has(connection.cookies.get(self.cookie), self._secret):
+            await self._app(scope, receive, _with_headers(send))
+        elif scope["type"] == "http" and self._redeems(scope):
+            await self._let_in(scope, receive, send)
+        else:
+            await self._refuse(scope, receive, send)
+
+    def _from_our_page(self, headers: Headers) -> bool:
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+            return False
+        site = headers.get("sec-fetch-site", "none")
+        own = all(origin.lower() == f"http://{hosts[0].lower()}" for origin in origins)
+        return own and site in ("none", "same-origin")
+
+    def _redeems(self, scope: Scope) -> bool:
+        """Whether a request brings the token; it counts once."""
+        if scope["method"] != "GET" or scope["path"] != "/":
+            return False
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
+        if not self.token or not self._has(given[0], self.token):
+            return False
+        self.token = ""
+        return True
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = RedirectResponse("/", 303, HEADERS)
+        response.set_cookie(self.cookie, self._secret, httponly=True, samesite="strict", path="/")
+        await response(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await WebSocketClose(1008)(scope, receive, send)
+        else:
+            await PlainTextResponse(REFUSED, 403, HEADERS)(scope, receive, send)
+
+    @staticmethod
+    def _has(given: str | None, wanted: str) -> bool:
+        return hmac.compare_digest((given or "").encode(), wanted.encode())
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending

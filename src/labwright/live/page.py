@@ -1,0 +1,345 @@
+"""The student's page: the lab's document, the state of each step, and terminals beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined
+from starlette.applications import Starlette
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocketDisconnect
+
+from labwright.errors import LabwrightError
+from labwright.grading import step_check
+from labwright.lab.document import Document
+from labwright.live.document import PICTURES, sections
+from labwright.live.state import State
+from labwright.live.terminals import Terminals
+from labwright.outcome import Outcome
+from labwright.reports import html, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.websockets import WebSocket
+
+    from labwright.grading.watch import Event, Watch
+    from labwright.lab.model import Lab
+    from labwright.live.state import StepState
+    from labwright.score import Score
+
+SENTENCE_LIMIT = 2000
+"""Characters shown of a sentence that may quote the target."""
+TYPED_LIMIT = 1 << 16
+"""Characters that a page may type at once."""
+BYE_S = 8.0
+"""How long after a page said that it is being closed it may come back: a reload does."""
+LOST_S = 1800.0
+"""The same for a page that is only not heard of: its computer may sleep."""
+TYPES = {"css": "text/css", "js": "text/javascript", "mjs": "text/javascript"}
+FILES = ("page.css", "page.js", "xterm/xterm.mjs", "xterm/addon-fit.mjs", "xterm/xterm.css")
+
+
+class Page:
+    """One lab on one machine, as any number of open pages show it."""
+
+    def __init__(self, lab: Lab, target: str, shell: Callable[[], list[str]] | None = None) -> None:
+        """Make the page; :meth:`begin` it within the event loop.
+
+        :param shell: returns the program that is a shell on the machine; None: the page only
+            shows, and offers nothing that changes anything.
+        """
+        self.lab, self.target = lab, target
+        self.watch: Watch | None = None
+        self.state = State(lab, self._changed_in_a_thread)
+        self.terminals = Terminals(shell, self._changed) if shell else None
+        self.report: Score | None = None
+        self.problem = ""
+        """What ended the watch."""
+        self.no_terminal = ""
+        """Why the last terminal could not be opened."""
+        self._document = Document.read(lab.document)
+        self.on_left: Callable[[], None] = lambda: None
+        """Is called when no page is open any more, after a while."""
+        self._pages: set[asyncio.Event] = set()
+        self._finishing = self._opened_first = False
+        self._leaving: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def routes(self) -> list[BaseRoute]:
+        """Return what the page answers."""
+        routes: list[BaseRoute] = [
+            Route("/", self._show),
+            Route("/static/{name:path}", _static),
+            Route("/lab/{name:path}", self._picture),
+            WebSocketRoute("/live", self._live),
+            Route("/report", self._report),
+        ]
+        if self.terminals:
+            routes += [
+                WebSocketRoute("/terminal/{number:int}", self._terminal),
+                Route("/hand-in", self._hand_in),
+                Route("/bye", self._bye, methods=["POST"]),
+            ]
+        return routes
+
+    def app(self) -> Starlette:
+        """Return the page as an application."""
+        return Starlette(routes=self.routes())
+
+    def begin(self) -> None:
+        """Remember the event loop in which the page is served."""
+        self._loop = asyncio.get_running_loop()
+
+    def hear(self, event: Event) -> None:
+        """Take over an event of the watch; from any thread."""
+        self.state.hear(event)
+
+    def graded(self, score: Score) -> None:
+        """Take over a score of all steps; from any thread."""
+        self.report, self._finishing = score, False
+        self._changed_in_a_thread()
+
+    def ended(self, problem: str) -> None:
+        """Say that nothing is followed any more, and why; from any thread."""
+        self.problem = problem
+        self._changed_in_a_thread()
+
+    def _changed_in_a_thread(self) -> None:
+        if self._loop and not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # it was closed just now
+                self._loop.call_soon_threadsafe(self._changed)
+
+    def _changed(self) -> None:
+        for page in self._pages:
+            page.set()
+
+    async def _show(self, request: Request) -> Response:
+        nonce = secrets.token_urlsafe(16)
+        known = [step.id for step in self.lab.steps]
+        shown = _template().render(
+            lab=self.lab,
+            target=self.target,
+            sections=sections("\n".join(self._document.source), known),
+            steps={step.id: step for step in self.lab.steps},
+            terminals=self.terminals is not None,
+            nonce=nonce,
+        )
+        policy = _policy(nonce, request.headers["host"])
+        return HTMLResponse(shown, headers={"Content-Security-Policy": policy})
+
+    async def _picture(self, request: Request) -> Response:
+        folder = self.lab.folder.resolve()
+        path = (folder / request.path_params["name"]).resolve()
+        if folder not in path.parents or path.suffix not in PICTURES or not path.is_file():
+            return Response(status_code=404)
+        # A picture that is opened by itself must not run anything, either.
+        return FileResponse(
+            path, headers={"Content-Security-Policy": "default-src 'none'; sandbox"}
+        )
+
+    async def _live(self, socket: WebSocket) -> None:
+        await socket.accept()
+        changed = asyncio.Event()
+        changed.set()
+        self._pages.add(changed)
+        if self._leaving:
+            self._leaving.cancel()
+            self._leaving = None
+        if self.terminals and not self._opened_first:
+            self._opened_first = True
+            await self._open_terminal()
+        telling = asyncio.create_task(self._tell(socket, changed))
+        try:
+            while True:
+                await self._obey(await socket.receive_json())
+        except (WebSocketDisconnect, ValueError, KeyError):
+            pass
+        finally:
+            telling.cancel()
+            self._pages.discard(changed)
+            if not self._pages and not self._leaving:
+                self._leave_after(LOST_S)
+
+    async def _tell(self, socket: WebSocket, changed: asyncio.Event) -> None:
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            while True:
+                await changed.wait()
+                changed.clear()
+                await socket.send_text(json.dumps(self._told()))
+
+    async def _obey(self, request: Any) -> None:
+        """Do what a page asks for."""
+        if not isinstance(request, dict) or not self.watch or not self.terminals:
+            return
+        what = request.get("do")
+        if what == "traffic":
+            self.watch.send_traffic()
+        elif what == "examine":
+            self.watch.examine()
+        elif what == "finish":
+            self._finishing = True
+            self.watch.send_traffic()
+            self._changed()
+        elif what == "open":
+            await self._open_terminal()
+        elif what == "close" and isinstance(request.get("number"), int):
+            await self.terminals.close(request["number"])
+
+    async def _open_terminal(self) -> None:
+        if self.terminals:
+            try:
+                await self.terminals.open()
+                self.no_terminal = ""
+            except LabwrightError as problem:
+                self.no_terminal = str(problem)
+            self._changed()
+
+    async def _terminal(self, socket: WebSocket) -> None:
+        terminal = self.terminals.get(socket.path_params["number"]) if self.terminals else None
+        await socket.accept()
+        if terminal is None:
+            await socket.close(4404)
+            return
+        kept, viewer = terminal.show()
+
+        async def send() -> None:
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await socket.send_bytes(kept)  # first, and also if it is empty: the page waits
+                while data := await viewer.get():
+                    await socket.send_bytes(data)
+                await socket.close(4410)
+
+        sending = asyncio.create_task(send())
+        try:
+            while True:
+                message = await socket.receive_json()
+                if "typed" in message:
+                    await terminal.type(str(message["typed"])[:TYPED_LIMIT])
+                else:
+                    terminal.resize(int(message["columns"]), int(message["rows"]))
+        except (WebSocketDisconnect, ValueError, KeyError, TypeError):
+            pass
+        finally:
+            sending.cancel()
+            terminal.leave(viewer)
+
+    async def _report(self, _: Request) -> Response:
+        if not self.report:
+            return Response("There is no report yet.\n", 404)
+        shown = await asyncio.to_thread(html.render, self.report)
+        return HTMLResponse(shown)
+
+    async def _hand_in(self, _: Request) -> Response:
+        if not self.report:
+            return Response("There is nothing to hand in yet.\n", 404)
+        # The seam for `labwright submit`: what is handed in is the score, with its record.
+        name = f'attachment; filename="{self.lab.name}-score.json"'
+        body = await asyncio.to_thread(self.report.to_json)
+        return Response(body, headers={"Content-Disposition": name}, media_type="application/json")
+
+    async def _bye(self, _: Request) -> Response:
+        """A page is being closed, or loaded anew."""
+        self._leave_after(BYE_S)
+        return Response(status_code=204)
+
+    def _leave_after(self, seconds: float) -> None:
+        if self._leaving:
+            self._leaving.cancel()
+        self._leaving = asyncio.get_running_loop().call_later(seconds, self._leave)
+
+    def _leave(self) -> None:
+        self._leaving = None
+        if not self._pages:
+            self.on_left()
+
+    def _told(self) -> dict[str, Any]:
+        """Return all that the page shows, as plain data: it is set as text, never as markup."""
+        state = self.state
+        return {
+            "points": text.number(state.points),
+            "most": text.number(state.max_points),
+            "passed": state.passed,
+            "next": state.next,
+            "gone": _shown(self.problem or state.gone),
+            "traffic": _shown(state.busy.why) if state.busy and state.busy.traffic else "",
+            "busy": state.busy is not None,
+            "finishing": self._finishing,
+            "report": self.report is not None,
+            "no_terminal": _shown(self.no_terminal),
+            "terminals": self.terminals.numbers if self.terminals else [],
+            "steps": {id: self._step(id, step) for id, step in state.steps.items()},
+        }
+
+    def _step(self, id: str, known: StepState) -> dict[str, Any]:
+        step, result = self.lab.step(id), known.result
+        told: dict[str, Any] = {
+            "outcome": known.outcome,
+            "points": text.number(result.points if result else 0),
+            "unsettled": _shown(known.unsettled),
+            "sends": bool(self.watch and id in self.watch.sends_traffic),
+            "reason": "",
+            "expected": "",
+            "actual": "",
+            "hints": [],
+        }
+        if result is None:
+            return told
+        if result.outcome is Outcome.FAILED:
+            told |= {"expected": _shown(result.expected), "actual": _shown(result.actual)}
+            told["hints"] = _stages(result.hint)
+        elif result.outcome is not Outcome.PASSED:
+            titles = [text.line(self.lab.step(need).title) for need in step.needs]
+            blocked = result.outcome is Outcome.BLOCKED and titles
+            told["reason"] = f"First: {'; '.join(titles)}" if blocked else _shown(result.reason)
+        return told
+
+
+def _stages(hint: str) -> list[str]:
+    """Return a hint as it is given away, little by little."""
+    if not hint:
+        return []
+    short = step_check.held_back(hint, "short")
+    rest = hint[len(short) :].strip()
+    return [_shown(piece) for piece in (short, rest) if piece]
+
+
+def _shown(sentence: str) -> str:
+    return text.excerpt(sentence, SENTENCE_LIMIT)
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in FILES:
+        return Response(status_code=404)
+    content = resources.files("labwright.live").joinpath("static", name).read_bytes()
+    kind = TYPES[name.rpartition(".")[2]]
+    return Response(content, media_type=kind)
+
+
+def _template() -> Any:
+    source = resources.files("labwright.live").joinpath("static", "page.html").read_text("utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(line=text.line, number=text.number)
+    return environment.from_string(source)
+
+
+def _policy(nonce: str, host: str) -> str:
+    """Return the Content-Security-Policy: nothing but our own files.
+
+    xterm.js makes style elements, which the page's script gives the nonce.
+    """
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; "
+        f"img-src 'self' data:; connect-src 'self' ws://{host}; font-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

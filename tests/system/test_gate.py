@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from labwright.gate import stages
-from labwright.gate.perform_stage import follow
+from labwright.gate.perform import follow
 from labwright.lab.model import find_lab
 from labwright.vm.guest import machines
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from labwright.errors import DefinitionError, HostUnreachable, MachineError
-from labwright.gate.actions import actions
+from labwright.gate.actions import plan
 from labwright.gate.expected import Varying
-from labwright.gate.walkthrough import Rehearsal, performed
+from labwright.gate.walkthrough import Walkthrough, closing_sentence, performed
 from labwright.grading.step_check import pending
 from labwright.lab.definition import load_lab
 from labwright.lab.document import Document
@@ -105,7 +105,7 @@ def follow(monkeypatch, tmp_path):
             ]
 
         with closing(LocalMachine()) as machine:
-            rehearsal = Rehearsal(
+            walkthrough = Walkthrough(
                 Document.read(lab.document),
                 lab,
                 machine,
@@ -114,7 +114,7 @@ def follow(monkeypatch, tmp_path):
                 done=done,
                 settle_s=0,
             )
-            return rehearsal.run(), examined, told
+            return walkthrough.run(), examined, told
 
     return run
 
@@ -221,7 +221,7 @@ def test_a_definition_that_speaks_of_a_command_which_is_not_there_is_refused(lab
 
 def test_gorb_is_typed_as_its_document_has_it_but_for_the_client():
     gorb = load_lab(find_lab("gorb"))
-    typed = actions(Document.read(gorb.document), gorb)
+    typed = plan(Document.of(gorb), gorb).actions
     assert [action.step for action in typed if action.note] == ["client-overload"]
     assert [action.step for action in typed if action.stays] == ["gorb-running"]
     assert sorted(performed(gorb, "servers")) == ["server1-running", "server2-running"]
@@ -275,3 +275,64 @@ def test_a_shell_that_was_not_yet_set_up_is_cleaned_up_after(monkeypatch):
     left.mkdir()
     terminal.close()
     assert not left.exists()
+
+
+def test_what_the_definition_does_is_done_as_labwright_perform_does_it(lab, follow):
+    """A whole script in a shell of its own, with what comes first: not line by line."""
+    more = '[perform]\nopening = "B=7"\nprelude = "C=8"\n'
+    script = 'perform = ["for n in $B; do\\n  false || touch $n$C\\ndone"]'
+    document = "# T\n\n<!-- step: first -->\n1. Make it so.\n\n<!-- step: second -->\n2. See:\n\n"
+    mine = lab(document + "   ```sh\n   test -e 78\n   ```\n", first=script)
+    toml = mine.folder / "lab.toml"
+    toml.write_text(toml.read_text().replace("[perform.varies]", more + "[perform.varies]"))
+    found, _, _ = follow(load_lab(mine.folder))
+    assert found == []
+
+
+def test_a_program_is_interrupted_as_its_reader_would(lab, follow):
+    more = '[[typed]]\nstep = "first"\nbegins = "sleep"\ninterrupt = "0.5s"\n'
+    found, _, told = follow(lab(old="A=127.0.0.7", new="sleep 60; A=127.0.0.7", more=more))
+    assert found  # Ctrl-C ends the whole line: the variable is not set
+    mine = lab(old="$ A=127.0.0.7", new="$ sleep 60\n   $ A=127.0.0.7", more=more)
+    found, _, told = follow(mine)
+    assert (found, told[0].what) == ([], "$ sleep 60")
+
+
+def test_a_job_in_the_background_is_brought_back(lab, follow):
+    more = '[[typed]]\nstep = "first"\nbegins = "fg"\ninterrupt = "0.5s"\n'
+    new = "$ sleep 60 &\n   ...\n   $ fg\n   $ A=127.0.0.7"
+    assert follow(lab(old="$ A=127.0.0.7", new=new, more=more))[0] == []
+
+
+def test_a_command_that_is_known_to_keep_the_terminal_is_not_waited_for(lab, follow):
+    (finding,), _, _ = follow(lab(old="A=127.0.0.7", new="tail -f /dev/null"))
+    assert (finding.line, finding.rule) == (7, "perform/keeps-terminal")
+
+
+def test_the_text_of_a_file_is_written_where_the_document_says(lab, follow, tmp_path):
+    more = '[[block]]\nbegins = "worker"\nfile = "~/conf/site.conf"\n'
+    fence = "   ```nginx\n   worker 1;\n   ```\n\n<!-- step: second -->"
+    mine = lab(old="<!-- step: second -->", new=fence, more=more)
+    assert follow(mine)[0] == []
+    assert (tmp_path / "conf" / "site.conf").read_text() == "worker 1;\n"
+
+
+def test_what_was_not_performed_is_said_at_the_end_with_its_reason(lab):
+    more = '[[typed]]\nstep = "first"\nbegins = "A="\nreason = "quicker."\n'
+    more += '[[prose]]\nsays = "Close the door"\nreason = "There is none."\n'
+    mine = lab(
+        old="2. Use it:", new="2. Use it. Close the door.", more=more, first='perform = ["true"]'
+    )
+    planned = plan(Document.of(mine), mine)
+    sentence = closing_sentence(planned, 2)
+    assert sentence == (
+        "typed 2 of 3 commands; not performed: line 7 (quicker), line 14 (There is none)"
+    )
+    assert "line 7 (quicker), line 14 (the machine begins with it)" not in sentence
+    assert "line 17 (the machine begins with it)" in closing_sentence(planned, 1, {"second"})
+
+
+def test_what_a_step_says_of_its_program_is_not_said_again(lab):
+    first = 'perform = [{ run = "A=127.0.0.7", terminal = "t", ready = "true" }]'
+    mine = lab(first=first)
+    assert [a.ready for a in plan(Document.of(mine), mine).actions] == ["true", "", ""]

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from labwright.cli.options import add_system
 from labwright.errors import LabwrightError, UsageError
-from labwright.gate import formats, lock, perform_stage, stages
+from labwright.gate import formats, lock, perform, stages
 from labwright.gate.changes import Change, changes
 from labwright.gate.stages import Stage
 from labwright.lab.instructions import pieces
@@ -122,7 +122,7 @@ def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
         yield Stage("perform", (), 0, "", skipped=why)
         return
     system = SYSTEMS[arguments.system]
-    yield stages.run_perform(course, lambda: perform_stage.follow(course, arguments.target, system))
+    yield stages.run_perform(course, lambda: perform.follow(course, arguments.target, system))
 
 
 def _update(course: Course, console: Console) -> None:

@@ -153,7 +153,7 @@ def _make(folder: Path, name: str) -> None:
             file.parent.mkdir(exist_ok=True)
             file.write_text(Template(text).substitute(values), encoding="utf-8")
         lab = load_lab(beside)
-        lock.write(beside / lock.NAME, pieces(Document.read(lab.document)))
+        lock.write(beside / lock.NAME, pieces(Document.of(lab)))
         beside.chmod(0o755)
         beside.rename(folder)
     finally:

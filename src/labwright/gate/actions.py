@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labwright.errors import DefinitionError
-from labwright.lab.instructions import is_typed, pieces
+from labwright.lab.instructions import is_typed
+from labwright.lab.performance import code_of, doing, shows_output, spoken, typing_of
 from labwright.lab.shell import typed_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from labwright.lab.document import Block, Document
-    from labwright.lab.model import Lab, Step, Typing
+    from labwright.lab.model import Command, Lab, Typing
+    from labwright.lab.shell import Typed
 
 
 @dataclass(frozen=True)
 class Action:
-    """One thing that is typed at a prompt."""
+    """One thing that is done: typed at a prompt, or as ``lab.toml`` says."""
 
     step: str
     text: str
@@ -31,13 +33,19 @@ class Action:
     output_line: int = 0
     ready: str = ""
     """For a program that keeps its terminal: a command that succeeds once it can be used."""
+    interrupt_s: float = 0.0
+    """Ctrl-C is pressed after so many seconds; 0 if it is not."""
     note: str = ""
-    """Why this is typed, and not what the document says."""
+    """Why this is done, and not what the document says."""
+    command: Command | None = None
+    """The command of ``lab.toml`` that this is; None for what the document says."""
+    entry: Typed | None = None
+    """What stands in the document."""
 
     @property
     def stays(self) -> bool:
         """Whether it keeps its terminal, and the student opens another one."""
-        return bool(self.ready)
+        return bool(self.ready) and not self.interrupt_s
 
     @property
     def title(self) -> str:
@@ -46,78 +54,140 @@ class Action:
         return first.rstrip("\\ ") + (" ..." if more else "")
 
 
-def actions(document: Document, lab: Lab) -> list[Action]:
-    """Return all that is to be typed, in the document's order.
+@dataclass(frozen=True)
+class NotPerformed:
+    """Something of the document that is not done as it stands, and why."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is done when a document is followed."""
+
+    actions: tuple[Action, ...]
+    not_performed: tuple[NotPerformed, ...]
+    commands: int
+    """How many commands the document has."""
+
+
+def plan(document: Document, lab: Lab) -> Plan:
+    """Return all that is to be done, in the document's order.
 
     What stands in a fence is typed as it is, unless a ``[[typed]]`` of the definition says
-    otherwise; a sentence, and a step without a fence, by the commands of the definition.
+    otherwise; the rest is done by the commands of the definition, or has a reason.
 
-    :raises DefinitionError: a ``[[typed]]`` fits nothing that the document says.
+    :raises DefinitionError: a ``[[typed]]`` or ``[[block]]`` fits nothing in the document.
     """
-    left = list(lab.typed)
-    found = list(_actions(document, lab, left))
-    for typing in left:
+    planner = _Planner(document, lab)
+    done = tuple(planner.actions())
+    for typing in planner.typings:
         raise DefinitionError(
             lab.folder / "lab.toml",
             typing.line,
             f"no command of the step {typing.step!r} begins with {typing.begins!r}",
         )
-    return found
+    blocks = [block for block in document.blocks if block.kind == "fence" and not is_typed(block)]
+    for code in lab.code:
+        if not any(code_of(block, [code]) for block in blocks):
+            raise DefinitionError(
+                lab.folder / "lab.toml",
+                code.line,
+                f"no block of code that is not typed begins with {code.begins!r}",
+            )
+    return Plan(done, tuple(planner.not_performed), planner.commands)
 
 
-def _actions(document: Document, lab: Lab, left: list[Typing]) -> Iterator[Action]:
-    fenced = {block.step for block in document.blocks if is_typed(block)}
-    said = pieces(document)
-    spoken = {
-        (piece.step, piece.line): prose
-        for prose in lab.prose
-        if prose.perform
-        for piece in said
-        if prose.says in piece.text and piece.instructs
-    }
-    steps = {step.id: step for step in lab.steps}
-    begun = set[str]()
-    for block in document.blocks:
+class _Planner:
+    """Goes through a document once."""
+
+    def __init__(self, document: Document, lab: Lab) -> None:
+        self.document, self.lab = document, lab
+        self.typings = list(lab.typed)
+        """Those that no command has used yet."""
+        self.not_performed: list[NotPerformed] = []
+        self.commands = 0
+        self._said = spoken(document, lab.prose)
+        self._performs = {waived.id: waived.perform for waived in lab.waived}
+        self._performs |= {step.id: step.perform for step in lab.steps if not step.as_written}
+        self._fenced = {block.step for block in document.blocks if is_typed(block)}
+
+    def actions(self) -> Iterator[Action]:
+        begun = set[str]()
+        for block in self.document.blocks:
+            yield from self._in_words(block)
+            if is_typed(block):
+                yield from self._typed(block)
+            elif block.kind == "fence":
+                yield from self._code(block)
+            elif block.kind in ("item", "paragraph") and block.step not in begun | self._fenced:
+                begun.add(block.step)
+                note = "the document gives no command for this step"
+                commands = self._performs.get(block.step, ())
+                yield from _done(block.step, block.line, commands, note)
+
+    def _in_words(self, block: Block) -> Iterator[Action]:
+        """Yield what does the sentences of a block that ask for something."""
         end = block.line + len(block.columns)
-        for (step, line), prose in list(spoken.items()):
-            if step == block.step and block.line <= line < end and not is_typed(block):
-                del spoken[step, line]
-                for command in prose.perform:
-                    note = f"for the words {prose.says!r}"
-                    yield Action(step, command.run, line, ready=command.ready, note=note)
-        if is_typed(block):
-            yield from _typed(block, left, steps)
-        elif (
-            block.kind in ("item", "paragraph")
-            and block.step in steps
-            and block.step not in begun | fenced
-        ):
-            begun.add(block.step)
-            note = "the document gives no command for this step"
-            for command in steps[block.step].perform:
-                yield Action(block.step, command.run, block.line, ready=command.ready, note=note)
+        for said in list(self._said):
+            if said.step == block.step and block.line <= said.line < end and not is_typed(block):
+                self._said.remove(said)
+                if said.prose.reason:
+                    self.not_performed.append(NotPerformed(said.line, said.prose.reason))
+                note = f"for the words {said.prose.says!r}"
+                yield from _done(said.step, said.line, said.prose.perform, note)
 
+    def _code(self, block: Block) -> Iterator[Action]:
+        """Yield what does with a block that is not typed as the text asks."""
+        code = code_of(block, self.lab.code)
+        if code and not code.reason:
+            note = f"the text of {code.file}" if code.file else "for this block"
+            yield from _done(block.step, block.line, doing(code, block), note)
+        elif code:
+            self.not_performed.append(NotPerformed(block.line, code.reason))
+        elif shows_output(self.document, block):
+            self.not_performed.append(NotPerformed(block.line, "output in a block of its own"))
 
-def _typed(block: Block, left: list[Typing], steps: dict[str, Step]) -> Iterator[Action]:
-    for entry in typed_in(block):
-        first = entry.block.line
-        rows = len(entry.text.split("\n"))
-        typing = next(
-            (t for t in left if t.step == block.step and entry.text.startswith(t.begins)), None
-        )
+    def _typed(self, block: Block) -> Iterator[Action]:
+        for entry in typed_in(block):
+            self.commands += 1
+            first, rows = entry.block.line, len(entry.text.split("\n"))
+            typing = typing_of(entry, self.typings)
+            if typing:
+                self.typings.remove(typing)
+            if typing and typing.reason:
+                self.not_performed.append(NotPerformed(first, typing.reason))
+                commands = self._performs.get(block.step, ())
+                yield from _done(block.step, first, commands, typing.reason)
+                continue
+            ready, interrupt_s = self._kept(block.step, entry, typing)
+            yield Action(
+                block.step,
+                entry.text,
+                first,
+                tuple(range(first, first + rows)),
+                entry.output,
+                first + rows,
+                ready,
+                interrupt_s,
+                entry=entry,
+            )
+
+    def _kept(self, step: str, entry: Typed, typing: Typing | None) -> tuple[str, float]:
+        """Return when a command that keeps its terminal is ready, and when it is interrupted.
+
+        What the step's own ``perform`` says of the same command is not said again.
+        """
         if typing:
-            left.remove(typing)
-        if typing and typing.reason:
-            for command in steps[block.step].perform:
-                note = typing.reason
-                yield Action(block.step, command.run, first, ready=command.ready, note=note)
-            continue
-        yield Action(
-            block.step,
-            entry.text,
-            first,
-            tuple(range(first, first + rows)),
-            entry.output,
-            first + rows,
-            typing.ready if typing else "",
-        )
+            return typing.ready, typing.interrupt_s
+        for command in self._performs.get(step, ()):
+            same = " ".join(command.run.split()) == " ".join(entry.text.split())
+            if same and (command.ready or command.interrupt_s):
+                return command.ready, command.interrupt_s
+        return "", 0.0
+
+
+def _done(step: str, line: int, commands: Sequence[Command], note: str) -> Iterator[Action]:
+    for command in commands:
+        yield Action(step, command.run, line, note=note, command=command)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from labwright.gate import lock
 from labwright.gate.changes import Change, changes
 from labwright.gate.findings import Finding
-from labwright.lab.instructions import Piece, is_typed, pieces
+from labwright.lab.instructions import SESSIONS, Piece, is_typed, pieces
+from labwright.lab.performance import code_of, shows_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from labwright.lab.document import Document
+    from labwright.lab.document import Block, Document
     from labwright.lab.model import Lab, Prose
 
 _FOLLOWED = "A student does what is written; what is not covered is neither tried nor graded."
@@ -32,12 +33,15 @@ def cover(document: Document, lab: Lab | None, locked: Sequence[Piece] | None) -
         if locked is None:
             found += _unbound(document, said, set())
             found += _uncovered_prose(document, said, ())
+            found += _unread_blocks(document, None)
     else:
         bound = {step.id for step in lab.steps} | {step.id for step in lab.waived}
         found += _unbound(document, said, bound)
         found += _empty_steps(document, said)
         found += _unperformed(document, lab, said)
         found += _uncovered_prose(document, said, lab.prose)
+        found += _items_without_commands(document, lab)
+        found += _unread_blocks(document, lab)
         found += _orphaned_prose(lab, said)
         found += _before_its_needs(document, lab)
         if locked is None:
@@ -52,6 +56,7 @@ def cover(document: Document, lab: Lab | None, locked: Sequence[Piece] | None) -
                     "review the document and its definition, then run `labwright gate --update`",
                 )
             )
+    found += _unseen(document)
     if locked is not None:
         found += [_changed(document.path, change) for change in changes(locked, said)]
     return sorted(set(found))
@@ -141,6 +146,79 @@ def _uncovered_prose(
             )
 
 
+def _items_without_commands(document: Document, lab: Lab) -> Iterator[Finding]:
+    """Yield the numbered items that ask for something and have no command of their own.
+
+    Their step has some, of other items: so nothing else performs this one.
+    """
+    fenced = {block.step for block in document.blocks if is_typed(block)}
+    said = [prose.says for prose in lab.prose]
+    for number, block in enumerate(document.blocks):
+        if block.kind != "item" or block.step not in fenced:
+            continue
+        its = _belonging(document.blocks[number + 1 :], block)
+        text = " ".join(block.text.split())
+        if any(is_typed(other) or code_of(other, lab.code) for other in its):
+            continue
+        if not any(words in text for words in said):
+            yield Finding(
+                document.path,
+                block.line,
+                1,
+                "cover/unperformed",
+                f"this numbered item has no command, so nothing performs it: {_short(block.text)}",
+                _FOLLOWED,
+                "add its command to the document, or cover it in lab.toml: [[prose]] with says = "
+                "some of its words, and either the commands that perform it or a reason",
+            )
+
+
+def _belonging(blocks: Sequence[Block], item: Block) -> Iterator[Block]:
+    """Yield what follows an item up to the next one, mark or heading."""
+    for block in blocks:
+        if block.kind == "heading" or (block.kind == "item" and block.level <= item.level):
+            return
+        if block.step != item.step:
+            return
+        yield block
+
+
+def _unread_blocks(document: Document, lab: Lab | None) -> Iterator[Finding]:
+    """Yield the blocks of code of which nothing says what they are."""
+    for block in document.blocks:
+        if block.kind != "fence" or is_typed(block) or not block.text.strip():
+            continue
+        if shows_output(document, block) or (lab and code_of(block, lab.code)):
+            continue
+        what = f"this block of {block.language}" if block.language else "this block of code"
+        if block.language in SESSIONS:
+            what = "this block shows a terminal and no prompt, and"
+        yield Finding(
+            document.path,
+            block.line,
+            1,
+            "cover/unread-block",
+            f"{what} is neither typed nor output of a command: {_short(block.text)}",
+            _FOLLOWED,
+            "in lab.toml, [[block]] with begins = its first words, and file = where a reader "
+            "writes it, perform = what does with it as the text asks, or a reason",
+        )
+
+
+def _unseen(document: Document) -> Iterator[Finding]:
+    """Yield the directives of a site's own whose content cannot be seen, each once."""
+    for directive, line in document.unknown.items():
+        yield Finding(
+            document.path,
+            line,
+            1,
+            "cover/unseen",
+            f"`{directive}` stands for something that is not in this file, and was not read",
+            _FOLLOWED,
+            "write its content here, or hand over the file that the site makes of it",
+        )
+
+
 def _orphaned_prose(lab: Lab, said: Sequence[Piece]) -> Iterator[Finding]:
     """Yield what covers no sentence, or several."""
     for prose in lab.prose:
@@ -177,6 +255,7 @@ def _changed(path: Path, change: Change) -> Finding:
     piece = change.piece
     what = {
         "command": "command",
+        "block": "block of code",
         "item": "numbered item",
         "prose": "instruction",
         "text": "sentence",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from labwright.errors import DefinitionError, LabwrightError, UsageError
 from labwright.gate import lock
-from labwright.gate.actions import actions
+from labwright.gate.actions import plan
 from labwright.gate.cover import cover
 from labwright.gate.findings import Finding
 from labwright.gate.lint import lint
+from labwright.lab import languages
 from labwright.lab.definition import load_lab
 from labwright.lab.document import Document
 from labwright.lab.instructions import pieces
@@ -104,7 +105,7 @@ def read(name: str, path: Path) -> Course:
         return Course(Document.read(document), None, problem)
     if path.is_file() and path.resolve() != lab.document.resolve():
         return Course(Document.read(path), None, None)
-    return Course(Document.read(lab.document), lab, None)
+    return Course(Document.of(lab), lab, None)
 
 
 def run_cover(course: Course) -> Stage:
@@ -117,7 +118,8 @@ def run_cover(course: Course) -> Stage:
         if problem:
             found.insert(0, _about_definition(problem))
         todo = sum(piece.instructs for piece in pieces(course.document))
-        return found, f"{len(course.document.steps)} steps, {todo} instructions"
+        said = f"{len(course.document.steps)} steps, {todo} instructions"
+        return found, f"{said}{_off(course.document, 'sentences that ask for something')}"
 
     return timed("cover", look)
 
@@ -129,9 +131,18 @@ def run_lint(course: Course) -> Stage:
         required = (
             [] if course.lab is None else [_document(course.lab, n) for n in course.lab.requires]
         )
-        return lint(course.document, required), f"{len(course.document.source)} lines"
+        said = f"{len(course.document.source)} lines{_off(course.document, 'spelling')}"
+        return lint(course.document, required), said
 
     return timed("lint", look)
+
+
+def _off(document: Document, what: str) -> str:
+    """Say which rule is off, in a language that is not known."""
+    if document.language in languages.KNOWN:
+        return ""
+    known = ", ".join(languages.KNOWN)
+    return f"; {what}: not checked in {document.language!r} (known: {known})"
 
 
 def run_perform(course: Course, follow: Callable[[], tuple[list[Finding], str]]) -> Stage:
@@ -161,14 +172,14 @@ def _document(lab: Lab, name: str) -> Document:
     """Return the document of a lab that another one requires: beside it, or one of ours."""
     beside = lab.folder.parent / name
     folder = beside if (beside / "lab.toml").is_file() else find_lab(name)
-    return Document.read(load_lab(folder).document)
+    return Document.of(load_lab(folder))
 
 
 def _unfit(course: Course) -> DefinitionError | None:
     """Return what is wrong with the definition, in itself or for this document."""
     try:
         if course.lab:
-            actions(course.document, course.lab)
+            plan(course.document, course.lab)
     except DefinitionError as problem:
         return problem
     return course.problem

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labwright.errors import CommandTimedOut, MachineError, PerformError
-from labwright.gate.actions import Action, actions
+from labwright.gate.actions import Action, NotPerformed, Plan, plan
 from labwright.gate.expected import Varying
 from labwright.gate.findings import Finding
+from labwright.gate.rules.commands import blocking
+from labwright.lab.shell import calls, only_changes_the_shell
+from labwright.machines import perform
 from labwright.machines.terminal import Reply, Terminal
 from labwright.outcome import Outcome
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labwright.lab.document import Document
-    from labwright.lab.model import Lab, Step
+    from labwright.lab.model import Command, Lab, Step
     from labwright.machines.machine import Machine
     from labwright.score import StepResult
 
@@ -63,7 +66,7 @@ class _Stopped(Exception):  # noqa: N818  not an error of ours
 
 
 @dataclass
-class Rehearsal:
+class Walkthrough:
     """A document that is being followed on a machine."""
 
     document: Document
@@ -77,7 +80,7 @@ class Rehearsal:
     """How long a machine may take to become as it should be: what a command starts in the
     background needs a moment, and a student reads on meanwhile."""
     typed: int = 0
-    """How many commands were typed."""
+    """How many of the document's commands were typed."""
 
     def run(self) -> list[Finding]:
         """Follow the document until its end, or until what is written does not work.
@@ -90,13 +93,13 @@ class Rehearsal:
         """For each step what was typed last."""
         self._held = set[str]()
         """The steps that have been as they should be."""
-        to_do = actions(self.document, self.lab)
+        self._plan = plan(self.document, self.lab)
         with ExitStack() as stack:
             self._stack = stack
             self._front, self._spare = self._terminal(), self._terminal()
             try:
                 self._open()
-                self._follow(to_do)
+                self._follow(self._plan.actions)
             except _Stopped as stop:
                 return [stop.finding]
         return []
@@ -115,7 +118,7 @@ class Rehearsal:
             if reply.exit_status or reply.unfinished:
                 raise PerformError(f"'opening' of the lab {self.lab.name} failed: `{row}`")
 
-    def _follow(self, to_do: list[Action]) -> None:
+    def _follow(self, to_do: Sequence[Action]) -> None:
         """Type one thing after another; check each step after its last, and all at the end."""
         steps = {step.id: step for step in self.lab.steps}
         last = {action.step: number for number, action in enumerate(to_do)}
@@ -126,7 +129,7 @@ class Rehearsal:
                 start = time.monotonic()
                 reply = self._do(action)
                 self._typed[action.step] = Typed(action, reply.output)
-                self.typed += 1
+                self.typed += action.command is None
                 note = f" [{action.note}]" if action.note else ""
                 what = f"$ {action.title}{note}"
                 self.tell(Told(action.line, action.step, what, time.monotonic() - start))
@@ -136,11 +139,27 @@ class Rehearsal:
                 self._check([steps[action.step]])
         self._check(self.lab.steps)
 
+    def summary(self) -> str:
+        """Say how much of the document was typed, and why the rest was not."""
+        return closing_sentence(self._plan, self.typed, self.done)
+
     def _do(self, action: Action) -> Reply:
-        text = action.text
-        if action.lines:
-            text = self._varying.substitute(text)
+        if action.command:
+            return self._as_defined(action, action.command)
+        text = self._varying.substitute(action.text)
+        kept = _keeps_terminal(action)
+        if kept:
+            raise self._stop(
+                action,
+                "perform/keeps-terminal",
+                f"`{action.title}` does not give the terminal back: {kept}",
+                "",
+                "say in lab.toml what a reader does: [[typed]] with 'ready' where it stays, "
+                "with 'interrupt' where Ctrl-C ends it",
+            )
         try:
+            if action.interrupt_s:
+                return self._front.interrupt(text, action.interrupt_s, COMMAND_S)
             if action.stays:
                 return self._leave(action, text)
             return self._front.type(text, COMMAND_S)
@@ -156,6 +175,25 @@ class Rehearsal:
                     "([[typed]] with 'ready')",
                 ) from None
             raise
+
+    def _as_defined(self, action: Action, command: Command) -> Reply:
+        """Do what the definition says, just as ``labwright perform`` does it.
+
+        What only sets a variable or changes the folder is of no use but in this terminal.
+        """
+        if only_changes_the_shell(command.run):
+            return self._front.type(command.run, COMMAND_S)
+        try:
+            printed = perform.run(self.lab, action.step, command, self.machine)
+        except PerformError as problem:
+            raise self._stop(
+                action,
+                "perform/exit-status",
+                str(problem),
+                "",
+                "correct the command in lab.toml, or what comes before it in the document",
+            ) from None
+        return Reply(printed, 0, (), len(command.run.split("\n")))
 
     def _leave(self, action: Action, text: str) -> Reply:
         """Leave a program in its terminal, and go on in another one when it is ready."""
@@ -298,7 +336,7 @@ class Rehearsal:
     ) -> _Stopped:
         line = action.lines[row] if 0 <= row < len(action.lines) else action.line
         if action.note:
-            message += f" (typed since: {action.note})"
+            message += f" (done since: {action.note})"
         details = [*_shown(action.text), *_few(printed), *more]
         return _Stopped(
             Finding(
@@ -312,6 +350,36 @@ class Rehearsal:
                 "\n".join(details),
             )
         )
+
+
+def _keeps_terminal(action: Action) -> str:
+    """Say why a command would not end, where the lint knows that; nothing where it may end."""
+    entry = action.entry
+    told = action.ready or action.interrupt_s
+    if told or entry is None or action.text.rstrip().endswith("&"):
+        return ""
+    return next(filter(None, (blocking(call) for call in calls(entry))), "")
+
+
+def closing_sentence(plan: Plan, typed: int, done: Set[str] = frozenset()) -> str:
+    """Say how many of a document's commands were typed; name all that was not, with its reason."""
+    given = sorted(
+        action.line for action in plan.actions if action.step in done and action.command is None
+    )
+    left = list(plan.not_performed)
+    if given:
+        lines = ", ".join(map(str, given[1:]))
+        reason = "the machine begins with it" + (f"; so with lines {lines}" if lines else "")
+        left.append(NotPerformed(given[0], reason))
+    told = f"typed {typed} of {plan.commands} commands"
+    if not left:
+        return f"{told}; everything that the document asks for was performed"
+    rows = [f"line {entry.line} ({entry.reason.rstrip('.')})" for entry in sorted(left, key=_line)]
+    return f"{told}; not performed: {', '.join(rows)}"
+
+
+def _line(entry: NotPerformed) -> int:
+    return entry.line
 
 
 def _shown(text: str) -> list[str]:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from labwright.errors import DefinitionError
+from labwright.lab import performance
 from labwright.lab.definition_tables import CommandTable, LabTable
 from labwright.lab.document import Document
-from labwright.lab.instructions import SESSIONS, is_typed
-from labwright.lab.model import DOCKER, Command, Image, Lab, Prose, Step, Typing, Waived
+from labwright.lab.model import DOCKER, Code, Command, Image, Lab, Prose, Step, Typing, Waived
 from labwright.lab.toml_file import TomlFile, shown
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 STEP_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 CHECK = re.compile(r"[a-z_]+\.[a-z_0-9]+")
+SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(?:s|seconds?)?")
 TOTAL_POINTS = 100
 LONGEST_NAME = 30
 """A machine can be named after its lab."""
@@ -48,7 +50,14 @@ def load_lab(folder: Path) -> Lab:
     document_path = folder / tables.document
     if not _is_file(document_path):
         raise file.error(f"the document {shown(tables.document)} does not exist", "document")
-    reader = _Reader(file, tables, Document.read(document_path))
+    prompts = (tables.prompt,) if isinstance(tables.prompt, str) else tuple(tables.prompt)
+    prompts = tuple(filter(None, prompts))
+    if not re.fullmatch(r"[a-z]{2}", tables.language):
+        raise file.error(
+            f"a language is two letters, like 'en' or 'es', not {shown(tables.language)}",
+            "language",
+        )
+    reader = _Reader(file, tables, Document.read(document_path, prompts, tables.language))
     steps = tuple(reader.step(number, table) for number, table in enumerate(tables.step))
     if not steps:
         raise file.error("the lab has no step: add a [[step]]")
@@ -67,6 +76,9 @@ def load_lab(folder: Path) -> Lab:
         waived=waived,
         prose=tuple(reader.prose()),
         typed=tuple(reader.typings()),
+        code=tuple(reader.code()),
+        prompts=prompts,
+        language=tables.language,
         opening=tables.perform.opening.strip(),
         varies=reader.varies(),
         requires=tuple(tables.requires),
@@ -99,27 +111,6 @@ def _in_order(steps: tuple[Step, ...], order: dict[str, int]) -> tuple[Step, ...
     return tuple(done)
 
 
-def _as_written(document: Document, step: str) -> tuple[Command, ...]:
-    """Return the document's own commands for a step, which perform it if nothing else does."""
-    fences = [block for block in document.blocks if block.step == step and is_typed(block)]
-    sessions = any(block.language in SESSIONS for block in fences)
-    if not sessions:
-        return tuple(Command(block.text.strip()) for block in fences)
-    from labwright.lab.shell import typed_in  # a grammar to load, and rarely needed
-
-    typed = [entry.text.strip() for block in fences for entry in typed_in(block)]
-    return (Command("\n".join(typed)),)  # one shell: what is kept in a variable is used later
-
-
-def _commands(entries: Sequence[str | CommandTable]) -> tuple[Command, ...]:
-    return tuple(
-        Command(entry.strip())
-        if isinstance(entry, str)
-        else Command(entry.run, entry.terminal, entry.ready)
-        for entry in entries
-    )
-
-
 @dataclass(frozen=True)
 class _Reader:
     """Holds the tables of a lab.toml against each other and against the document."""
@@ -133,6 +124,38 @@ class _Reader:
         if not text.strip():
             raise self.file.error(f"{place[-1]!r} must say something, in words", *place)
         return text
+
+    def seconds(self, text: str, *place: str | int) -> float:
+        """Return a time such as ``3s``; 0 for none."""
+        found = SECONDS.fullmatch(text.strip())
+        if text and not (found and 0 < float(found[1]) <= 120):
+            raise self.file.error(
+                f"{place[-1]!r} is a time of at most 120 s, like '3s', not {shown(text)}", *place
+            )
+        return float(found[1]) if found else 0.0
+
+    def commands(
+        self, entries: Sequence[str | CommandTable], *place: str | int
+    ) -> tuple[Command, ...]:
+        """Return the commands of a ``perform``."""
+        return tuple(
+            Command(entry.strip())
+            if isinstance(entry, str)
+            else Command(
+                entry.run,
+                entry.terminal,
+                entry.ready,
+                self.seconds(entry.interrupt, *place, number, "interrupt"),
+            )
+            for number, entry in enumerate(entries)
+        )
+
+    @cached_property
+    def as_written(self) -> dict[str, tuple[Command, ...]]:
+        """The document's own commands for each step, which perform it if nothing else does."""
+        return performance.as_written(
+            self.document, tuple(self.prose()), tuple(self.typings()), tuple(self.code())
+        )
 
     def step(self, number: int, table: StepTable) -> Step:
         id, what = table.id, f"step {shown(table.id)}"
@@ -165,10 +188,11 @@ class _Reader:
             check=table.check,
             arguments=table.arguments,
             hint=table.hint,
-            perform=_as_written(self.document, id)
+            perform=self.as_written.get(id, ())
             if table.perform is None
-            else _commands(table.perform),
+            else self.commands(table.perform, "step", number, "perform"),
             line=place.line,
+            as_written=table.perform is None,
         )
 
     def waived(self) -> Iterator[Waived]:
@@ -176,7 +200,26 @@ class _Reader:
         for number, table in enumerate(self.tables.waived):
             self._in_document(table.id, "waived", number, "id")
             reason = self.words(table.reason, "waived", number, "reason")
-            yield Waived(table.id, reason, self.file.line("waived", number))
+            perform = self.commands(table.perform, "waived", number, "perform")
+            at = self.document.steps[table.id].line
+            yield Waived(table.id, reason, self.file.line("waived", number), perform, at)
+
+    def code(self) -> Iterator[Code]:
+        """Yield what becomes of the blocks of code that are not typed."""
+        for number, table in enumerate(self.tables.block):
+            place = ("block", number)
+            if [table.file, table.perform, table.reason].count(None) != 2:
+                raise self.file.error(
+                    "[[block]] wants one of 'file', 'perform' and 'reason'", *place
+                )
+            begins = self.words(table.begins, *place, "begins").strip()
+            yield Code(
+                begins,
+                "" if table.file is None else self.words(table.file, *place, "file"),
+                self.commands(table.perform or (), *place, "perform"),
+                "" if table.reason is None else self.words(table.reason, *place, "reason"),
+                self.file.line(*place),
+            )
 
     def prose(self) -> Iterator[Prose]:
         """Yield what covers the instructions that the document gives in words alone."""
@@ -188,26 +231,32 @@ class _Reader:
                 )
             says = " ".join(self.words(table.says, *place, "says").split())
             reason = "" if table.reason is None else self.words(table.reason, *place, "reason")
-            yield Prose(says, _commands(table.perform or ()), reason, self.file.line(*place))
+            perform = self.commands(table.perform or (), *place, "perform")
+            yield Prose(says, perform, reason, self.file.line(*place))
 
     def typings(self) -> Iterator[Typing]:
         """Yield how commands are typed that cannot be typed just as they stand."""
         own = {step.id for step in self.tables.step if step.perform is not None}
+        own |= {waived.id for waived in self.tables.waived if waived.perform}
         for number, table in enumerate(self.tables.typed):
             place = ("typed", number)
             self._in_document(table.step, *place, "step")
-            if (table.ready is None) == (table.reason is None):
-                raise self.file.error("[[typed]] wants either 'ready' or 'reason'", *place)
+            if (table.ready is None and table.interrupt is None) == (table.reason is None):
+                raise self.file.error(
+                    "[[typed]] wants 'ready' or 'interrupt', or else a 'reason'", *place
+                )
             if table.reason is not None and table.step not in own:
                 raise self.file.error(
-                    f"the step {table.step!r} has no 'perform' to be typed instead", *place
+                    f"the step {table.step!r} has no 'perform' to be done instead", *place
                 )
             ready, reason = (
                 "" if text is None else self.words(text, *place, key).strip()
                 for key, text in (("ready", table.ready), ("reason", table.reason))
             )
             begins = self.words(table.begins, *place, "begins")
-            yield Typing(table.step, begins, ready, reason, self.file.line(*place))
+            interrupt_s = self.seconds(table.interrupt or "", *place, "interrupt")
+            line = self.file.line(*place)
+            yield Typing(table.step, begins, ready, reason, line, interrupt_s)
 
     def varies(self) -> dict[str, str]:
         """Return the document's values that differ between machines, and their forms."""

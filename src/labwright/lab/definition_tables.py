@@ -19,6 +19,7 @@ class CommandTable(Table):
     run: str
     terminal: str = ""
     ready: str = ""
+    interrupt: str = ""
 
 
 class StepTable(Table):
@@ -64,6 +65,16 @@ class WaivedTable(Table):
 
     id: str
     reason: str
+    perform: list[str | CommandTable] = field(default_factory=list)
+
+
+class BlockTable(Table):
+    """``[[block]]``."""
+
+    begins: str
+    file: str | None = None
+    perform: list[str | CommandTable] | None = None
+    reason: str | None = None
 
 
 class ProseTable(Table):
@@ -80,6 +91,7 @@ class TypedTable(Table):
     step: str
     begins: str
     ready: str | None = None
+    interrupt: str | None = None
     reason: str | None = None
 
 
@@ -89,6 +101,8 @@ class LabTable(Table):
     name: str
     title: str
     document: str
+    language: str = "en"
+    prompt: str | list[str] = ""
     requires: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     states: dict[str, list[str]] = field(default_factory=dict)
@@ -99,3 +113,4 @@ class LabTable(Table):
     typed: list[TypedTable] = field(default_factory=list)
     waived: list[WaivedTable] = field(default_factory=list)
     prose: list[ProseTable] = field(default_factory=list)
+    block: list[BlockTable] = field(default_factory=list)

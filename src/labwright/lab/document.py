@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from markdown_it.token import Token
 
+    from labwright.lab.model import Lab
+
 MARK = re.compile(r"<!--\s*step:\s*(\S+?)\s*-->")
 COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 PREFORMATTED = re.compile(r"<pre>(.*?)(?:</pre>|\Z)", re.DOTALL | re.IGNORECASE)
@@ -90,6 +92,11 @@ class Document:
     """Directives of a web site's own whose content cannot be seen here, with their lines."""
     language: str = "en"
     """In which it is written."""
+
+    @classmethod
+    def of(cls, lab: Lab) -> Document:
+        """Read the document of a lab."""
+        return cls.read(lab.document, lab.prompts, lab.language)
 
     @classmethod
     def read(cls, path: Path, prompts: Sequence[str] = (), language: str = "en") -> Document:

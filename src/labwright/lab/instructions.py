@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labwright.lab.prompts import Prompts
-from labwright.lab.prose import programs, sentences
+from labwright.lab.prose import introduces, programs, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +36,11 @@ _PATH_OR_KEYWORD = re.compile(
 
 @dataclass(frozen=True)
 class Piece:
-    """A command, the beginning of a numbered item, or a sentence."""
+    """A command, the beginning of a numbered item, a sentence, or a block of code."""
 
     kind: str
-    """``command`` (a whole fence), ``item``, ``prose`` (a sentence that asks for something) or
-    ``text`` (any other sentence, or a heading)."""
+    """``command`` (a whole fence that is typed), ``item``, ``prose`` (a sentence that asks for
+    something), ``block`` (any other fence) or ``text`` (any other sentence, or a heading)."""
     step: str
     text: str
     line: int = 0
@@ -54,7 +54,7 @@ class Piece:
     @property
     def instructs(self) -> bool:
         """Whether there is something to do."""
-        return self.kind != "text"
+        return self.kind in ("command", "item", "prose")
 
 
 def is_typed(block: Block) -> bool:
@@ -65,13 +65,20 @@ def is_typed(block: Block) -> bool:
     """
     if block.kind != "fence" or block.language not in SHELLS or block.text.startswith("#!"):
         return False
+    if block.language in SESSIONS:
+        return _prompts(block, session=True).any
     return bool(block.language) or _looks_typed(block)
 
 
-def _looks_typed(block: Block) -> bool:
+def _prompts(block: Block, *, session: bool) -> Prompts:
     rows = block.text.split("\n")
-    if Prompts(rows, session=False, programs=programs(), own=block.prompts).any:
+    return Prompts(rows, session=session, programs=programs(), own=block.prompts)
+
+
+def _looks_typed(block: Block) -> bool:
+    if _prompts(block, session=False).any:
         return True
+    rows = block.text.split("\n")
     first = next((row for row in rows if row.strip() and not row.lstrip().startswith("#")), "")
     return begins_a_command(first)
 
@@ -85,20 +92,29 @@ def begins_a_command(row: str) -> bool:
 
 def pieces(document: Document) -> list[Piece]:
     """Return what a document says, in order."""
-    return [piece for block in document.blocks for piece in _pieces(block)]
+    followed = [*document.blocks[1:], None]
+    return [
+        piece
+        for block, following in zip(document.blocks, followed, strict=False)
+        for piece in _pieces(block, following, document.language)
+    ]
 
 
-def _pieces(block: Block) -> Iterator[Piece]:
+def _pieces(block: Block, following: Block | None, language: str) -> Iterator[Piece]:
     if block.kind == "fence":
         lines = [line.rstrip() for line in block.text.splitlines()]
-        kind = "command" if is_typed(block) else "text"
+        kind = "command" if is_typed(block) else "block"
         yield Piece(kind, block.step, "\n".join(lines), block.line)
     elif block.kind == "heading":
         yield Piece("text", block.step, " ".join(block.text.split()), block.line)
     elif block.kind == "item" and not block.text:
         yield Piece("item", block.step, "", block.line)
     elif block.kind in ("item", "paragraph"):
-        for number, sentence in enumerate(sentences(block)):
+        said = list(sentences(block, language))
+        for number, sentence in enumerate(said):
             first = block.kind == "item" and number == 0
-            kind = "item" if first else "prose" if sentence.asks else "text"
+            # What only says that the commands below are to be typed is done by typing them.
+            leads = number + 1 == len(said) and following and is_typed(following)
+            asks = sentence.asks and not (leads and introduces(sentence.text, language))
+            kind = "item" if first else "prose" if asks else "text"
             yield Piece(kind, block.step, sentence.text, sentence.line)

@@ -25,6 +25,8 @@ class Command:
     """Name of a terminal of its own, when the program stays in the foreground."""
     ready: str = ""
     """A command that succeeds once the foreground program is ready."""
+    interrupt_s: float = 0.0
+    """Ctrl-C is pressed after so many seconds; 0 if it ends by itself, or stays."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Step:
     perform: tuple[Command, ...]
     line: int
     """Where the document asks for it."""
+    as_written: bool = False
+    """Whether ``perform`` is the document's own commands."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,25 @@ class Waived:
 
     id: str
     reason: str
+    line: int
+    """In the definition."""
+    perform: tuple[Command, ...] = ()
+    """What performs it all the same."""
+    at: int = 0
+    """Where the document has it: its line."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """What becomes of a block of code that is not typed: a file's text, or an example."""
+
+    begins: str
+    """Its text begins so."""
+    file: str
+    """The file that it is the text of, on the machine; empty if none."""
+    perform: tuple[Command, ...]
+    reason: str
+    """Why nothing is to be done, if nothing is."""
     line: int
     """In the definition."""
 
@@ -80,9 +103,11 @@ class Typing:
     ready: str
     """It keeps its terminal: a command that succeeds once it can be used."""
     reason: str
-    """Why the step's own ``perform`` is typed in its place; empty if it is not."""
+    """Why the step's own ``perform`` is done in its place; empty if it is not."""
     line: int
     """In the definition."""
+    interrupt_s: float = 0.0
+    """Ctrl-C is pressed after so many seconds; 0 if it is not."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +142,11 @@ class Lab:
     waived: tuple[Waived, ...] = ()
     prose: tuple[Prose, ...] = ()
     typed: tuple[Typing, ...] = ()
+    code: tuple[Code, ...] = ()
+    prompts: tuple[str, ...] = ()
+    """What stands before the document's commands, beside the usual prompts."""
+    language: str = "en"
+    """Of the document."""
     opening: str = ""
     """Typed in each terminal before the document's commands: what no reader has to know."""
     varies: dict[str, str] = field(default_factory=dict)

@@ -12,6 +12,9 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from labwright.lab import languages
+from labwright.lab.languages import DEFAULT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,25 +25,21 @@ _END = re.compile(r"(?<=[.!?])[\"')*_]*\s+(?=[\"'(*_`\[]*[A-Z0-9`-])")
 _CLAUSE = re.compile(
     r"(?:[,;:(]|\s[-\u2013\u2014])\s+(?:and\s+|or\s+|but\s+)?|\bthen\s+|\band\s+then\s+"
 )
-_OPENING = re.compile(
-    r"(?:\W|\b(?:and|or|but|so|then|now|next|first|second|third|lastly|last|finally|please|again|"
-    r"also|afterwards|afterward|here|there|once more|simply|just|always|again|instead|"
-    r"optionally|in turn|quickly|carefully|hint|note|tip|warning|important)\b)*",
-    re.IGNORECASE,
-)
-_WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _NO_SUBJECT = re.compile(
     r"\s+(?:is|are|was|were|has|had|will|would|can|could|may|might|must|should|does|did)\b"
 )
 """After a verb that is also a noun: 'Test is ...' asks for nothing."""
-_ASKED = re.compile(
-    r"\b(?:you|we)(?:'ll|\s+will|\s+also|\s+now|\s+then)*\s+(?:must|should|have\s+to|need\s+to|"
-    r"needs?\s+to|ought\s+to|want\s+to|can\s+now|may\s+(?:now|also)|are\s+(?:asked|required|to)\b)|"
-    r"\b(?:must|should|needs?\s+to|has\s+to|have\s+to)\s+be\s+\w+|"
-    r"\b(?:do\s+not|don't|never|make\s+sure|be\s+sure|remember\s+to|let's|let\s+us|"
-    r"it\s+is\s+(?:time|necessary)\s+to|the\s+next\s+step\s+is)\b|\boff\s+to\s+\w+",
-    re.IGNORECASE,
+_BELOW = re.compile(r"\b(?:following|below|this|these)\b|:\W*$", re.IGNORECASE)
+"""A sentence that speaks of what stands below it."""
+_AND = re.compile(r"\s+(?:and|or)\s+", re.IGNORECASE)
+_BY_HAND = frozenset(
+    """
+    open wait press close click edit switch log reboot exit leave keep note remember repeat
+    replace change hit go mind observe watch
+    """.split()
 )
+"""What a command that stands below a sentence hardly does."""
 _CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 
@@ -56,7 +55,7 @@ class Sentence:
     """Whether its reader is asked to do something."""
 
 
-def sentences(block: Block) -> Iterator[Sentence]:
+def sentences(block: Block, language: str = DEFAULT) -> Iterator[Sentence]:
     """Yield the sentences of a block of prose."""
     start = 0
     for end in [*(m.start() for m in _END.finditer(_hide_code(block.text))), len(block.text)]:
@@ -64,28 +63,42 @@ def sentences(block: Block) -> Iterator[Sentence]:
         text = " ".join(raw.split())
         if text:
             first = start + len(raw) - len(raw.lstrip())
-            yield Sentence(text, block.place(first)[0], asks(text))
+            yield Sentence(text, block.place(first)[0], asks(text, language))
         start = end
 
 
-def asks(sentence: str) -> bool:
-    """Whether a sentence asks its reader to do something."""
+def asks(sentence: str, language: str = DEFAULT) -> bool:
+    """Whether a sentence asks its reader to do something.
+
+    In a language that is not known that cannot be told; the gate says so.
+    """
     if any(_is_command(code[2]) for code in _CODE.finditer(sentence)):
         return True
+    spoken = languages.language(language)
+    if spoken is None:
+        return False
     bare = _hide_code(sentence)
-    if _ASKED.search(bare):
-        return True
-    starts = [0, *(match.end() for match in _CLAUSE.finditer(bare))]
-    return any(_begins_with_a_verb(bare[start:]) for start in starts)
+    return bool(spoken.asked.search(bare) or next(_asking_verbs(bare, spoken), None))
 
 
-def _begins_with_a_verb(clause: str) -> bool:
-    opening = _OPENING.match(clause)
-    rest = clause[opening.end() if opening else 0 :]
-    word = _WORD.match(rest)
-    return bool(
-        word and word[0].lower() in _verbs() and not _NO_SUBJECT.match(rest[len(word[0]) :])
-    )
+def introduces(sentence: str, language: str = DEFAULT) -> bool:
+    """Whether a sentence asks for no more than what stands below it does."""
+    spoken = languages.language(language)
+    if spoken is None or any(_is_command(code[2]) for code in _CODE.finditer(sentence)):
+        return False
+    bare = _hide_code(sentence)
+    verbs = set(_asking_verbs(_AND.sub(", ", bare), spoken))
+    return bool(_BELOW.search(bare)) and not verbs & _BY_HAND
+
+
+def _asking_verbs(bare: str, spoken: languages.Language) -> Iterator[str]:
+    """Yield the verbs with which a clause begins that asks for something."""
+    for start in [0, *(match.end() for match in _CLAUSE.finditer(bare))]:
+        opening = spoken.opening.match(bare, start)
+        rest = bare[opening.end() if opening else start :]
+        word = _WORD.match(rest)
+        if word and word[0].lower() in spoken.verbs and not _NO_SUBJECT.match(rest[len(word[0]) :]):
+            yield word[0].lower()
 
 
 def _is_command(code: str) -> bool:
@@ -105,9 +118,3 @@ def programs() -> frozenset[str]:
     file = resources.files("labwright.lab").joinpath("programs.txt")
     lines = file.read_text(encoding="utf-8").splitlines()
     return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
-
-
-@cache
-def _verbs() -> frozenset[str]:
-    file = resources.files("labwright.lab").joinpath("imperatives.txt")
-    return frozenset(file.read_text(encoding="utf-8").split())

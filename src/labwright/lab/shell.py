@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LONGEST_STATEMENT = 60
 """Lines of a statement that is no here-document."""
 _HEREDOC = re.compile(r"<<-?\s*[\"'\\]?(\w+)")
+_OF_THE_SHELL = frozenset("cd pushd popd source . alias unset set umask shopt".split())
 PLACEHOLDER = re.compile(r"<[A-Za-z][\w .:/-]*>")
 """``<name>``, which a reader replaces; the grammar knows it as two redirections."""
 _WRAPPERS = {
@@ -258,6 +259,16 @@ def _statements(block: Block) -> Iterator[Typed]:
                     columns=block.columns[start : start + len(lines)],
                 )
             )
+
+
+def only_changes_the_shell(text: str) -> bool:
+    """Whether all that a script does is to set variables, or to go to another folder."""
+    said = [node for node in parse(text).children if node.is_named and node.type != "comment"]
+    return bool(said) and all(
+        node.type in ("variable_assignment", "variable_assignments", "declaration_command")
+        or (node.type == "command" and _text(node).split()[0] in _OF_THE_SHELL)
+        for node in said
+    )
 
 
 @cache

@@ -110,6 +110,26 @@ class Terminal:
                 return Reply(output, int(found[1]), http, number if not ended else len(rows))
         return Reply(output, 0, (), len(rows), unfinished=True)
 
+    def interrupt(self, text: str, after: float, timeout: float) -> Reply:
+        """Type a command, press Ctrl-C after some seconds, and return what became of it.
+
+        That it ended by Ctrl-C is no failure: its exit status is then 0.
+
+        :raises CommandTimedOut: Ctrl-C did not end it.
+        """
+        self.begin(text)
+        deadline = time.monotonic() + after
+        while time.monotonic() < deadline:
+            ended = self.ended()
+            if ended:
+                self._is_ready = True
+                return ended
+            time.sleep(0.1)
+        self._child.send("\x03")
+        self._until(self._prompt, timeout, f"`{text}` after Ctrl-C")
+        self._is_ready = True
+        return Reply(self.said, 0, (), len(text.split("\n")))
+
     def begin(self, text: str) -> None:
         """Type a command that keeps the terminal."""
         self.ready()

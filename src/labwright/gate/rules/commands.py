@@ -88,7 +88,7 @@ _REPLACEABLE = re.compile(
 _ADDRESS_OF = re.compile(r"\baddress of\b", re.IGNORECASE)
 
 
-def _blocking(call: Call) -> str:
+def blocking(call: Call) -> str:
     """Say why a command does not give the terminal back, or nothing."""
     started = docker_line.run(call)
     name, words = docker_line.action(call)
@@ -129,7 +129,7 @@ def _stays(started: docker_line.Run) -> bool:
 
 def _blocks_terminal(reading: Reading) -> Iterator[Problem]:
     for call in reading.calls:
-        reason = _blocking(call)
+        reason = blocking(call)
         in_background = call.typed.text.rstrip().endswith("&")
         if (
             reason

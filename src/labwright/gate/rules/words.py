@@ -32,6 +32,43 @@ _OFTEN = 3
 """A slip is not made more often than this; a term is."""
 _COMMON = 2e-7
 """The share of a word in its language, if people are likely to mean it."""
+_BASE = {
+    "es": ("ar", "er", "ir", "o", "a", "e", "os", "as", "es", ""),
+    "pt": ("ar", "er", "ir", "o", "a", "e", "os", "as", "es", "ão", ""),
+    "it": ("are", "ere", "ire", "o", "a", "e", "i", ""),
+    "fr": ("er", "ir", "re", "e", "é", "és", "ée", ""),
+}
+_INFLECTED = {
+    "es": tuple(
+        """
+        o a e as es os an en amos emos imos ado ada ados adas ido ida idos idas ando iendo ará erá
+        irá arán erán irán aré eré iré aría ería iría arían aba aban ía ían aste iste ó ió aron
+        ieron ar er ir arlo arla arlos arlas erlo erla irlo arse erse irse arle ase ara aran iera
+        ieran mente ción ciones dor dora dores emos anos
+        """.split()
+    ),
+    "pt": tuple(
+        """
+        o a e as es os am em amos emos imos ado ada ados adas ido ida idos idas ando endo indo ará
+        erá irá arão erão irão aria eria iria ava avam ia iam ou eu iu aram eram ar er ir ar-se
+        mente ção ções dor dora dores ões
+        """.split()
+    ),
+    "it": tuple(
+        """
+        o a e i ano ono iamo ate ete ite ato ata ati ate uto uta uti ute ito ita iti ite ando endo
+        erà irà eranno iranno erò erai ava avano eva evano ò arono are ere ire arlo arla arli arle
+        erlo erla erli irlo arsi ersi irsi ando mente zione zioni tore tori trice
+        """.split()
+    ),
+    "fr": tuple(
+        """
+        e es ent er ez ons é ée és ées ant era erez eront erons ais ait aient ai a ir is it issez
+        issent ira irez re s x ement tion tions eur eurs able ables
+        """.split()
+    ),
+}
+"""Endings of forms; a dictionary has the word with another one."""
 LANGUAGES = ("en", "de", "es", "fr", "it", "pt")
 """Those whose words the spell checker brings."""
 _JOINTS = ("-", "/", ".", "@", ":", "_", "\\", "~", "#", "+", "=", "$", "<", "\u2011")
@@ -143,8 +180,12 @@ def _spelling(reading: Reading) -> Iterator[Problem]:
 def _is_in_another_language(block: Block, language: str) -> bool:
     """Whether most words of a block are not of the document's language."""
     words = [match[0].lower() for match in _spoken(block) if match[0].islower()]
-    unknown = [word for word in words if not _dictionary(language).known([word])]
+    unknown = [word for word in words if not _is_native(word, language)]
     return len(words) > 1 and len(unknown) * 2 >= len(words)
+
+
+def _is_native(word: str, language: str) -> bool:
+    return bool(_dictionary(language).known([word])) or _is_inflected(word, language)
 
 
 def _in_code(reading: Reading) -> set[str]:
@@ -190,7 +231,23 @@ def _is_word(word: str, known: AbstractSet[str], language: str) -> bool:
         forms += [plain.replace(old, new) for old, new in _BRITISH if old in plain]
         if any(len(form) > 2 and is_known(form) for form in forms):
             return True
+    elif _dictionary("en").known([plain]) or _is_inflected(plain, language):
+        return True
     return any(is_known(plain[:cut]) and is_known(plain[cut:]) for cut in range(4, len(plain) - 3))
+
+
+def _is_inflected(word: str, language: str) -> bool:
+    """Whether a word is a form of one that is known: the dictionaries lack most of them."""
+    stems = _stems(language)
+    ends = _INFLECTED.get(language, ())
+    return any(word.endswith(end) and word.removesuffix(end) in stems for end in ends)
+
+
+@cache
+def _stems(language: str) -> frozenset[str]:
+    words = _dictionary(language).word_frequency.dictionary
+    ends = _BASE.get(language, ())
+    return frozenset(word.removesuffix(end) for word in words for end in ends if word.endswith(end))
 
 
 def _names(reading: Reading) -> Iterator[Problem]:

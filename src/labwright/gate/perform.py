@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from labwright.errors import MachineError
-from labwright.gate.walkthrough import Rehearsal, performed
+from labwright.gate.walkthrough import Walkthrough, performed
 from labwright.host.progress import say
 from labwright.plugin import Silence, grade
 from labwright.vm import lab_states
@@ -38,7 +38,7 @@ def follow(course: Course, target: str | None, system: System) -> tuple[list[Fin
     assert lab  # noqa: S101  a document that belongs to no lab is not followed
     with ExitStack() as stack:
         machine = _machine(stack, lab, target, system)
-        performing = Rehearsal(
+        walkthrough = Walkthrough(
             document=course.document,
             lab=lab,
             machine=machine,
@@ -46,9 +46,11 @@ def follow(course: Course, target: str | None, system: System) -> tuple[list[Fin
             tell=_tell,
             done=frozenset(() if target else performed(lab, lab.start)),
         )
-        found = performing.run()
+        found = walkthrough.run()
         where = target or f"a fresh {system.name} in the state {lab.start}"
-        return found, f"{performing.typed} commands on {where}"
+        if found:
+            return found, f"typed {walkthrough.typed} commands on {where}"
+        return found, f"on {where}: {walkthrough.summary()}"
 
 
 def _machine(stack: ExitStack, lab: Lab, target: str | None, system: System) -> Machine:

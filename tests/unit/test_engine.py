@@ -27,8 +27,9 @@ class Machine:
         api = SimpleNamespace(logs=raise_it, containers=lambda all: [])
         self.docker = SimpleNamespace(api=api)
 
-    def run(self, _command):
-        return CommandResult("", 0, "student\n", "", 0.0)
+    def execute(self, _command, *, timeout):
+        said = "host=unix:///var/run/docker.sock\nthere=yes\nwritable=yes\n"
+        return CommandResult("", 0, said, "", 0.0)
 
 
 def test_a_log_that_cannot_be_read_leaves_the_other_questions_answered():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labwright.errors import EngineRefused, MachineError
+from labwright.errors import CommandTimedOut, EngineRefused, HostUnreachable, MachineError
+from labwright.machines import docker_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,42 +133,53 @@ class Engine:
         import docker.errors
         import requests
 
+        from labwright.machines.docker_client import AnswerTooLong
+
         if self._lost:
             raise MachineError(self._lost)
+        asked = f"`{' '.join([what, *map(str, arguments[:1])])}`"
         try:
+            self._reach()
             return QUESTIONS[what](self._machine, *arguments)
         except docker.errors.NotFound:
             return None
         except docker.errors.APIError as problem:
             # It has answered: what comes of other questions is another matter.
             raise EngineRefused(
-                f"the Docker Engine on {self._machine.target} refused the question "
-                f"`{' '.join([what, *map(str, arguments[:1])])}`: "
+                f"the Docker Engine on {self._machine.target} refused the question {asked}: "
                 f"{str(problem.explanation or problem)[:200]}"
             ) from problem
+        except AnswerTooLong as problem:
+            raise EngineRefused(
+                f"the answer of the Docker Engine on {self._machine.target} to {asked} {problem}"
+            ) from None
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as problem:
+            raise EngineRefused(
+                f"the Docker Engine on {self._machine.target} answered {asked} in an odd way: "
+                f"{problem!r:.200}"
+            ) from None
         except (docker.errors.DockerException, requests.RequestException, OSError) as problem:
             self._lost = self._diagnosis(problem)
             raise MachineError(self._lost) from problem
 
+    def _reach(self) -> None:
+        """See that there is a way to the Engine; where there is none, that is found out once."""
+        try:
+            _ = self._machine.docker
+        except (HostUnreachable, CommandTimedOut):
+            raise
+        except MachineError as problem:
+            self._lost = str(problem)
+            raise
+
     def _diagnosis(self, problem: Exception) -> str:
         """Say why the Engine gives no answer, as far as the machine can tell."""
         where = self._machine.target
-        seen = self._machine.run(
-            "command -v docker >/dev/null || echo missing; "
-            "test -S /var/run/docker.sock || echo stopped; "
-            "test -w /var/run/docker.sock || echo denied; id -un"
-        ).stdout.split()
-        if "missing" in seen and "stopped" in seen:
-            return f"Docker is not installed on {where}"
-        if "stopped" in seen:
-            return f"the Docker Engine does not run on {where}: `sudo systemctl start docker`"
-        if "denied" in seen:
-            user = seen[-1]
-            return (
-                f"the user {user} on {where} may not use Docker: "
-                f"`sudo usermod -aG docker {user}`, then log in again"
-            )
-        return f"the Docker Engine on {where} gave no answer: {str(problem)[:200]}"
+        try:
+            seen = docker_host.find(self._machine).problem(where)
+        except MachineError as other:
+            seen = str(other)
+        return seen or f"the Docker Engine on {where} gave no answer: {str(problem)[:200]}"
 
 
 def _containers(machine: Machine) -> dict[str, str]:

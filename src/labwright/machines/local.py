@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
-
 from labwright.errors import MachineError
+from labwright.host.temporary import Scratch
 from labwright.machines.machine import OUTPUT_LIMIT, CommandResult, Machine
 from labwright.machines.process import run_bounded
+from labwright.machines.relay import Relay
 
 
 class LocalMachine(Machine):
     """The machine that labwright runs on: a student checks their own."""
 
     target = "local"
+    _relay: Relay | None = None
+    _scratch: Scratch
 
     def execute(
         self, command: str, *, timeout: float, stdin: bytes = b"", limit: int = OUTPUT_LIMIT
@@ -24,13 +26,25 @@ class LocalMachine(Machine):
         return CommandResult.of(command, output)
 
     def docker_socket(self) -> str:
-        """Return the path of the Docker Engine's socket."""
-        host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-        if not host.startswith("unix://"):
-            raise MachineError(
-                f"DOCKER_HOST is {host}, not a socket of this machine: unset it to check this one"
-            )
-        return host.removeprefix("unix://")
+        """Return the path of the Docker Engine's socket, or of one of ours that leads to it."""
+        host = self.docker_host
+        if problem := host.problem(self.target):
+            raise MachineError(problem)
+        if host.writable:
+            return host.path
+        if not self._relay:
+            self._scratch = Scratch()
+            path = self._scratch.path / "d"
+            self._relay = Relay(path, self.program(host.relay()))
+        return str(self._scratch.path / "d")
+
+    def close(self) -> None:
+        """Let go of what was started."""
+        super().close()
+        if self._relay:
+            self._relay.close()
+            self._scratch.close()
+            self._relay = None
 
     def program(self, command: str) -> list[str]:
         """Return a shell that runs it."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from labwright.errors import MachineError, ProbeError
-from labwright.machines import probe_session
+from labwright.machines import docker_host, probe_session
 from labwright.machines.engine import Engine
 from labwright.machines.probe_session import ProbeSession
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import docker
 
+    from labwright.machines.docker_host import DockerHost
     from labwright.machines.process import Output
 
 PROBE = "labwright/probe/v1"
@@ -259,8 +260,13 @@ class Machine(ABC):
         return Engine(self)
 
     @cached_property
+    def docker_host(self) -> DockerHost:
+        """Where the Docker Engine of the machine's user listens."""
+        return docker_host.find(self)
+
+    @cached_property
     def docker(self) -> docker.DockerClient:
         """The client of the machine's Docker Engine."""
-        import docker
+        from labwright.machines.docker_client import Client  # slow to load
 
-        return docker.DockerClient(base_url=f"unix://{self.docker_socket()}", timeout=30)
+        return Client(self.docker_socket())

@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import select
+import socket
 import subprocess
 import threading
 import time
@@ -25,6 +26,7 @@ from labwright.machines import login
 from labwright.machines.destination import CONNECT_TIMEOUT_S
 from labwright.machines.machine import OUTPUT_LIMIT, CommandResult, Machine
 from labwright.machines.process import Mark, end_session, run_bounded
+from labwright.machines.relay import Relay
 
 if TYPE_CHECKING:
     from typing import IO
@@ -36,6 +38,8 @@ BEGIN_S = 20.0
 """Seconds for which the first question waits for the probe's start."""
 CLOSING_S = 3.0
 """Seconds in which ssh may close its connection before it is killed."""
+DOCKER_START_S = 30.0
+"""Seconds that an Engine may take for its first answer: it may be started by it."""
 SSH_FAILED = 255
 """ssh's own exit status for a connection that failed or was lost. A remote command
 that exits with the same is told apart by being made to exit 254."""
@@ -61,6 +65,8 @@ class SshMachine(Machine):
         self._warming: threading.Thread | None = None
         self._master: subprocess.Popen[bytes] | None = None
         self._words: _LastWords | None = None
+        self._docker = ""
+        self._relay: Relay | None = None
         self._ready = False
         self._lost = ""
 
@@ -139,19 +145,65 @@ class SshMachine(Machine):
         return result
 
     def docker_socket(self) -> str:
-        """Forward the machine's Docker socket to one of ours, once."""
-        socket = self._folder / "d"
+        """Return a socket of ours that leads to the machine's Docker Engine, made once.
+
+        :raises MachineError: none does; it says why.
+        """
         with self._lock:
-            if not socket.exists():
-                self._connect()
-                # Without our file: ClearAllForwardings would clear this one too.
-                argv = ["ssh", "-Fnone", f"-oControlPath={self._control}", "-Oforward"]
-                argv += [f"-L{socket}:/var/run/docker.sock", "--", self._destination.host]
-                output = run_bounded(argv, timeout=10, limit=OUTPUT_LIMIT)
-                if output.exit_status != 0:
-                    said = output.stderr.decode(errors="backslashreplace")
-                    self._give_up(login.reason(said) or "ssh could not forward Docker's socket")
-        return str(socket)
+            if not self._docker:
+                if problem := self.docker_host.problem(self.target):
+                    raise MachineError(problem)
+                self._docker = self._forwarded() or self._relayed()
+            return self._docker
+
+    def _forwarded(self) -> str:
+        """Forward the Engine's socket; return nothing if the machine does not let us."""
+        host, path = self.docker_host, self._folder / "d"
+        if not host.writable:
+            return ""
+        # Without our file: ClearAllForwardings would clear this one too.
+        argv = ["ssh", "-Fnone", f"-oControlPath={self._control}", "-Oforward"]
+        argv += [f"-L{path}:{host.path}", "--", self._destination.host]
+        output = run_bounded(argv, timeout=10, limit=OUTPUT_LIMIT)
+        if output.exit_status != 0:
+            said = output.stderr.decode(errors="backslashreplace")
+            self._give_up(login.reason(said) or "ssh could not forward Docker's socket")
+        return str(path) if self._answers(str(path)) else ""
+
+    def _relayed(self) -> str:
+        path = self._folder / "r"
+        self._relay = Relay(path, self.program(self.docker_host.relay()), login.mark(self._nonce))
+        if self._answers(str(path)):
+            return str(path)
+        said = self._relay.words or "`docker system dial-stdio` gave no answer"
+        # sshd says the same of a socket that it may not forward and of one nobody listens at.
+        perhaps = (
+            "; where sockets are forwarded, no docker command is needed: see whether its sshd "
+            "has `AllowStreamLocalForwarding no`, or the key `restrict`"
+        )
+        if "Cannot connect to the Docker daemon" in said or not self.docker_host.writable:
+            perhaps = ""
+        raise MachineError(
+            f"the Docker Engine on {self.target} cannot be asked: {said[:200]}{perhaps}"
+        )
+
+    def _answers(self, path: str) -> bool:
+        """Whether an Engine answers at a socket of ours, and is not cut off at once.
+
+        :raises MachineError: it does neither.
+        """
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(DOCKER_START_S)
+                connection.connect(path)
+                connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                return bool(connection.recv(1))
+        except TimeoutError:
+            raise MachineError(
+                f"the Docker Engine on {self.target} gave no answer within {DOCKER_START_S:g} s"
+            ) from None
+        except OSError:
+            return False
 
     def shell(self) -> list[str]:
         """Return a session of its own over the one connection."""
@@ -175,6 +227,8 @@ class SshMachine(Machine):
                 if pipe:
                     pipe.close()
             self._master = None
+        if self._relay:
+            self._relay.close()
         self._scratch.close()
 
     def interactive(self, command: str = "") -> int:
@@ -210,7 +264,7 @@ class SshMachine(Machine):
         while mark not in heard:
             remaining = max(0.0, deadline - time.monotonic())
             if not select.select([master.stdout], [], [], remaining)[0]:
-                said = self._words.reason() or login.refusal(heard.decode(errors="replace"), "", 0)
+                said = login.reason(self._words.so_far() + heard.decode(errors="replace"))
                 return f"no answer within {timeout} s" + (f"; it said: {said}" if said else "")
             data = os.read(master.stdout.fileno(), 4096)
             if not data:
@@ -273,9 +327,9 @@ class _LastWords(threading.Thread):
         self.join(CLOSING_S)  # its last line may still be in the pipe
         return self._kept.decode(errors="backslashreplace")
 
-    def reason(self) -> str:
-        """Return what was said last so far, if it was no warning."""
-        return login.reason(self._kept.decode(errors="backslashreplace"))
+    def so_far(self) -> str:
+        """Return what was said until now."""
+        return self._kept.decode(errors="backslashreplace")
 
 
 def _short(command: str) -> str:

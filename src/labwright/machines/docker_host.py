@@ -1,0 +1,112 @@
+"""Where a machine's Docker Engine listens: where its user's own `docker` command goes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labwright.errors import MachineError
+
+if TYPE_CHECKING:
+    from labwright.machines.machine import Machine
+
+ORDINARY = "/var/run/docker.sock"
+FIND_S = 30.0
+_FIND = r"""
+host=$DOCKER_HOST from=DOCKER_HOST uid=$(id -u)
+if [ -z "$host" ] && grep -qs DOCKER_HOST ~/.profile ~/.bash_profile ~/.bash_login ~/.bashrc \
+    ~/.zshenv ~/.zprofile ~/.zshrc ~/.tcshrc ~/.config/fish/config.fish /etc/environment \
+    /etc/profile.d/*.sh; then
+    # As in a terminal: most start-up files do nothing for a single command.
+    host=$(timeout 10 "${SHELL:-sh}" -i -l -c 'echo labwright=$DOCKER_HOST' </dev/null 2>/dev/null |
+        sed -n 's/^labwright=//p' | tail -n 1)
+fi
+if [ -z "$host" ]; then
+    context=${DOCKER_CONTEXT:-$(sed -n 's/.*"currentContext": *"\([^"]*\)".*/\1/p' \
+        "${DOCKER_CONFIG:-$HOME/.docker}/config.json" 2>/dev/null)}
+    if [ -n "$context" ] && [ "$context" != default ]; then
+        from="the docker context $context"
+        host=$(timeout 10 docker context inspect --format '{{.Endpoints.docker.Host}}' "$context")
+    fi
+fi
+if [ -z "$host" ]; then
+    run=${XDG_RUNTIME_DIR:-/run/user/$uid}
+    for each in "/var/run/docker.sock=" "$run/docker.sock=rootless Docker" \
+        "$HOME/.docker/run/docker.sock=Docker Desktop" \
+        "$HOME/.docker/desktop/docker.sock=Docker Desktop" \
+        "/run/podman/podman.sock=Podman" "$run/podman/podman.sock=rootless Podman"; do
+        if [ -S "${each%%=*}" ]; then host=unix://${each%%=*} from=${each#*=}; break; fi
+    done
+fi
+path=${host#unix://}
+echo "host=$host"
+[ -z "$host" ] || echo "from=$from"
+echo "user=$(id -un)"
+if command -v docker >/dev/null; then echo installed=yes; fi
+if [ -n "$host" ] && [ -S "$path" ]; then echo there=yes; fi
+if [ -n "$host" ] && [ -w "$path" ]; then
+    echo writable=yes
+elif [ -S "$path" ] && sudo -n true 2>/dev/null; then
+    echo sudo=yes
+fi
+"""
+
+
+@dataclass(frozen=True)
+class DockerHost:
+    """A Docker Engine's socket on a machine."""
+
+    path: str = ""
+    """Empty: there is none."""
+    source: str = ""
+    """What leads there, in words; empty for the ordinary socket."""
+    user: str = ""
+    installed: bool = False
+    """Whether there is a ``docker`` command."""
+    there: bool = False
+    """Whether there is a socket at the path."""
+    writable: bool = False
+    sudo: bool = False
+    """Whether root may use it, and sudo asks for no password."""
+
+    def relay(self) -> str:
+        """Return a command that is a connection to it, on its input and output."""
+        root = "" if self.writable else "sudo -n "
+        return f"exec {root}env DOCKER_HOST=unix://{self.path} docker system dial-stdio"
+
+    def problem(self, target: str) -> str:
+        """Say why it cannot be asked, as far as the machine's files tell; empty: it can be."""
+        via = f" ({self.source})" if self.source else ""
+        if not self.path and not self.installed:
+            return f"Docker is not installed on {target}"
+        if not self.path:
+            return f"the Docker Engine does not run on {target}: `sudo systemctl start docker`"
+        if not self.there:
+            return f"no Docker Engine listens at {self.path} on {target}{via}"
+        if not self.writable and not self.sudo:
+            return (
+                f"the user {self.user} on {target} may not use Docker{via}: "
+                f"`sudo usermod -aG docker {self.user}`, then log in again"
+            )
+        return ""
+
+
+def find(machine: Machine) -> DockerHost:
+    """Return where the Docker Engine of a machine's user listens.
+
+    :raises MachineError: it is not one of this machine's sockets.
+    """
+    said = machine.execute(_FIND, timeout=FIND_S).stdout
+    facts = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    host, source = facts.get("host", ""), facts.get("from", "")
+    if host and not host.startswith(("unix:///", "/")):
+        raise MachineError(
+            f"the Docker of {machine.target} is at {host[:200]} ({source[:100]}), not on the "
+            "machine itself, where the lab is graded"
+        )
+    return DockerHost(
+        path=host.removeprefix("unix://"),
+        source=source,
+        user=facts.get("user", "")[:64],
+        **{name: facts.get(name) == "yes" for name in ("installed", "there", "writable", "sudo")},
+    )

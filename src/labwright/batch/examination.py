@@ -176,7 +176,8 @@ class _Process:
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it waits for a device
+                self._process.wait(GRACE_S)
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe:
                 pipe.close()

@@ -7,7 +7,7 @@ import pwd
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labwright.errors import SetupError
 from labwright.host.progress import step
@@ -30,6 +30,9 @@ PACKAGES = {
 }
 """Which Debian package a program, or a file that is needed as well, is in."""
 
+RUN_S = 60.0
+"""Seconds for a program that has little to do."""
+APT_S = 1800.0
 SBIN = ("/usr/sbin", "/sbin")
 """Where an ordinary user's PATH does not lead."""
 
@@ -39,6 +42,23 @@ def find(program: str) -> str | None:
     if program.startswith("/"):
         return program if Path(program).exists() else None
     return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), *SBIN]))
+
+
+def run(
+    argv: Sequence[str], timeout: float = RUN_S, **options: Any
+) -> subprocess.CompletedProcess[Any]:
+    """Run a program of this computer until it ends; its exit status is for the caller.
+
+    :param timeout: seconds.
+    :param options: as of :func:`subprocess.run`.
+    :raises SetupError: it did not end in time.
+    """
+    try:
+        return subprocess.run(list(argv), timeout=timeout, check=False, **options)
+    except subprocess.TimeoutExpired:
+        raise SetupError(
+            f"`{argv[0]}` did not end within {timeout:g} s: is the disk busy?"
+        ) from None
 
 
 def require(programs: Sequence[str]) -> None:
@@ -86,19 +106,19 @@ def _as_root() -> list[str] | None:
         return []
     if not shutil.which("sudo"):
         return None
-    asked = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
+    asked = run(["sudo", "-n", "true"], capture_output=True)
     return ["sudo", "-n"] if asked.returncode == 0 else None
 
 
 def _apt(argv: list[str], command: str) -> None:
-    done = subprocess.run(
+    done = run(
         argv,
+        APT_S,
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
     if done.returncode != 0:
         last = [line for line in done.stdout.splitlines() if line.strip()][-1:] or [""]

@@ -25,10 +25,16 @@ OUTPUT_LIMIT = 1 << 20
 START_S = 60.0
 HANG_UP_S = 2.0
 """How long a shell may take to clean up; most need no hundredth of it."""
+_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "${XDG_RUNTIME_DIR:-/tmp}", "~")  # noqa: S108  there
+"""Where the shell's own files may be: the first in which a program can be written and run."""
 _SETUP = r"""
 stty -echo
-D=/tmp/MARK; trap "trap '' HUP INT; rm -rf $D" EXIT; mkdir -m 700 $D && mkdir $D/bin
-C=$(command -v curl); printf '%s\n' '#!/bin/sh' ": >$D/http.\$\$" \
+for D in FOLDERS; do mkdir -m 700 $D && mkdir $D/bin && printf '#!/bin/sh\nexit 0\n' >$D/bin/true &&
+chmod +x $D/bin/true && $D/bin/true && break; rm -rf $D; D=; done 2>/dev/null
+[ -n "$D" ] || { printf '<%s:none>' MARK; exit; }
+rm $D/bin/true; trap "trap '' HUP INT; rm -rf $D" EXIT
+export SUDO_PROMPT=$(printf '<%s:sudo>' MARK)
+C=$(type -P curl); printf '%s\n' '#!/bin/sh' ": >$D/http.\$\$" \
 "exec ${C:-/usr/bin/curl} --dump-header $D/http.\$\$ \"\$@\"" >$D/bin/curl; chmod +x $D/bin/curl
 PATH=$D/bin:$PATH; unset PROMPT_COMMAND
 eval "__labwright() { local s=\$? f v c rest all; printf '<%s:%s:' MARK \$s
@@ -63,6 +69,8 @@ class Terminal:
         self._machine, self._target = machine, machine.target
         self._mark = f"lw-{secrets.token_hex(6)}"
         self._prompt = re.compile(rf"<{self._mark}(?:\+|:(\d+):([ 0-9]*))>")
+        self._asks = re.compile(f"<{self._mark}:sudo>")
+        self._nowhere = re.compile(f"<{self._mark}:none>")
         argv = machine.shell()
         self._child = pexpect.spawn(
             argv[0],
@@ -76,7 +84,9 @@ class Terminal:
         self._child.delaybeforesend = None
         self._child.delayafterclose = self._child.delayafterterminate = 0.02
         self._is_ready = self._is_set_up = False
-        self._child.send(_SETUP.replace("MARK", self._mark).strip() + "\n")
+        self._folders = " ".join(f"{folder}/{self._mark}" for folder in _FOLDERS)
+        setup = _SETUP.replace("FOLDERS", self._folders).replace("MARK", self._mark)
+        self._child.send(setup.strip() + "\n")
 
     def ready(self) -> None:
         """Wait until the shell asks for a command.
@@ -138,9 +148,13 @@ class Terminal:
 
     def ended(self) -> Reply | None:
         """Return what became of a command that keeps the terminal, if it has ended."""
-        found = self._child.expect([self._prompt, pexpect.TIMEOUT, pexpect.EOF], timeout=0)
+        found = self._child.expect(
+            [self._prompt, pexpect.TIMEOUT, pexpect.EOF, self._asks], timeout=0
+        )
         if found == 1:
             return None
+        if found == 3:
+            raise self._password_asked()
         match = self._child.match
         status = match[1] if isinstance(match, re.Match) else None
         return Reply(self.said, int(status or 0), (), 1)
@@ -157,7 +171,7 @@ class Terminal:
         self._child.close(force=True)
         if not cleans_up:
             with contextlib.suppress(MachineError):
-                self._machine.run("rm -rf %s", f"/tmp/{self._mark}")  # noqa: S108  there
+                self._machine.run(f"rm -rf {self._folders}")
 
     @property
     def said(self) -> str:
@@ -166,7 +180,9 @@ class Terminal:
 
     def _until(self, pattern: str | re.Pattern[str], timeout: float, what: str) -> re.Match[str]:
         try:
-            self._child.expect([pattern], timeout=max(0.1, timeout))
+            found = self._child.expect(
+                [re.compile(pattern), self._asks, self._nowhere], timeout=max(0.1, timeout)
+            )
         except pexpect.TIMEOUT:
             said = str(self._child.before or "")[-OUTPUT_LIMIT:].replace("\r\n", "\n")
             problem = CommandTimedOut(f"{what} did not end in time on {self._target}")
@@ -177,6 +193,20 @@ class Terminal:
             raise HostUnreachable(
                 f"a terminal of {self._target} was closed; it said last: {last[-1][:200]}"
             ) from None
+        if found == 1:
+            raise self._password_asked()
+        if found == 2:
+            raise MachineError(
+                f"a terminal on {self._target} needs a folder with room, in which a program can be "
+                f"written and run: none of {', '.join(_FOLDERS)} is one"
+            )
         match = self._child.match
         assert isinstance(match, re.Match)  # noqa: S101  a pattern was waited for
         return match
+
+    def _password_asked(self) -> MachineError:
+        self._child.sendintr()
+        return MachineError(
+            f"sudo on {self._target} asks for a password, which nobody can type here: allow the "
+            "user sudo without one (`NOPASSWD: ALL` in a file of /etc/sudoers.d)"
+        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import tarfile
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -68,7 +67,7 @@ def _make(system: System, folder: Path) -> None:
     with progress.step(f"building the lab machine's system, {system.name}", 40):
         for name in ("id_ed25519", "host_key"):
             argv = ["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "labwright"]
-            subprocess.run([*argv, "-f", str(folder / name)], check=True)
+            programs.run([*argv, "-f", str(folder / name)]).check_returncode()
         payload = folder / "payload.tar"
         with tarfile.open(payload, "w") as tar:
             for path, data in _payload(system, folder):

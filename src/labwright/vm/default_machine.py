@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from labwright.host import programs
 
 if TYPE_CHECKING:
     from labwright.lab.model import Lab
@@ -52,4 +53,4 @@ def _can_load(module: str) -> bool:
     modprobe = shutil.which("modprobe", path=path)
     if not modprobe:
         return False
-    return subprocess.run([modprobe, "-nq", module], check=False).returncode == 0
+    return programs.run([modprobe, "-nq", module]).returncode == 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labwright.errors import SetupError
+from labwright.host import programs
 from labwright.vm import store
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ with zipfile.PyZipFile("site-packages/dependencies.zip", "w") as file:
 """Makes the dependencies one file, which Python imports from: Docker takes longer over a
 thousand files than over all else in an image."""
 BUILD_S = 300.0
+PIP_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ def _install(names: Sequence[str], folder: str) -> None:
     wanted = [f"{name}=={_version(name)}" for name in names]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
     command += ["--disable-pip-version-check", "--target", folder, *wanted]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = programs.run(command, PIP_S, capture_output=True, text=True)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise SetupError(f"pip could not fetch what the lab's images need: {last}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
+RELEASE_S = 10.0
 _WATCH = 'read -r word; [ "$word" = released ] || kill -s "$1" -- "$2"'
 
 
@@ -55,5 +56,5 @@ class Leash:
 
     def release(self) -> None:
         """Let the process outlive us."""
-        with contextlib.suppress(BrokenPipeError):
-            self._watcher.communicate(b"released\n")
+        with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
+            self._watcher.communicate(b"released\n", timeout=RELEASE_S)

@@ -133,7 +133,8 @@ class Qemu:
         """End the process; nothing is left of it."""
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it waits for a device
+            self.process.wait(timeout=MONITOR_S)
         self.release()
 
     def _restore(self, devices: Path) -> None:

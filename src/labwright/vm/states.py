@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import subprocess
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 PROGRAMS = (accelerator.QEMU, "qemu-img", "ssh")
 USER = "student"
 BOOT_S = 180.0
+COPY_S = 600.0
+"""Seconds in which a machine's memory is copied, on a slow disk."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ def _ensure(state: State, chain: Sequence[Path], chosen: str) -> Path:
 
 @cache
 def _qemu_version() -> str:
-    done = subprocess.run([accelerator.QEMU, "--version"], capture_output=True, check=True)
-    return done.stdout.decode()
+    done = programs.run([accelerator.QEMU, "--version"], capture_output=True)
+    return str(done.stdout.decode())
 
 
 def _freeze(
@@ -161,7 +163,7 @@ def _freeze(
         process.kill()
     for name in ("qmp.sock", "known_hosts", "qemu.err", "serial.log"):
         (new / name).unlink(missing_ok=True)
-    subprocess.run(["fallocate", "--dig-holes", str(new / qemu.MEMORY)], check=False)
+    programs.run(["fallocate", "--dig-holes", str(new / qemu.MEMORY)], COPY_S)
     # Frozen: machines stand on it.
     (new / qemu.DISK).chmod(0o444)
 
@@ -180,17 +182,16 @@ def overlay(backing: Path, folder: Path) -> None:
     # Relative: so the cache can be moved.
     place = os.path.relpath(backing, folder)
     command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", place]
-    done = subprocess.run(
-        [*command, str(folder / qemu.DISK)], capture_output=True, text=True, check=False
-    )
+    done = programs.run([*command, str(folder / qemu.DISK)], capture_output=True, text=True)
     if done.returncode != 0:
         raise SetupError(f"qemu-img: {done.stderr.strip()}")
 
 
 def _copy_sparse(source: Path, target: Path) -> None:
-    subprocess.run(
-        ["cp", "--sparse=always", "--reflink=auto", str(source), str(target)], check=True
-    )
+    command = ["cp", "--sparse=always", "--reflink=auto", str(source), str(target)]
+    done = programs.run(command, COPY_S, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise OSError(errno.ENOSPC if "No space" in done.stderr else errno.EIO, done.stderr.strip())
 
 
 def reach(folder: Path, image: Path) -> Destination:

@@ -50,7 +50,7 @@ def live(console: Console, title: str, load: Load, record: Record) -> Iterator[N
             yield
         finally:
             over.set()
-            thread.join()
+            thread.join(timeout=1)  # it draws into this very terminal
             sys.setswitchinterval(before)
             view.update(picture(title, load, record, console.width), refresh=True)
 

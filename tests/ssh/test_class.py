@@ -1,0 +1,49 @@
+"""One odd machine of a class holds up nobody."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def agent(server):
+    """The environment with an agent that has the accounts' key: the grader's own way in."""
+    said = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, timeout=30).stdout
+    found = dict(re.findall(r"(SSH_\w+)=([^;]+);", said))
+    environment = {**os.environ, **found}
+    subprocess.run(
+        ["ssh-add", "-q", server.folder / "key"], env=environment, check=True, timeout=30
+    )
+    yield environment
+    subprocess.run(["ssh-agent", "-k"], env=environment, capture_output=True, timeout=30)
+
+
+def test_a_dry_run_ends_though_a_login_hangs(account, server, agent, tmp_path):
+    silent, right = account(), account()
+    silent.write(".bashrc", "exec 1>&- 2>&-; sleep 200\n")
+    right.write(".bashrc", "echo Welcome\n")
+    roster = tmp_path / "class.csv"
+    rows = [
+        f"{n},{each.name}@{host}:{server.port}\n"
+        for n, each, host in (("a", silent, "127.0.0.1"), ("b", right, "[::1]"))
+    ]
+    roster.write_text("id,target\n" + "".join(rows))
+    done = subprocess.run(
+        [sys.executable, "-m", "labwright", "grade", roster, "--dry-run"],
+        env=agent,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    said = done.stdout + done.stderr
+    assert "closes its output and runs no command" in said, said
+    assert "b  can be reached" in said, said
+    assert done.returncode == 3, said
+    listed = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, timeout=30)
+    assert f"-l{silent.name}" not in listed.stdout

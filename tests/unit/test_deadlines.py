@@ -24,6 +24,8 @@ ENDS = {
     "host/temporary.py:Scratch.__init__": "a new folder of our own, which nobody else locks",
     "vm/store.py:locked": "said to the user, who may end it; the build that it waits for is told",
     "vm/mmdebstrap.py:run": "said to the user, with how long it takes; Ctrl-C ends it",
+    "components/workload/probe.py:printed": "its whole process group was just killed",
+    "live/terminals.py:Pty.wait": "called in a thread of its own, and ends with the terminal",
     # The kernel answers at once.
     "components/gorb/netlink.py:NetlinkSocket._answers": "a netlink socket: the kernel answers",
 }
@@ -52,24 +54,28 @@ def unbounded(call: ast.Call, module: str) -> bool:
         return bare and name not in {"campaign.result"} and "streams" not in name
     if last == "select":
         return len(call.args) < 4 if name == "select.select" else bare
-    if last in {"urlopen", "create_connection", "HTTPConnection", "DockerClient"}:
+    if last in {"urlopen", "create_connection", "DockerClient"}:
         return "timeout" not in given and len(call.args) < 2
     if last == "expect":
         return "timeout" not in given
     if last == "flock":
         return "LOCK_NB" not in ast.unparse(call) and "LOCK_UN" not in ast.unparse(call)
-    return last == "waitpid" or name == "input"
+    return (last == "waitpid" and "WNOHANG" not in ast.unparse(call)) or name == "input"
 
 
 def waits(path: Path, room: Path) -> list[tuple[str, int]]:
     """Return the calls of a file that may wait without an end: their places and lines."""
     text = path.read_text(encoding="utf-8")
     found = []
+    awaited: set[ast.AST] = set()
 
     def look(node: ast.AST, within: tuple[str, ...]) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             within = (*within, node.name)
-        if isinstance(node, ast.Call) and unbounded(node, text):
+        # What is awaited holds up no other task, and ends with the page that it is for.
+        if isinstance(node, ast.Await):
+            awaited.add(node.value)
+        if isinstance(node, ast.Call) and node not in awaited and unbounded(node, text):
             found.append((f"{path.relative_to(room)}:{'.'.join(within)}", node.lineno))
         for child in ast.iter_child_nodes(node):
             look(child, within)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from labwright.errors import MachineError
 from labwright.host.temporary import Scratch
 from labwright.machines.machine import OUTPUT_LIMIT, CommandResult, Machine

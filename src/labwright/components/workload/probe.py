@@ -504,10 +504,20 @@ def printed(command: str, timeout: float) -> list[Any] | None:
                 break
     finally:
         os.close(reader)
-        if not whole:
+        status = ended(pid, deadline) if whole else None
+        if status is None:
             os.killpg(pid, signal.SIGKILL)
-        status = os.waitpid(pid, 0)[1]
-    return [status >> 8, text(output[:LOOK_LIMIT])] if whole else None
+            os.waitpid(pid, 0)
+    return None if status is None else [status >> 8, text(output[:LOOK_LIMIT])]
+
+
+def ended(pid: int, deadline: float) -> int | None:
+    """Return how a process ended, or None if it has not by then."""
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done or time.monotonic() >= deadline:
+            return status if done else None
+        time.sleep(0.005)
 
 
 def wanted(requests: list[Any]) -> list[Exchange]:

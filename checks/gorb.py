@@ -29,6 +29,10 @@ class Gorb:
         self._visit = visit
         self.port = port
 
+    def refresh(self) -> None:
+        """Ask again: time has passed."""
+        self._visit.refresh()
+
     def url(self, path: str) -> str:
         """Return the URL of a path."""
         return f"http://127.0.0.1:{self.port}{path}"

@@ -113,6 +113,10 @@ class Kernel:
         self._visit = visit
         self._target = target
 
+    def refresh(self) -> None:
+        """Look again: time has passed."""
+        self._visit.refresh()
+
     def table_text(self) -> str | None:
         """Return the IPVS table as the kernel writes it, or None if there is no IPVS."""
         return self._visit.file(TABLE)

@@ -129,6 +129,12 @@ class Sender:
         self._windows = load_windows
         self.rounds: list[Traffic] = []
 
+    def refresh(self) -> None:
+        """Send again when it is next asked for: time has passed."""
+        for kept in ("requests", "load"):
+            self.__dict__.pop(kept, None)
+        self.rounds.clear()
+
     @cached_property
     def requests(self) -> Traffic:
         """The document's 10 to 15 requests."""

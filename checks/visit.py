@@ -66,6 +66,11 @@ class Visit:
         """Wait until the machine may have changed; see :meth:`Machine.pause`."""
         self._machine.pause(seconds)
 
+    def refresh(self) -> None:
+        """Ask everything again when it is next asked for, in one visit."""
+        self._planned |= dict.fromkeys(self._seen)
+        self._seen.clear()
+
     def reply(self, url: str) -> Reply:
         """Return what a GET on the machine itself came to."""
         return self._look("url", url, reply_of)

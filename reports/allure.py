@@ -16,7 +16,8 @@ from markupsafe import Markup
 
 from labwright.reports import summary
 from labwright.reports.pictures import picture
-from labwright.reports.text import excerpt, line, number
+from labwright.reports.wording import number
+from labwright.text import escape_surrogates, excerpt, line
 
 if TYPE_CHECKING:
     from labwright.outcome import Evidence
@@ -50,7 +51,7 @@ def _severity(points: float) -> Severity:
 
 def _verdict(result: StepResult) -> str:
     """Return the verdict as HTML, which Allure shows above the steps: all of it escaped."""
-    rows = [("outcome", summary.MEANINGS[result.outcome]), *summary.verdict(result)]
+    rows = [("outcome", summary.MEANINGS[result.outcome]), *summary.said(result)]
     return Markup().join(
         Markup("<p><b>{}</b>: {}</p>").format(word, excerpt(sentence, SENTENCE_LIMIT))
         for word, sentence in rows
@@ -74,4 +75,4 @@ def _step(piece: Evidence) -> None:
 
 def _text(text: str) -> bytes:
     """Return what is attached: all of it, also what UTF-8 cannot hold."""
-    return text.encode("utf-8", "backslashreplace")
+    return escape_surrogates(text).encode()

@@ -13,7 +13,8 @@ from markupsafe import Markup
 from labwright.outcome import Outcome
 from labwright.reports import html, summary
 from labwright.reports.svg import Canvas
-from labwright.reports.text import line, number, plural
+from labwright.reports.wording import number, plural
+from labwright.text import line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

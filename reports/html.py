@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from labwright.reports import summary, text
+from labwright import text
+from labwright.reports import summary, wording
 from labwright.reports.pictures import picture
 
 if TYPE_CHECKING:
@@ -68,15 +69,15 @@ def _environment() -> Environment:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        number=text.number,
-        duration=text.duration,
-        when=text.when,
+        number=wording.number,
+        duration=wording.duration,
+        when=wording.when,
         line=text.line,
         prose=_prose,
         output=lambda value: text.excerpt(value, OUTPUT_LIMIT),
         short=_short,
     )
-    environment.globals.update(between=text.between, figure=_figure, leftover=_leftover)
+    environment.globals.update(between=wording.between, figure=_figure, leftover=_leftover)
     return environment
 
 

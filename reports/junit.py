@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from labwright.outcome import Outcome
 from labwright.reports import summary
 from labwright.reports.pictures import picture
-from labwright.reports.text import excerpt, line, moment, number, visible
+from labwright.reports.wording import moment, number
+from labwright.text import excerpt, line, visible
 
 if TYPE_CHECKING:
     from labwright.score import Score, StepResult
@@ -83,7 +84,7 @@ def _case(suite: ET.Element, score: Score, step: StepResult) -> None:
         if step.outcome is not Outcome.BLOCKED:
             verdict.set("type", f"labwright.{step.outcome}")
         verdict.text = excerpt(summary.explanation(step), OUTPUT_LIMIT)
-    if step.evidence:
+    if step.evidence or step.notices:
         ET.SubElement(case, "system-out").text = _evidence(step)
 
 
@@ -94,7 +95,7 @@ def _message(step: StepResult) -> str:
 
 
 def _evidence(step: StepResult) -> str:
-    said = []
+    said = [f"notice: {excerpt(notice, OUTPUT_LIMIT)}" for notice in step.notices]
     for piece in step.evidence:
         said.append(f"claim: {visible(piece.claim)}")
         if piece.ran:

@@ -12,7 +12,8 @@ from labwright.outcome import Outcome
 from labwright.reports import html as pages
 from labwright.reports.summary import SYMBOLS
 from labwright.reports.terminal import STYLES
-from labwright.reports.text import line, plural
+from labwright.reports.wording import plural
+from labwright.text import line
 
 if TYPE_CHECKING:
     from rich.console import Console

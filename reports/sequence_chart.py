@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from labwright.reports.evidence_data import Request, requests_of, servers_of
 from labwright.reports.svg import CHARACTER, Canvas, Picture, colour, label
-from labwright.reports.text import line, listed, plural
+from labwright.reports.wording import listed, plural
+from labwright.text import line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

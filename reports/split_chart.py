@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from labwright.reports.evidence_data import seconds
 from labwright.reports.svg import CHARACTER, Canvas, Picture, colour, label
-from labwright.reports.text import listed, plural
+from labwright.reports.wording import listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from labwright.outcome import Outcome
-from labwright.reports.text import listed, number, plural
+from labwright.reports.wording import listed, number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,16 @@ def verdict(step: StepResult) -> list[tuple[str, str]]:
     return [(word, sentence) for word, sentence in pairs if sentence]
 
 
+def said(step: StepResult) -> list[tuple[str, str]]:
+    """Return the verdict on a step and its notices, as pairs of a word and a sentence."""
+    return [*verdict(step), *notices(step)]
+
+
+def notices(step: StepResult) -> list[tuple[str, str]]:
+    """Return what is worth knowing about a step and costs nothing, as such pairs."""
+    return [("notice", notice) for notice in step.notices]
+
+
 def explanation(step: StepResult) -> str:
     """Return the verdict on a step as lines of text."""
-    return "\n".join(f"{word}: {sentence}" for word, sentence in verdict(step))
+    return "\n".join(f"{word}: {sentence}" for word, sentence in said(step))

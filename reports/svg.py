@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from importlib import resources
 
-from labwright.reports.text import line
+from labwright.text import line
 
 CHARACTER = 6.4
 """Mean width of a character of charts.css's text, in units of the drawing."""

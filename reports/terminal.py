@@ -1,6 +1,6 @@
 """Prints a score as a checklist, at once or step by step while it comes about.
 
-What the target wrote goes through :func:`labwright.reports.text.visible` and is never
+What the target wrote goes through :func:`labwright.text.visible` and is never
 markup. Where the output is no terminal it is plain text, and lines are not folded.
 """
 
@@ -16,7 +16,8 @@ from rich.text import Text
 from labwright.outcome import Outcome
 from labwright.reports import summary
 from labwright.reports.pictures import picture
-from labwright.reports.text import between, excerpt, line, number, plural
+from labwright.reports.wording import between, number, plural
+from labwright.text import excerpt, line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +64,7 @@ class Checklist:
             self._console.print()
             _print(self._console, Text(line(result.part), "bold"))
         _print(self._console, step_line(result), indent=TITLE_COLUMN)
-        for word, sentence in summary.verdict(result):
+        for word, sentence in summary.said(result):
             _verdict(self._console, word, sentence)
         if result.outcome is Outcome.FAILED:
             for piece in result.evidence:

@@ -22,26 +22,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labwright.text import escape_surrogates
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from labwright.outcome import Evidence
 
 
-def whole(text: str) -> str:
-    """Return the text with halves of surrogate pairs spelled out, as ``\\ud800``.
-
-    A target can put them into JSON. UTF-8 cannot hold them, and a file of Allure's or a
-    message of pytest-xdist that quotes one would end the whole run.
-    """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 class LabwrightError(Exception):
     """Something that its reader can mend; the message is one sentence that says how."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(whole(message))
+        super().__init__(escape_surrogates(message))
 
 
 class UsageError(LabwrightError):
@@ -106,9 +99,9 @@ class CheckFailed(AssertionError):  # noqa: N818  it is an assertion, not an err
         evidence: tuple[Evidence, ...] = (),
         cause: str = "",
     ) -> None:
-        self.expected = whole(expected)
-        self.actual = whole(actual)
-        self.hint = whole(hint)
+        self.expected = escape_surrogates(expected)
+        self.actual = escape_surrogates(actual)
+        self.hint = escape_surrogates(hint)
         super().__init__(f"expected {self.expected}, but {self.actual}")
         self.evidence = evidence
         self.cause = cause

@@ -43,3 +43,11 @@ class Evidence:
     """What came back: text from the target, bounded, never trusted."""
     data: dict[str, Any] = field(default_factory=dict)
     """Machine-readable: what a report draws and what can be judged again."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something about a step that is worth knowing and costs nothing."""
+
+    text: str
+    """A sentence; it may quote the target."""

@@ -24,10 +24,10 @@ from labwright.grading import step_check
 from labwright.grading.results import PROPERTY, Recorder
 from labwright.lab.definition import load_lab
 from labwright.lab.model import Step
-from labwright.outcome import Evidence, Outcome
+from labwright.outcome import Outcome
 from labwright.reports.terminal import render
-from labwright.reports.text import visible
 from labwright.reports.write import write
+from labwright.text import visible
 from labwright.vm.target import open_machine
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ CAUSES = pytest.StashKey[dict[tuple[Path, str], str]]()
 LAB = pytest.StashKey["Lab"]()
 LABS = pytest.StashKey[dict[Path, "Lab"]]()
 RESULT = pytest.StashKey["StepResult"]()
-SEEN = pytest.StashKey[list[Evidence]]()
+SEEN = pytest.StashKey[step_check.Seen]()
 RECORDER = pytest.StashKey[Recorder]()
 
 
@@ -188,7 +188,7 @@ def examine_step(
     def examine() -> None:
         __tracebackhide__ = True
         witnesses = {name: request.getfixturevalue(name) for name in bound.witnesses}
-        step_check.examine(bound, witnesses, seen)
+        step_check.examine(bound, witnesses, seen, step.wait_s, request.getfixturevalue("machine"))
 
     return examine
 
@@ -200,7 +200,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if step is None:
         return
     lab = item.stash[LAB] = _lab(item.config, item.path)
-    item.stash[SEEN] = []
+    item.stash[SEEN] = step_check.Seen()
     item.stash[RESULT] = step_check.pending(step, lab.document.name)
     outcomes = item.config.stash[OUTCOMES]
     # A need that was deselected by the user is not in the way.

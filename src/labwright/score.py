@@ -13,6 +13,7 @@ from typing import Any
 
 from labwright.errors import LabwrightError
 from labwright.outcome import Evidence, Observation, Outcome
+from labwright.text import escape_surrogates
 
 SCHEMA = "labwright/score/v1"
 
@@ -41,6 +42,8 @@ class StepResult:
     line: int = 0
     observations: tuple[Observation, ...] = ()
     """All that was asked of the machine for it: ``labwright regrade`` judges it again."""
+    notices: tuple[str, ...] = ()
+    """What is worth knowing about it and costs nothing, a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def _storable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_storable(item) for item in value]
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return escape_surrogates(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -142,5 +145,6 @@ def step_from_dict(body: dict[str, Any]) -> StepResult:
             "needs": tuple(body["needs"]),
             "evidence": tuple(Evidence(**piece) for piece in body["evidence"]),
             "observations": tuple(Observation(**o) for o in body.get("observations", ())),
+            "notices": tuple(body.get("notices", ())),
         }
     )

@@ -15,7 +15,6 @@ from labwright.grading.mistakes import load_mistakes
 from labwright.lab.definition import load_lab
 from labwright.lab.model import DOCKER
 from labwright.machines.machine import CommandResult
-from labwright.outcome import Evidence
 from labwright.plugin import Silence, grade
 from labwright.vm import lab_states, states
 from labwright.vm.systems import DEFAULT
@@ -72,9 +71,9 @@ class Home:
 def test_a_labs_own_check_is_found_beside_its_definition(lab):
     found = load_lab(lab)
     bound = step_check.bind(found, found.steps[0], found.values)
-    seen: list[Evidence] = []
+    seen = step_check.Seen()
     step_check.examine(bound, {"machine": Home("hello")}, seen)
-    assert [evidence.saw for evidence in seen] == ["hello"]
+    assert [evidence.saw for evidence in seen.evidence] == ["hello"]
     with pytest.raises(CheckFailed, match="there is none"):
         step_check.examine(bound, {"machine": Home("")}, seen)
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from markdown_it import MarkdownIt
 from tests.unit import samples
 
+from labwright.host.files import append_text
 from labwright.outcome import Outcome
 from labwright.reports import markdown
-from labwright.reports.write import append_text
 
 
 def cells(text: str) -> list[list[str]]:

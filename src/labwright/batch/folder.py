@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from labwright.batch.journal import Journal
 from labwright.batch.task import bare
 from labwright.errors import LabwrightError, SetupError, UsageError
-from labwright.reports.write import write_text
+from labwright.host.files import write_text
 from labwright.score import Score
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labwright.reports.text import line, number
+from labwright.reports.wording import number
+from labwright.text import csv_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from labwright.batch.rule import Grade
     from labwright.batch.student import Student
     from labwright.score import Score
-
-NUMBER = re.compile(r"-?\d+(\.\d+)?")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -68,17 +65,5 @@ def general(rows: Sequence[Row], steps: Sequence[str]) -> str:
 def csv_text(table: Iterable[Sequence[str]]) -> str:
     """Return a table as CSV, in which no cell is a formula."""
     out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\r\n").writerows([_cell(c) for c in row] for row in table)
+    csv.writer(out, lineterminator="\r\n").writerows([csv_cell(c) for c in row] for row in table)
     return out.getvalue()
-
-
-def _cell(text: str) -> str:
-    shown = line(text)
-    if NUMBER.fullmatch(shown):  # below 0, too: a rule's business
-        return shown
-    return f"'{shown}" if is_formula(text) or is_formula(shown) else shown
-
-
-def is_formula(text: str) -> bool:
-    """Whether a spreadsheet would run a cell of this text."""
-    return text.startswith(FORMULA)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from labwright.batch import flags, gradebook, platforms
 from labwright.batch.gradebook import Row
 from labwright.batch.rule import Grade
+from labwright.host.files import write_text
 from labwright.reports import class_page
 from labwright.reports.class_page import ClassRow
-from labwright.reports.text import plural
-from labwright.reports.write import write_text
+from labwright.reports.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -18,11 +18,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labwright.batch.gradebook import csv_text, is_formula
+from labwright.batch.gradebook import csv_text
 from labwright.errors import UsageError
 from labwright.outcome import Outcome
 from labwright.reports.summary import explanation
-from labwright.reports.text import excerpt, line, listed, number, plural
+from labwright.reports.wording import listed, number, plural
+from labwright.text import excerpt, is_formula, line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -15,7 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from labwright.reports.text import duration, line, number, plural
+from labwright.reports.wording import duration, number, plural
+from labwright.text import line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,6 +14,7 @@ from labwright.cli.options import add_lab, add_system
 from labwright.errors import LabwrightError
 from labwright.grading.step_check import HINTS
 from labwright.host.extras import explain
+from labwright.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"labwright: {lacking}", file=sys.stderr)  # noqa: T201
         return 2
     except LabwrightError as problem:
-        print(f"labwright: {problem}", file=sys.stderr)  # noqa: T201
+        print(f"labwright: {visible(str(problem))}", file=sys.stderr)  # noqa: T201
         return 2
 
 

@@ -13,6 +13,8 @@ from rich.markup import escape
 from labwright.components.conform.gorb import Gorb
 from labwright.components.conform.run import CASES, Finding, Verdict, run
 from labwright.errors import UsageError
+from labwright.host.files import write_text
+from labwright.text import line
 
 if TYPE_CHECKING:
     import argparse
@@ -86,9 +88,7 @@ def _show(console: Console, finding: Finding) -> None:
         ("expected", finding.difference.expected),
         ("seen", finding.difference.seen),
     ):
-        # The answer is the daemon's: control characters in it are not for the terminal.
-        shown = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
-        console.print(f"      {word:9}{escape(' '.join(shown.split()))}")
+        console.print(f"      {word:9}{escape(line(text))}")
 
 
 def _summary(findings: list[Finding]) -> str:
@@ -114,7 +114,4 @@ def _write(where: str, url: str, findings: list[Finding]) -> None:
     if where == "-":
         sys.stdout.write(text)
         return
-    try:
-        Path(where).write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise UsageError(f"{where} cannot be written: {problem.strerror}") from None
+    write_text(Path(where), text)

@@ -15,8 +15,10 @@ from labwright.errors import LabwrightError, UsageError
 from labwright.gate import formats, lock, perform, stages
 from labwright.gate.changes import Change, changes
 from labwright.gate.stages import Stage
+from labwright.host.files import append_text, write_text
 from labwright.lab.instructions import pieces
 from labwright.lab.model import DEFAULT
+from labwright.text import visible
 from labwright.vm.systems import SYSTEMS
 
 if TYPE_CHECKING:
@@ -133,7 +135,8 @@ def _update(course: Course, console: Console) -> None:
     try:
         locked = lock.read(course.lock) or []
     except LabwrightError as problem:
-        console.print(Text(f"{problem}\nall of the document is shown as new"), soft_wrap=True)
+        why = visible(str(problem))
+        console.print(Text(f"{why}\nall of the document is shown as new"), soft_wrap=True)
         locked = []
     found = changes(locked, said)
     for change in found:
@@ -151,19 +154,15 @@ def _show(change: Change, course: Course, console: Console) -> None:
     console.print(Text(f"{where}: {change.kind} {piece.kind}{step}", "bold"), soft_wrap=True)
     for row in change.difference().splitlines():
         style = {"+": "green", "-": "red"}.get(row[:1], "")
-        console.print(Text(f"  {row}", style), soft_wrap=True)
+        console.print(Text(f"  {visible(row)}", style), soft_wrap=True)
 
 
 def _write(arguments: argparse.Namespace, verdicts: list[Verdict]) -> None:
     if arguments.github:
         sys.stdout.write(formats.github(verdicts))
-    try:
-        if arguments.sarif:
-            arguments.sarif.write_text(formats.sarif(verdicts), encoding="utf-8")
-        if arguments.junit:
-            arguments.junit.write_text(formats.junit(verdicts), encoding="utf-8")
-        if arguments.summary:
-            with arguments.summary.open("a", encoding="utf-8") as file:
-                file.write(formats.markdown(verdicts))
-    except OSError as problem:
-        raise UsageError(f"cannot write {problem.filename}: {problem.strerror}") from None
+    if arguments.sarif:
+        write_text(arguments.sarif, formats.sarif(verdicts))
+    if arguments.junit:
+        write_text(arguments.junit, formats.junit(verdicts))
+    if arguments.summary:
+        append_text(arguments.summary, formats.markdown(verdicts))

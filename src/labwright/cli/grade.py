@@ -24,7 +24,8 @@ from labwright.grading.step_check import HINTS, bind
 from labwright.host.temporary import Scratch
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
-from labwright.reports.text import line, plural
+from labwright.reports.wording import plural
+from labwright.text import line
 
 if TYPE_CHECKING:
     import argparse

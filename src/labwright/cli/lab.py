@@ -16,6 +16,7 @@ from labwright.errors import UsageError
 from labwright.grading import judge_again as again
 from labwright.grading import step_check
 from labwright.host import extras
+from labwright.host.files import append_text
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.machines.perform import perform
@@ -23,7 +24,8 @@ from labwright.outcome import Outcome
 from labwright.plugin import Silence, grade
 from labwright.reports import markdown, summary
 from labwright.reports.terminal import Checklist
-from labwright.reports.write import append_text, write, write_json
+from labwright.reports.write import write, write_json
+from labwright.text import visible
 from labwright.vm.default_machine import choose, default_guest
 from labwright.vm.lab_states import ephemeral, up
 from labwright.vm.systems import SYSTEMS
@@ -221,4 +223,4 @@ def exit_status(score: Score) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(visible(text), file=sys.stderr, flush=True)  # noqa: T201

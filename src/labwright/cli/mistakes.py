@@ -16,12 +16,12 @@ from labwright.cli.options import add_lab, add_system
 from labwright.errors import LabwrightError, PerformError, UsageError
 from labwright.grading import mistakes
 from labwright.grading.mistakes import Matrix, Mistake, Trial
+from labwright.host.files import write_text
 from labwright.host.progress import say
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.plugin import Silence, grade
 from labwright.reports import matrix as matrix_report
-from labwright.reports.write import write_text
 from labwright.vm import lab_states, states
 from labwright.vm.systems import SYSTEMS
 from labwright.vm.target import guest_machine

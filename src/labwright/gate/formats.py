@@ -12,6 +12,9 @@ from rich.text import Text
 
 import labwright
 from labwright.gate.lint import RULES
+from labwright.text import github as github_text
+from labwright.text import markdown as cell
+from labwright.text import markdown_block, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,16 +35,11 @@ def shown(path: Path) -> str:
         return path.as_posix()
 
 
-def _printable(text: str) -> str:
-    """Return a text without what a terminal or XML would act on or refuse."""
-    return "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-
-
 def terminal(verdict: Verdict, console: Console) -> None:
     """Print a verdict for people."""
 
     def line(text: str, style: str = "") -> None:
-        console.print(Text(_printable(text), style), soft_wrap=True)
+        console.print(Text(visible(text), style), soft_wrap=True)
 
     line(f"{shown(verdict.course.document.path)}: {verdict.course.document.title}", "bold")
     for stage in verdict.stages:
@@ -81,20 +79,15 @@ def _number(stage: Stage) -> str:
 def github(verdicts: Sequence[Verdict]) -> str:
     """Return annotations for GitHub's web pages, one a line."""
 
-    def escaped(text: str, more: str = "") -> str:
-        for character in "%\r\n" + more:
-            text = text.replace(character, f"%{ord(character):02X}")
-        return text
-
     lines = []
     for finding in _all(verdicts):
-        place = f"file={escaped(shown(finding.path), ':,')},line={finding.line}"
-        title = escaped(finding.rule, ":,")
+        place = f"file={github_text(shown(finding.path), attribute=True)},line={finding.line}"
+        title = github_text(finding.rule, attribute=True)
         body = "\n".join(filter(None, (finding.message, finding.details, _advice(finding))))
         column = f",col={finding.column}"
-        lines.append(f"::error {place}{column},title={title}::{escaped(_printable(body))}\n")
+        lines.append(f"::error {place}{column},title={title}::{github_text(body)}\n")
     for problem in _problems(verdicts):
-        lines.append(f"::error title=no verdict::{escaped(_printable(problem))}\n")
+        lines.append(f"::error title=no verdict::{github_text(problem)}\n")
     return "".join(lines)
 
 
@@ -103,27 +96,21 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
     rows = ["## labwright gate", "", "| document | stage | verdict | looked at | time |"]
     rows.append("| --- | --- | --- | --- | --- |")
     for verdict in verdicts:
-        name = shown(verdict.course.document.path)
+        name = cell(shown(verdict.course.document.path))
         for stage in verdict.stages:
             said = "passed" if stage.passed else f"**{_number(stage)}**"
-            said = f"**broken**: {stage.problem}" if stage.problem else said
-            said = f"not run: {stage.skipped}" if stage.skipped else said
-            cells = (name, stage.name, said, stage.summary, f"{stage.seconds:.1f} s")
-            rows.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+            said = f"**broken**: {cell(stage.problem)}" if stage.problem else said
+            said = f"not run: {cell(stage.skipped)}" if stage.skipped else said
+            cells = (name, stage.name, said, cell(stage.summary), f"{stage.seconds:.1f} s")
+            rows.append("| " + " | ".join(cells) + " |")
     for finding in _all(verdicts):
         place = f"{shown(finding.path)}:{finding.line}"
-        rows += ["", f"- `{place}` **{finding.rule}**: {_cell(finding.message)}"]
+        rows += ["", f"- {cell(place)} **{cell(finding.rule)}**: {cell(finding.message)}"]
         if finding.suggestion:
-            rows.append(f"  ({_cell(finding.suggestion)})")
+            rows.append(f"  ({cell(finding.suggestion)})")
         if finding.details:
-            fence = "~~~" + "~" * finding.details.count("~~~")
-            body = [f"  {row}" for row in _printable(finding.details).splitlines()]
-            rows += ["", f"  {fence}diff", *body, f"  {fence}"]
+            rows += ["", *markdown_block(finding.details, "diff", "  ")]
     return "\n".join(rows) + "\n"
-
-
-def _cell(text: str) -> str:
-    return _printable(text).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def junit(verdicts: Iterable[Verdict]) -> str:
@@ -138,7 +125,7 @@ def junit(verdicts: Iterable[Verdict]) -> str:
                 case.set("time", f"{stage.seconds:.3f}")
                 case.set("file", path)
                 if stage.problem:
-                    ET.SubElement(case, "error", {"message": _printable(stage.problem)})
+                    ET.SubElement(case, "error", {"message": visible(stage.problem)})
                 if stage.skipped:
                     ET.SubElement(case, "skipped", {"message": stage.skipped})
                 cases.append(case)
@@ -162,9 +149,9 @@ def _case(finding: Finding) -> ET.Element:
     case.set("file", path)
     case.set("line", str(finding.line))
     failure = ET.SubElement(case, "failure", {"type": finding.rule})
-    failure.set("message", _printable(finding.message))
+    failure.set("message", visible(finding.message))
     parts = (f"{path}:{finding.line}:{finding.column}", finding.details, _advice(finding))
-    failure.text = _printable("\n".join(filter(None, parts)))
+    failure.text = visible("\n".join(filter(None, parts)))
     return case
 
 
@@ -206,7 +193,7 @@ def sarif(verdicts: Sequence[Verdict]) -> str:
 
 def _invocation(problems: list[str]) -> dict[str, Any]:
     """Tell no findings from a run that could find none."""
-    notes = [{"level": "error", "message": {"text": _printable(problem)}} for problem in problems]
+    notes = [{"level": "error", "message": {"text": visible(problem)}} for problem in problems]
     return {"executionSuccessful": not problems, "toolExecutionNotifications": notes}
 
 

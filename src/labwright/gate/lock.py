@@ -11,6 +11,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 from labwright.errors import DefinitionError
+from labwright.host.files import write_text
 from labwright.lab.instructions import Piece
 
 if TYPE_CHECKING:
@@ -59,9 +60,7 @@ def write(path: Path, said: list[Piece]) -> None:
             f"\n[[said]]\nkind = {_string(piece.kind)}\nstep = {_string(piece.step)}\n"
             f'hash = "{piece.key}"\ntext = [\n{lines}]\n'
         )
-    new = path.with_name(path.name + ".new")
-    new.write_text("".join(parts), encoding="utf-8")
-    new.replace(path)
+    write_text(path, "".join(parts))
 
 
 def _string(text: str) -> str:

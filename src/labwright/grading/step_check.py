@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import traceback
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from labwright.errors import CheckFailed, DefinitionError, LabwrightError
 from labwright.lab import check_loader
-from labwright.outcome import Evidence, Outcome
+from labwright.outcome import Evidence, Notice, Outcome
 from labwright.score import StepResult
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 
     from labwright.lab.model import Lab, Step
 
-    Check = Callable[..., Iterator[Evidence]]
+    Check = Callable[..., Iterator[Evidence | Notice]]
 
 
+PAUSE_S = 1.0
+"""Seconds before a check is repeated for the first time; each next pause is longer by them."""
+LONGEST_PAUSE_S = 5.0
 HINTS = ("none", "short", "full")
 """How much of a hint can be given away."""
 
@@ -87,19 +91,110 @@ def _line_of(path: Path, text: str) -> int:
 
 
 class NoEvidence(LabwrightError):  # noqa: N818
-    """A check ended well without having seen anything: a defect of the check."""
+    """A check ended well without having seen anything, or gave something else: its defect."""
 
 
-def examine(bound: Bound, witnesses: Mapping[str, Any], seen: list[Evidence]) -> None:
-    """Run a check, adding its evidence to ``seen`` as it comes.
+class Clock(Protocol):
+    """What can wait: a machine."""
 
+    def now(self) -> float:
+        """Return the time in seconds, to measure how long something takes."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+
+
+@dataclass
+class Seen:
+    """What a check has yielded until now."""
+
+    evidence: list[Evidence] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    def add(self, piece: Evidence | Notice, check: str) -> None:
+        """Take what a check yields.
+
+        :raises NoEvidence: it is neither evidence nor a notice, or not of plain data.
+        """
+        if isinstance(piece, Notice) and isinstance(piece.text, str) and piece.text.strip():
+            self.notices.append(piece.text)
+        elif isinstance(piece, Evidence) and is_plain(piece):
+            self.evidence.append(piece)
+        else:
+            raise NoEvidence(f"the check {check} yielded what is no evidence: {piece!r:.200}")
+
+    def clear(self) -> None:
+        """Forget all of it: the check is made once more."""
+        self.evidence.clear()
+        self.notices.clear()
+
+
+def is_plain(piece: object) -> bool:
+    """Return whether a piece of evidence can be kept: text, and data that JSON can hold."""
+    if not isinstance(piece, Evidence) or not isinstance(piece.data, dict):
+        return False
+    if not all(isinstance(text, str) for text in (piece.claim, piece.ran, piece.saw)):
+        return False
+    try:
+        json.dumps(piece.data)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def examine(
+    bound: Bound,
+    witnesses: Mapping[str, Any],
+    seen: Seen,
+    wait_s: float = 0.0,
+    clock: Clock | None = None,
+) -> None:
+    """Run a check, adding what it yields to ``seen`` as it comes.
+
+    :param wait_s: seconds for which it is repeated until it holds.
+    :param clock: the machine, by whose clock it waits.
     :raises CheckFailed: the claim does not hold.
     :raises NoEvidence: the claim is said to hold, and nothing was seen.
     """
-    for evidence in bound.check(**witnesses, **bound.values):
-        seen.append(evidence)
-    if not seen:
-        raise NoEvidence(f"the check {bound.check.__name__} passed without evidence")
+    wait_s = wait_s if clock else 0.0
+    began = clock.now() if clock and wait_s else 0.0
+    waited, attempts = 0.0, 1
+    while True:
+        try:
+            _attempt(bound, witnesses, seen)
+        except CheckFailed:
+            if clock is None or waited >= wait_s:
+                if attempts > 1:
+                    seen.evidence.append(_repeated("it did not hold", waited, wait_s, attempts))
+                raise
+        else:
+            if attempts > 1:
+                seen.evidence.append(_repeated("it holds", waited, wait_s, attempts))
+            return
+        clock.pause(max(min(PAUSE_S * attempts, LONGEST_PAUSE_S, wait_s - waited), 0.1))
+        waited = clock.now() - began
+        attempts += 1
+        seen.clear()
+        for witness in witnesses.values():
+            # What keeps answers must ask anew.
+            getattr(witness, "refresh", lambda: None)()
+
+
+def _attempt(bound: Bound, witnesses: Mapping[str, Any], seen: Seen) -> None:
+    name = bound.check.__name__
+    for piece in bound.check(**witnesses, **bound.values):
+        seen.add(piece, name)
+    if not seen.evidence:
+        raise NoEvidence(f"the check {name} passed without evidence")
+
+
+def _repeated(what: str, waited: float, wait_s: float, attempts: int) -> Evidence:
+    return Evidence(
+        f"{what} after {waited:.1f} s",
+        f"the check, repeated for up to {wait_s:g} s",
+        f"{attempts} attempts",
+        {"kind": "wait", "waited_s": round(waited, 1), "wait_s": wait_s, "attempts": attempts},
+    )
 
 
 def pending(step: Step, document: str) -> StepResult:
@@ -123,14 +218,15 @@ def pending(step: Step, document: str) -> StepResult:
     )
 
 
-def passed(result: StepResult, seen: list[Evidence]) -> StepResult:
+def passed(result: StepResult, seen: Seen) -> StepResult:
     """The claim holds."""
     return replace(
         result,
         outcome=Outcome.PASSED,
         points=result.max_points,
         reason="",
-        evidence=tuple(seen),
+        evidence=tuple(seen.evidence),
+        notices=tuple(seen.notices),
     )
 
 
@@ -142,7 +238,7 @@ def held_back(hint: str, level: str) -> str:
     return hint if level == "full" else ""
 
 
-def failed(result: StepResult, failure: CheckFailed, seen: list[Evidence], hint: str) -> StepResult:
+def failed(result: StepResult, failure: CheckFailed, seen: Seen, hint: str) -> StepResult:
     """The claim does not hold: the student's doing."""
     return replace(
         result,
@@ -151,19 +247,19 @@ def failed(result: StepResult, failure: CheckFailed, seen: list[Evidence], hint:
         expected=failure.expected,
         actual=failure.actual,
         hint=hint,
-        evidence=(*seen, *failure.evidence),
+        evidence=(*seen.evidence, *filter(is_plain, failure.evidence)),
+        notices=tuple(seen.notices),
     )
 
 
-def same_cause(
-    result: StepResult, failure: CheckFailed, seen: list[Evidence], first: str
-) -> StepResult:
+def same_cause(result: StepResult, failure: CheckFailed, seen: Seen, first: str) -> StepResult:
     """The claim does not hold, for a cause that another step is charged with already."""
     return replace(
         result,
         outcome=Outcome.BLOCKED,
         reason=f"it does not hold for the same cause as {first}: {failure.actual}",
-        evidence=(*seen, *failure.evidence),
+        evidence=(*seen.evidence, *filter(is_plain, failure.evidence)),
+        notices=tuple(seen.notices),
     )
 
 
@@ -174,14 +270,19 @@ def blocked(result: StepResult, needs: list[str]) -> StepResult:
     )
 
 
-def broken(result: StepResult, problem: BaseException, seen: list[Evidence]) -> StepResult:
+def broken(result: StepResult, problem: BaseException, seen: Seen) -> StepResult:
     """Our fault or the network's."""
+    evidence = tuple(seen.evidence)
     if isinstance(problem, LabwrightError):
-        return replace(result, outcome=Outcome.BROKEN, reason=str(problem), evidence=tuple(seen))
-    trace = "".join(traceback.format_exception(problem))[-4000:]
+        reason = str(problem)
+    else:
+        reason = f"labwright itself failed: {type(problem).__name__}: {str(problem)[:300]}"
+        trace = "".join(traceback.format_exception(problem))[-4000:]
+        evidence = (*evidence, Evidence("where labwright failed", "", trace))
     return replace(
         result,
         outcome=Outcome.BROKEN,
-        reason=f"labwright itself failed: {type(problem).__name__}: {str(problem)[:300]}",
-        evidence=(*seen, Evidence("where labwright failed", "", trace)),
+        reason=reason,
+        evidence=evidence,
+        notices=tuple(seen.notices),
     )

@@ -7,6 +7,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from labwright.text import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,7 +17,7 @@ _depth = 0
 
 def say(text: str) -> None:
     """Print a line for the person who waits; standard output is kept for results."""
-    sys.stderr.write(f"labwright: {text}\n")
+    sys.stderr.write(f"labwright: {visible(text)}\n")
     sys.stderr.flush()
 
 

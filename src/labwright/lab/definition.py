@@ -31,6 +31,8 @@ STEP_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 CHECK = re.compile(r"[a-z_]+\.[a-z_0-9]+")
 SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(?:s|seconds?)?")
 TOTAL_POINTS = 100
+LONGEST_WAIT_S = 600
+"""Seconds for which a check may be repeated."""
 LONGEST_NAME = 30
 """A machine can be named after its lab."""
 
@@ -193,7 +195,20 @@ class _Reader:
             else self.commands(table.perform, "step", number, "perform"),
             line=place.line,
             as_written=table.perform is None,
+            wait_s=self.wait_s(number, table),
         )
+
+    def wait_s(self, number: int, table: StepTable) -> float:
+        """Return the seconds of a step's ``wait``, such as ``"60s"`` or ``"2m"``."""
+        found = re.fullmatch(r"([0-9]{1,4})(s|m)", table.wait)
+        seconds = int(found[1]) * (60 if found[2] == "m" else 1) if found else LONGEST_WAIT_S + 1
+        if seconds > LONGEST_WAIT_S:
+            raise self.file.error(
+                f"'wait' of step {shown(table.id)} must be a time of at most "
+                f'{LONGEST_WAIT_S // 60}m, such as "60s" or "2m", not {shown(table.wait)}',
+                *("step", number, "wait"),
+            )
+        return float(seconds)
 
     def waived(self) -> Iterator[Waived]:
         """Yield the steps of the document that have no check."""

@@ -31,6 +31,7 @@ class StepTable(Table):
     check: str
     needs: list[str] = field(default_factory=list)
     arguments: dict[str, Any] = field(default_factory=dict, name="with")
+    wait: str = "0s"
     hint: str = ""
     perform: list[str | CommandTable] | None = None
 

@@ -49,6 +49,8 @@ class Step:
     """Where the document asks for it."""
     as_written: bool = False
     """Whether ``perform`` is the document's own commands."""
+    wait_s: float = 0.0
+    """Seconds for which the check is repeated until it holds."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from labwright.live.state import State
 from labwright.outcome import Outcome
 from labwright.reports import summary
 from labwright.reports.terminal import STYLES
-from labwright.reports.text import line, number
+from labwright.reports.wording import number
+from labwright.text import line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -24,6 +24,10 @@ KEPT_BYTES = 1 << 18
 """Of one output: more is no answer to any of our questions."""
 
 
+CLOCK = "seconds since the grading began"
+"""What is kept of a look at the clock."""
+
+
 class NotRecorded(MachineError):  # noqa: N818
     """It was not asked when the machine was graded, so nobody can tell the answer now."""
 
@@ -35,6 +39,7 @@ class RecordingMachine(Machine):
         self._machine = machine
         self._tape = tape
         self.target = machine.target
+        self._began = machine.now()
 
     def execute(
         self, command: str, *, timeout: float, stdin: bytes = b"", limit: int = OUTPUT_LIMIT
@@ -74,6 +79,15 @@ class RecordingMachine(Machine):
             self, lambda asked, *question: self._keep(asked, lambda: inner.ask(*question))
         )
 
+    def now(self) -> float:
+        """Return the time in seconds, to measure how long something takes; it is kept, too."""
+        now: float = self._keep(CLOCK, lambda: round(self._machine.now() - self._began, 3))
+        return now
+
+    def pause(self, seconds: float) -> None:
+        """Wait until the machine may have changed."""
+        self._machine.pause(seconds)
+
     def docker_socket(self) -> str:
         """Return the path of a socket to the machine's Docker Engine."""
         return self._machine.docker_socket()
@@ -100,18 +114,35 @@ class RecordedMachine(Machine):
 
     def __init__(self, target: str, observations: Iterable[Observation]) -> None:
         self.target = target
-        self._waited_s = 0.0
         self._answers: dict[str, list[Observation]] = {}
         for observation in observations:
             self._answers.setdefault(observation.asked, []).append(observation)
 
     def now(self) -> float:
-        """Return the time that has passed by waiting; the answers take none."""
-        return self._waited_s
+        """Return what the clock said then; 0 where nobody looked at it.
 
-    def pause(self, seconds: float) -> None:
-        """Let time pass without waiting: nothing changes in a record."""
-        self._waited_s += seconds
+        :raises NotRecorded: it was not looked at so often.
+        """
+        if CLOCK not in self._answers:
+            return 0.0
+        self._require_clock()
+        found = self._answers[CLOCK].pop(0).answered
+        if isinstance(found, bool) or not isinstance(found, int | float):
+            raise NotRecorded(f"the record of {self.target} is odd: {CLOCK}")
+        return float(found)
+
+    def pause(self, seconds: float) -> None:  # noqa: ARG002  nothing takes time here
+        """Go on to what was seen after the pause.
+
+        :raises NotRecorded: nothing was seen later.
+        """
+        self._require_clock()
+
+    def _require_clock(self) -> None:
+        if not self._answers.get(CLOCK):
+            raise NotRecorded(
+                f"{self.target} was not looked at again later when it was graded: grade it again"
+            )
 
     def execute(
         self,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labwright.errors import UsageError
+from labwright.host.files import write_text
 from labwright.vm import store
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def choose(kernel: Path) -> str:
     if not verdict.exists():
         for old in store.root().glob("accelerator-*"):
             old.unlink(missing_ok=True)
-        verdict.write_text(candidate if _boots(candidate, kernel) else "tcg")
+        write_text(verdict, candidate if _boots(candidate, kernel) else "tcg")
     text = verdict.read_text()
     return text if text in KNOWN else "tcg"
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labwright.errors import LabwrightError, SetupError, UsageError
+from labwright.host.files import write_text
 from labwright.host.progress import say
 from labwright.machines.destination import Destination
 from labwright.vm import qemu, states, store
@@ -187,9 +188,7 @@ def _start(begin: Begin, saved: states.Saved, folder: Path, lock: int) -> Guest:
             lab=begin.lab,
             system=begin.state.system.name,
         )
-        note = folder / "guest.tmp"
-        note.write_text(json.dumps(asdict(guest), default=str))
-        note.rename(folder / "guest.json")
+        write_text(folder / "guest.json", json.dumps(asdict(guest), default=str))
         process.release()
     except BaseException as problem:
         if process:

@@ -1,0 +1,54 @@
+"""Numbers, times and lists, as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from labwright.text import line
+
+
+def number(value: float) -> str:
+    """Return a number of points without a needless fraction: 5, 2.5."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in the unit that suits it: 40 ms, 6.1 s, 2 min 05 s."""
+    if seconds < 0.9995:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def moment(iso: str) -> datetime | None:
+    """Return the time that an ISO 8601 string names, or None where it names none."""
+    try:
+        time = datetime.fromisoformat(iso)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def when(iso: str) -> str:
+    """Return a time as people read it, in UTC, or the text itself where it is no time."""
+    time = moment(iso)
+    return f"{time.astimezone(UTC):%-d %B %Y, %H:%M:%S} UTC" if time else line(iso, 40)
+
+
+def between(started: str, finished: str) -> str:
+    """Return how long it took, or nothing where either is no time."""
+    start, end = moment(started), moment(finished)
+    return duration((end - start).total_seconds()) if start and end else ""
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: 1 step, 2 steps."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(words: list[str]) -> str:
+    """Return words as a list in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -1,0 +1,76 @@
+"""Writes files: each is the old one or the whole new one, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from labwright.errors import SetupError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file of text in UTF-8, as :func:`write_bytes` does, and return where it is.
+
+    Halves of surrogate pairs, which UTF-8 cannot hold, are spelled out: ``\\ud800``.
+
+    :raises SetupError: it cannot be written.
+    """
+    return write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Write a file, all of it or nothing, and return where it is.
+
+    Its folder is made where there is none. A symbolic link is kept, and what it leads to is
+    replaced. What is no ordinary file (a pipe, a terminal, ``/dev/null``) is written to.
+
+    :raises SetupError: it cannot be written.
+    """
+    try:
+        place = path.resolve()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists() and not place.is_file():
+            place.write_bytes(data)
+        else:
+            _replace(place, data)
+    except (OSError, RuntimeError, ValueError) as problem:
+        raise _cannot(path, problem) from problem
+    return path
+
+
+def append_text(path: Path, text: str) -> Path:
+    """Add to the end of a file, which is made where there is none, and return where it is.
+
+    :raises SetupError: it cannot be written.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+    except (OSError, ValueError) as problem:
+        raise _cannot(path, problem) from problem
+    return path
+
+
+def _cannot(path: Path, problem: Exception) -> SetupError:
+    why = getattr(problem, "strerror", None) or problem
+    return SetupError(f"cannot write {path}: {why}; free some space there or choose another place")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    beside = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    try:
+        beside.unlink(missing_ok=True)
+        # "x": another's file or link of that name is not followed.
+        with beside.open("xb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

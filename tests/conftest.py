@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import signal
 
+from hypothesis import settings
+
 # A shell starts what it puts in the background with SIGINT ignored, and all that is started
 # from there inherits it: tests that interrupt a process would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine must not fail a property, and what failed once must fail again.
+settings.register_profile("labwright", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("labwright")

@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
+from labwright import text
 from labwright.errors import LabwrightError
 from labwright.grading import step_check
 from labwright.lab.document import Document
@@ -22,7 +23,7 @@ from labwright.live.document import PICTURES, sections
 from labwright.live.state import State
 from labwright.live.terminals import Terminals
 from labwright.outcome import Outcome
-from labwright.reports import html, text
+from labwright.reports import html, wording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -264,8 +265,8 @@ class Page:
         """Return all that the page shows, as plain data: it is set as text, never as markup."""
         state = self.state
         return {
-            "points": text.number(state.points),
-            "most": text.number(state.max_points),
+            "points": wording.number(state.points),
+            "most": wording.number(state.max_points),
             "passed": state.passed,
             "next": state.next,
             "gone": _shown(self.problem or state.gone),
@@ -282,7 +283,7 @@ class Page:
         step, result = self.lab.step(id), known.result
         told: dict[str, Any] = {
             "outcome": known.outcome,
-            "points": text.number(result.points if result else 0),
+            "points": wording.number(result.points if result else 0),
             "unsettled": _shown(known.unsettled),
             "sends": bool(self.watch and id in self.watch.sends_traffic),
             "reason": "",
@@ -329,7 +330,7 @@ def _template() -> Any:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(line=text.line, number=text.number)
+    environment.filters.update(line=text.line, number=wording.number)
     return environment.from_string(source)
 
 

@@ -23,6 +23,8 @@ from labwright.reports import summary, wording
 from labwright.reports.pictures import picture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jinja2 import Template
 
     from labwright.outcome import Evidence
@@ -38,11 +40,15 @@ SHORT_LINES = 12
 SHORT_CHARACTERS = 1_200
 
 
-def render(score: Score) -> str:
-    """Return the report: failures first, each step with what was claimed, run and seen."""
+def render(score: Score, about: Sequence[tuple[str, str]] = ()) -> str:
+    """Return the report: failures first, each step with what was claimed, run and seen.
+
+    :param about: what else is to be said at the top, as pairs of a word and a sentence.
+    """
     style, script = source("charts.css") + source("report.css"), source("report.js")
     return template("report.html").render(
         score=score,
+        about=about,
         summary=summary,
         anchors=_anchors(score),
         outcomes={step.id: step.outcome for step in score.steps},

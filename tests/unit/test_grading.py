@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from labwright.batch import flags, outputs, platforms, rule
-from labwright.batch.examiner import Telling, examine, reports
+from labwright.batch.examiner import Telling, examine
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Deadline, Grading, seed_of, workers_for
-from labwright.batch.journal import Beginning, Entry, Journal
+from labwright.batch.journal import Attempt, Begun, Journal
 from labwright.batch.platforms import Assignment
 from labwright.batch.stop import Stop
 from labwright.batch.student import Student
@@ -33,6 +36,7 @@ RIGHT, WRONG = samples.all_passed(), samples.server2_stopped()
 BROKEN = samples.ssh_broken()
 WORSE = replace(BROKEN, steps=tuple(replace(s, outcome=Outcome.BROKEN) for s in BROKEN.steps))
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0vbX6hYcUxY1cPDdJcxk5yTkC1bq9YvFq0lXo0aaaa"
+CUT_OFF = KEY[:-12]
 
 
 def students(*ids: str) -> list[Student]:
@@ -42,7 +46,7 @@ def students(*ids: str) -> list[Student]:
 def examined(id: str, score, problem: str = "", **more) -> Examined:
     broken = [step.reason for step in score.steps if step.outcome is Outcome.BROKEN]
     problem = problem or (broken[0] or "broken" if broken else "")
-    return Examined(id, score, problem, files=reports(score), **more)
+    return Examined(id, score, problem, text=score.to_json(), **more)
 
 
 class Workers:
@@ -79,18 +83,39 @@ class Nobody:
 
 @pytest.fixture
 def run(tmp_path):
-    def run(workers, ids="ab", out="out", *, resume=False, members=None, options=()) -> Grading:
+    def run(
+        workers,
+        ids="ab",
+        out="out",
+        *,
+        resume=False,
+        members=None,
+        options=(),
+        again=(),
+        policy=None,
+    ) -> Grading:
         place = tmp_path / f"stop{len(list(tmp_path.iterdir()))}"
         place.mkdir()
         folder = Folder(tmp_path / out)
         grading = Grading(members or students(*ids), LAB, folder, options, 60)
         with folder.locked():
             grading.begin(7, resume=resume)
+            grading.count(policy or grading.policy)
+            grading.again = set(again)
             grading.run(workers, Nobody(), Stop(place))
             outputs.write(grading, LAB, folder, rule.as_scored, platforms.NAMES, Assignment())
         return grading
 
     return run
+
+
+def journal(tmp_path, out="out") -> list[dict]:
+    return [json.loads(line) for line in (tmp_path / out / "journal.jsonl").open()]
+
+
+def gradebook_rows(tmp_path) -> list[dict]:
+    with (tmp_path / "out/gradebook.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def outcome(grading: Grading) -> dict[str, tuple]:
@@ -116,17 +141,94 @@ def test_a_second_try_that_sees_less_does_not_cost_what_was_seen_before(run, tmp
     assert grading.records["a"].score.points == BROKEN.points
     kept = json.loads((tmp_path / "out/students/a/score.json").read_text())
     assert kept["points"] == BROKEN.points
+    assert not (tmp_path / "out/students/a/attempts/002").exists()
     again = run(Workers(a=[WORSE]), "a", resume=True)
     assert again.records["a"].score.points == BROKEN.points
 
 
-def test_who_has_lost_their_folder_is_graded_again_and_nobody_else(run, tmp_path):
+def test_who_is_graded_again_has_both_attempts_and_the_better_one_counts(run, tmp_path):
     run(Workers(a=[RIGHT], b=[WRONG]))
+    worse = run(Workers(a=[WRONG]), "ab", resume=True, again="a")
+    assert worse.records["a"].score.points == 100
+    assert worse.records["a"].choice.why == "the best of 2"
+    better = run(Workers(b=[RIGHT]), resume=True, again="b")
+    assert better.records["b"].score.points == 100
+    kept = sorted((tmp_path / "out/students").glob("*/attempts/*/score.json"))
+    assert [json.loads(path.read_text())["points"] for path in kept] == [100, 55, 55, 100]
+    noted = [line for line in journal(tmp_path) if line["line"] == "counts"]
+    assert [(line["id"], line["number"], line["why"]) for line in noted] == [
+        ("a", 1, "the only attempt that was graded"),
+        ("b", 1, "the only attempt that was graded"),
+        ("a", 1, "the best of 2"),
+        ("b", 2, "the best of 2"),
+    ]
+
+
+def test_the_last_attempt_counts_where_that_was_chosen_and_the_best_again(run):
+    run(Workers(a=[RIGHT]), "a")
+    last = run(Workers(a=[WRONG]), "a", resume=True, again="a", policy="last")
+    assert last.records["a"].score.points == 55
+    stays = run(Workers(), "a", resume=True)
+    assert (stays.policy, stays.records["a"].score.points) == ("last", 55)
+    assert run(Workers(), "a", resume=True, policy="best").records["a"].score.points == 100
+
+
+def test_a_machine_that_is_off_or_breaks_later_takes_no_grade_away(run, tmp_path):
+    run(Workers(a=[RIGHT]), "a")
+    for found in (BROKEN, WORSE, Examined("a", WORSE, "no way", reached=False)):
+        grading = run(Workers(a=[found]), "a", resume=True, again="a", policy="last")
+        assert grading.records["a"].score.points == 100
+    assert "a,100," in (tmp_path / "out/moodle.csv").read_text()
+
+
+def test_nothing_that_is_done_to_the_handed_out_files_takes_a_grade_away(run, tmp_path):
+    run(Workers(a=[RIGHT], b=[WRONG]))
+    (tmp_path / "out/students/a/score.json").write_text(BROKEN.to_json())
     shutil.rmtree(tmp_path / "out/students/b")
-    again = Workers(a=[WRONG], b=[RIGHT])
-    grading = run(again, resume=True)
-    assert again.counts == {"b": 1}
-    assert grading.records["b"].score.points == 100
+    workers = Workers()
+    grading = run(workers, resume=True)
+    assert workers.asked == []
+    assert {id: r.choice.attempt.points for id, r in grading.records.items()} == {
+        "a": 100,
+        "b": 55,
+    }
+    assert json.loads((tmp_path / "out/students/a/score.json").read_text())["points"] == 100
+    (row,) = [row for row in gradebook_rows(tmp_path) if row["id"] == "b"]
+    assert (row["points"], row["server2-running"]) == ("55", "failed")
+    assert "the journal's points count" in row["remark"]
+
+
+def test_at_whatever_moment_a_grader_is_killed_every_grade_that_was_noted_stays(run, tmp_path):
+    """Each state of the disk that a kill can leave: the files cut off after each byte."""
+    run(Workers(a=[RIGHT], b=[WRONG]))
+    run(Workers(b=[RIGHT]), resume=True, again="b")
+    whole = (tmp_path / "out/journal.jsonl").read_bytes()
+    ends = [
+        place for place in range(len(whole) + 1) if place % 37 == 0 or whole[:place][-1:] == b"\n"
+    ]
+    for end in ends:
+        (tmp_path / "out/journal.jsonl").write_bytes(whole[:end])
+        before = Journal(tmp_path / "out/journal.jsonl")
+        if before.begun is None:
+            continue
+        noted = {}
+        for attempt in before.attempts:
+            noted[attempt.id] = max(attempt.points, noted.get(attempt.id, 0))
+        grading = run(Workers(a=[RIGHT], b=[WRONG]), resume=True)
+        for id, points in noted.items():
+            assert grading.records[id].choice.attempt.points >= points, (end, id)
+    assert json.loads((tmp_path / "out/students/a/attempts/001/score.json").read_text())
+
+
+def test_what_a_killed_grader_left_of_an_attempt_is_not_written_over(run, tmp_path):
+    run(Workers(a=[BROKEN]), "a")
+    left = tmp_path / "out/students/a/attempts/003"
+    left.mkdir()
+    (left / "score.json").write_text("of a grader that was killed before it noted it")
+    (tmp_path / "out/students/a/attempts/.004").mkdir()
+    grading = run(Workers(a=[RIGHT]), "a", resume=True)
+    assert grading.records["a"].choice.attempt.number == 4
+    assert (left / "score.json").read_text().startswith("of a grader")
 
 
 def test_resume_does_what_is_missing_and_no_more_and_ends_as_if_uninterrupted(run, tmp_path):
@@ -143,7 +245,7 @@ def test_resume_does_what_is_missing_and_no_more_and_ends_as_if_uninterrupted(ru
     seeds = {task.id: task.options for task in (*first.asked, *second.asked)}
     assert seeds == {id: (f"--seed={seed_of(7, id)}",) for id in "abcd"}
     for path in (tmp_path / "whole").rglob("*"):
-        if path.is_file() and path.name != "journal.jsonl":
+        if path.is_file() and path.name not in ("journal.jsonl", ".made-from"):
             other = tmp_path / "out" / path.relative_to(tmp_path / "whole")
             assert other.read_bytes() == path.read_bytes(), path
     third = Workers()
@@ -151,21 +253,23 @@ def test_resume_does_what_is_missing_and_no_more_and_ends_as_if_uninterrupted(ru
     assert third.asked == []
 
 
-def test_a_score_that_was_changed_or_a_machine_that_was_is_graded_again(run, tmp_path):
-    run(Workers(a=[RIGHT], b=[RIGHT], c=[RIGHT]), "abc")
-    path = tmp_path / "out/students/a/score.json"
-    path.write_text(path.read_text().replace("100", "101"))
-    moved = [*students("a", "b"), Student("c", "ssh://elsewhere")]
-    workers = Workers(a=[WRONG], c=[WRONG])
-    run(workers, resume=True, members=moved)
-    assert workers.counts == {"a": 1, "c": 1}
+def test_who_has_another_machine_now_is_graded_there_and_keeps_the_grade_until_then(run):
+    run(Workers(a=[RIGHT], b=[RIGHT]))
+    moved = [*students("a"), Student("b", "ssh://elsewhere")]
+    off = Workers(b=[WORSE])
+    grading = run(off, resume=True, members=moved)
+    assert off.counts == {"b": 2}
+    assert grading.records["b"].score.points == 100
+    assert "graded at another target" in grading.records["b"].choice.why
+    grading = run(Workers(b=[WRONG]), resume=True, members=moved)
+    assert grading.records["b"].score.points == 55
 
 
 def test_another_grading_of_the_same_folder_is_refused(run):
     run(Workers(a=[RIGHT]), "a")
     with pytest.raises(UsageError, match="a grading already: go on with it by --resume"):
         run(Workers(a=[RIGHT]), "a")
-    with pytest.raises(UsageError, match="would not be alike: choose another folder"):
+    with pytest.raises(UsageError, match="would not be alike: judge all of it anew by"):
         run(Workers(a=[RIGHT]), "a", resume=True, options=("--set=requests=5",))
 
 
@@ -231,6 +335,14 @@ def test_a_key_that_is_pinned_is_not_replaced(tmp_path):
     assert folder.pins() == [f"a {KEY}", f"b {KEY}"]
 
 
+def test_a_key_of_which_a_crash_cut_off_the_end_is_not_held_against_the_machine(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "known_hosts").write_text(f"a {KEY}\nb {CUT_OFF}")
+    assert folder.pins() == [f"a {KEY}"]
+    folder.pin([f"b {KEY}"])
+    assert Folder(tmp_path).pins() == [f"a {KEY}", f"b {KEY}"]
+
+
 def test_what_was_seen_is_not_held_in_memory_but_in_the_files(run, tmp_path):
     grading = run(Workers(a=[RIGHT]), "a")
     assert not any(step.evidence for step in grading.records["a"].score.steps)
@@ -269,31 +381,68 @@ def test_a_platforms_file_that_is_there_already_never_tells_old_grades(run, tmp_
 # The journal.
 
 
-def entry(id: str, **more) -> Entry:
-    values = {"attempt": 1, "graded": True, "reached": True, "problem": "", "key": "k"}
+def attempt(id: str, **more) -> Attempt:
+    values = {"number": 1, "graded": True, "reached": True, "problem": "", "key": "k"}
     values |= {"digest": "d", "identity": Identity(("k",), containers=("c",)), "seconds": 1.5}
-    return Entry(id, **{**values, **more})
+    return Attempt(id, **{**values, "steps": {"s": ("passed", 1.0, 1.0)}, **more})
 
 
 def test_a_line_that_a_crash_cut_off_costs_itself_only(tmp_path):
-    journal = Journal(tmp_path / "journal.jsonl")
-    beginning = Beginning("gorb", "hash", ("--part=1",), 7)
-    journal.begin(beginning)
-    journal.note(entry("a"))
-    with journal._path.open("a") as file:
-        file.write('{"id": "b", "att')
-    assert [e.id for e in journal.read()[1]] == ["a"]
-    journal.note(entry("c"))
-    before, entries = journal.read()
-    assert before == beginning
-    assert [replace(e, at="") for e in entries] == [entry("a"), entry("c")]
+    path = tmp_path / "journal.jsonl"
+    begun = Begun("gorb", "hash", ("--part=1",), 7)
+    Journal(path).write(begun)
+    Journal(path).write(attempt("a"))
+    with path.open("a") as file:
+        file.write('{"line": "attempt", "id": "b", "nu')
+    assert [found.id for found in Journal(path).attempts] == ["a"]
+    Journal(path).write(attempt("c"))
+    after = Journal(path)
+    assert after.begun == begun
+    assert [msgspec.structs.replace(e, at="") for e in after.attempts] == [
+        attempt("a"),
+        attempt("c"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{}", "missing required field `line`"),
+        ('{"line": "counts", "id": "a", "number": "1", "why": ""}', "Expected `int`, got `str`"),
+        ('{"journal": "labwright/journal/v1", "lab": "gorb"}', "an older labwright wrote it"),
+    ],
+)
+def test_a_line_of_somebody_elses_is_refused_with_its_number(tmp_path, line, told):
+    path = tmp_path / "journal.jsonl"
+    Journal(path).write(Begun("gorb", "hash", (), 7))
+    with path.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UsageError, match=f"journal.jsonl:2: not a line of a journal: .*{told}"):
+        _ = Journal(path).begun
 
 
 def test_a_journal_without_a_beginning_is_not_gone_on_with(run, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/journal.jsonl").write_text("{}\nnonsense\n")
+    (tmp_path / "out/journal.jsonl").write_text("nonsense\n")
     with pytest.raises(UsageError, match="its journal has no beginning"):
         run(Workers(), "a", resume=True)
+
+
+def test_keeping_a_score_reads_no_more_the_longer_the_journal_is(run, tmp_path, monkeypatch):
+    """The bytes that are read for a class of 60 are not those of a class of 20 squared."""
+    read = Counter()
+    pread, read_bytes = os.pread, Path.read_bytes
+    monkeypatch.setattr(os, "pread", lambda *a: read.update(n=a[1]) or pread(*a))
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda p: read.update(n=p.stat().st_size) or read_bytes(p)
+    )
+    small = {}
+    for count in (20, 60):
+        read.clear()
+        ids = [f"s{n}" for n in range(count)]
+        run(Workers(**{id: [WORSE] for id in ids}), ids, f"out{count}")
+        small[count] = read["n"]
+    assert small[60] <= 4 * small[20]
 
 
 def test_a_task_and_what_became_of_it_travel_as_json():
@@ -389,7 +538,7 @@ def test_a_gradebook_that_was_made_with_a_rule_is_not_made_without_it_unasked(
         return status, row["points"]
 
     assert resumed() == (0, "100")
-    assert "remove their folder from out/students" in capsys.readouterr().err
+    assert "--only ID --again" in capsys.readouterr().err
     assert resumed("--rule", "late.py") == (0, "90")
     capsys.readouterr()
     assert resumed() == (2, "90")

@@ -106,10 +106,10 @@ def _cut_short(task: Task, reason: str, steps: list[StepResult]) -> Examined:
     if task.reach_only:
         return Examined(task.id, None, reason, reached=False)
     # Here, since few workers ever need it and it imports much.
-    from labwright.batch.examiner import all_broken, reports
+    from labwright.batch.examiner import all_broken
 
     score = all_broken(task, reason, tuple(steps))
-    return Examined(task.id, score, reason, reached=bool(steps), files=reports(score))
+    return Examined(task.id, score, reason, reached=bool(steps), text=score.to_json())
 
 
 def broken(task: Task, reason: str) -> Examined:

@@ -19,12 +19,13 @@ import threading
 import time
 import traceback
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from labwright.batch import reach
 from labwright.batch.task import Examined, Identity, Task, definition_of
 from labwright.errors import LabwrightError
-from labwright.grading import step_check
+from labwright.grading import judge_again, step_check
 from labwright.host.temporary import Scratch
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
@@ -58,7 +59,7 @@ class Telling:
 
 
 def examine(task: Task, listener: Telling) -> Examined:
-    """Reach a machine, run the lab's steps on it, and render the reports."""
+    """Reach a machine, and run the lab's steps on it."""
     start = time.monotonic()
     with Scratch() as folder:
         identity = Identity()
@@ -69,21 +70,24 @@ def examine(task: Task, listener: Telling) -> Examined:
                     f"{platform.node()} has another version of the lab {task.lab}: install the "
                     "same labwright there"
                 )
-            machine = reach.connection(task, folder)
-            try:
-                identity = reach.probe(task, machine, folder)
-                met = reach.pins(folder)
-                listener.tell("reached", "")
-                score = None if task.reach_only else _run(task, machine, listener)
-            finally:
-                machine.close()
+            if task.record:
+                score = _judge_again(task, listener)
+            else:
+                machine = reach.connection(task, folder)
+                try:
+                    identity = reach.probe(task, machine, folder)
+                    met = reach.pins(folder)
+                    listener.tell("reached", "")
+                    score = None if task.reach_only else _run(task, machine, listener)
+                finally:
+                    machine.close()
             problem, reached = _problem(score), True
         except LabwrightError as failure:
             problem, reached = _explained(str(failure)), False
             score = None if task.reach_only else all_broken(task, problem)
-    files = {} if score is None else reports(score)
+    text = "" if score is None else score.to_json()
     took = round(time.monotonic() - start, 2)
-    return Examined(task.id, score, problem, reached, identity, met, files, took)
+    return Examined(task.id, score, problem, reached, identity, met, text, took)
 
 
 def _run(task: Task, machine: Machine, listener: Telling) -> Score:
@@ -94,6 +98,16 @@ def _run(task: Task, machine: Machine, listener: Telling) -> Score:
     score = grade(folder, options, listener, machine)
     # Their order is the lab's also where pytest could not keep it.
     return replace(score, target=task.target)
+
+
+def _judge_again(task: Task, listener: Telling) -> Score:
+    """Judge a record once more, by the lab as it is here and now."""
+    from labwright.plugin import grade
+
+    old = judge_again.read_score(Path(task.record))
+    lab = load_lab(find_lab(task.lab))
+    options = [*judge_again.options(old, lab), *task.options]
+    return judge_again.dated(grade(lab.folder, options, listener, judge_again.recorded(old)), old)
 
 
 def _problem(score: Score | None) -> str:
@@ -140,17 +154,6 @@ def judged(name: str, title: str, task: Task, seed: list[int], steps: list[StepR
     return replace(recorder.score(), lab=name, title=title)
 
 
-def reports(score: Score) -> dict[str, str]:
-    """Return a student's files."""
-    from labwright.reports import html, junit
-
-    return {
-        "score.json": score.to_json(),
-        "report.html": html.render(score),
-        "junit.xml": junit.render(score),
-    }
-
-
 def main() -> int:
     """Do task after task."""
     # Whatever else is printed in this process must not get among what we tell.
@@ -169,11 +172,9 @@ def main() -> int:
 def _import_everything() -> None:
     """Do once what each student would have to do anew, and costs more than the rest of it."""
     from labwright import plugin
-    from labwright.reports import html
 
-    for name in (*plugin.pytest_plugins, "labwright.reports.junit"):
+    for name in plugin.pytest_plugins:
         importlib.import_module(name)
-    html.template("report.html")
     # What is there now is there for good: a collection in a child need not touch it, which
     # would make it the child's own memory.
     gc.freeze()

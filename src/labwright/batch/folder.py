@@ -2,30 +2,37 @@
 
 ::
 
-    journal.jsonl        what has been done
-    known_hosts          the hosts' keys, each under its student's id
-    students/ID/         score.json, report.html, junit.xml
-    index.html           the class
-    gradebook.csv        and those for learning platforms, where they were asked for
+    journal.jsonl                 what has been done, and which attempt counts
+    roster.json                   the students, as the roster had them last
+    known_hosts                   the hosts' keys, each under its student's id
+    students/ID/attempts/001/     score.json of an attempt: made once, never changed
+    students/ID/                  report.html, score.json and junit.xml of the one that counts
+    index.html                    the class
+    gradebook.csv                 and those for learning platforms, where they were asked for
+
+Only the journal, the roster, the keys and the attempts are read again; all else is made from them.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import time
 from typing import TYPE_CHECKING
 
-from labwright.batch.journal import Journal
-from labwright.batch.task import bare
-from labwright.errors import LabwrightError, SetupError, UsageError
+import msgspec
+
+from labwright.batch.journal import Journal, append_lines
+from labwright.batch.student import Student
+from labwright.errors import SetupError, UsageError
 from labwright.host.files import write_text
-from labwright.score import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 ORPHANS_S = 20.0
@@ -39,6 +46,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.journal = Journal(path / "journal.jsonl")
+        self._pinned: set[tuple[str, ...]] | None = None
         self.workers_lock = path / f".{WORKERS}"
 
     @contextlib.contextmanager
@@ -88,36 +96,89 @@ class Folder:
         """Return the folder of a student."""
         return self.path / "students" / id
 
-    def write(self, id: str, files: dict[str, str]) -> str:
-        """Write a student's files, the score last; return the score's digest.
+    def keep_roster(self, students: Sequence[Student]) -> None:
+        """Keep who the students are, for what is done without the roster."""
+        write_text(self.path / "roster.json", msgspec.json.encode(students).decode())
 
-        :raises SetupError: they cannot be written.
+    def roster(self) -> tuple[Student, ...]:
+        """Return the students as they were kept.
+
+        :raises UsageError: there is no class here.
         """
-        for name in sorted(files, key=lambda name: name == "score.json"):
-            write_text(self.student(id) / name, files[name])
-        return _digest(files["score.json"])
-
-    def score(self, id: str, digest: str = "") -> Score | None:
-        """Return a student's bare score; None where there is none, or not that of the digest."""
+        path = self.path / "roster.json"
         try:
-            text = (self.student(id) / "score.json").read_text(encoding="utf-8")
-            return bare(Score.from_json(text)) if not digest or _digest(text) == digest else None
-        except (OSError, UnicodeDecodeError, LabwrightError):
+            return msgspec.json.decode(path.read_bytes(), type=tuple[Student, ...])
+        except OSError as problem:
+            raise UsageError(
+                f"{self.path}: no class was graded there: {path.name}: {problem.strerror}"
+            ) from None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
+            raise UsageError(f"{path}: not a list of students: {problem}") from None
+
+    def keep_attempt(self, id: str, number: int, score: str) -> tuple[int, str]:
+        """Keep an attempt's score; return its number and the score's digest.
+
+        :param number: the first that may be free; what a killed grader left there stays.
+        :raises SetupError: it cannot be written.
+        """
+        place = self.student(id) / "attempts"
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            for left in place.glob(".*"):
+                shutil.rmtree(left, ignore_errors=True)
+            while (place / f"{number:03}").exists():
+                number += 1
+            beside = place / f".{number:03}"
+            beside.mkdir()
+            write_text(beside / "score.json", score)
+            beside.rename(place / f"{number:03}")
+        except OSError as problem:
+            raise SetupError(
+                f"cannot write {place}: {problem.strerror}; free some space there, "
+                "and go on with --resume"
+            ) from problem
+        return number, _digest(score)
+
+    def attempt(self, id: str, number: int) -> Path:
+        """Return where the score of an attempt is."""
+        return self.student(id) / "attempts" / f"{number:03}" / "score.json"
+
+    def score_text(self, id: str, number: int, digest: str) -> str | None:
+        """Return an attempt's score as it was kept; None where it is gone or was changed."""
+        try:
+            text = self.attempt(id, number).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
             return None
+        return text if _digest(text) == digest else None
 
     def pins(self) -> list[str]:
         """Return the lines of known_hosts."""
         path = self.path / "known_hosts"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [line for line in lines if line.strip() and not line.startswith("#")]
+        return [
+            line for line in lines if line.strip() and not line.startswith("#") and _whole(line)
+        ]
 
     def pin(self, met: Iterable[str]) -> None:
         """Keep keys that were met for the first time; those that are kept stay as they are."""
-        lines = self.pins()
-        known = {tuple(line.split()[:2]) for line in lines}
-        new = [line for line in met if tuple(line.split()[:2]) not in known]
+        if self._pinned is None:
+            self._pinned = {tuple(line.split()[:2]) for line in self.pins()}
+        new = [line for line in met if tuple(line.split()[:2]) not in self._pinned]
+        self._pinned |= {tuple(line.split()[:2]) for line in new}
         if new:
-            write_text(self.path / "known_hosts", "".join(f"{ln}\n" for ln in [*lines, *new]))
+            append_lines(self.path / "known_hosts", [line.encode() for line in new])
+
+
+def _whole(line: str) -> bool:
+    """Whether a line of known_hosts was not cut off by a crash: its key says how long it is."""
+    try:
+        key = base64.b64decode(line.split()[2], validate=True)
+    except (IndexError, ValueError):
+        return False
+    place = 0
+    while len(key) - place > 0:
+        place += 4 + int.from_bytes(key[place : place + 4])
+    return place == len(key)
 
 
 def _digest(text: str) -> str:

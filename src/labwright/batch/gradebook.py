@@ -16,6 +16,7 @@ from labwright.text import csv_cell
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from labwright.batch.journal import Attempt
     from labwright.batch.rule import Grade
     from labwright.batch.student import Student
     from labwright.score import Score
@@ -31,6 +32,19 @@ class Row:
     problem: str
     """Why there is no grade."""
     flags: tuple[str, ...] = ()
+    attempt: Attempt | None = None
+    """The one that counts."""
+    attempts: int = 0
+    """How many there are."""
+    why: str = ""
+    """Why that attempt counts."""
+    note: str = ""
+    """What is odd about it."""
+
+    @property
+    def id(self) -> str:
+        """The student's id."""
+        return self.student.id
 
     @property
     def points(self) -> str:
@@ -45,18 +59,20 @@ class Row:
     @property
     def remark(self) -> str:
         """Why there is no grade, or what the rule says."""
-        return self.problem or self.grade.remark
+        return "; ".join(filter(None, [self.problem or self.grade.remark, self.note]))
 
 
 def general(rows: Sequence[Row], steps: Sequence[str]) -> str:
     """Return all that is known, one row a student, one column a step."""
-    heading = ["id", "name", "email", "target", "points", "max_points", "graded", "remark", "flags"]
+    heading = ["id", "name", "email", "target", "points", "max_points", "graded"]
+    heading += ["attempt", "remark", "flags"]
     table = [[*heading, *steps]]
     for row in rows:
         outcomes = {s.id: s.outcome.value for s in row.score.steps} if row.score else {}
         cells = [row.student.id, row.student.name, row.student.email, row.student.target]
         top = number(row.score.max_points) if row.score else ""
         cells += [row.points, top, "no" if row.grade.points is None else "yes"]
+        cells += [f"{row.attempt.number} of {row.attempts}" if row.attempt else ""]
         cells += [row.remark, "; ".join(row.flags)]
         table.append([*cells, *(outcomes.get(step, "") for step in steps)])
     return csv_text(table)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from labwright.batch.journal import Beginning, Entry
+from labwright.batch.attempts import Choice, choose
+from labwright.batch.journal import Attempt, Begun, Counts, Setting
 from labwright.batch.task import Identity, Task, bare, definition_of
-from labwright.errors import UsageError
+from labwright.errors import LabwrightError, UsageError
 from labwright.lab.model import find_lab
 from labwright.outcome import Outcome
+from labwright.score import Score, StepResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
+    from labwright.batch.attempts import Policy
     from labwright.batch.folder import Folder
     from labwright.batch.stop import Stop
     from labwright.batch.student import Student
     from labwright.batch.task import Examined
     from labwright.batch.turns import Listener
     from labwright.lab.model import Lab
-    from labwright.score import Score
 
     Spread = Callable[[list[list[Task]], Stop, Listener], None]
 
@@ -35,6 +38,7 @@ waiting for the machine. Twice as many may pay where machines are slow: ``paced`
 MEBIBYTES_EACH = 150
 """Memory of a worker and its examiner, with some to spare."""
 ATTEMPTS = 2
+Source = Literal["machine", "record", "handed in"]
 
 
 class View(Protocol):
@@ -52,19 +56,39 @@ class View(Protocol):
 
 @dataclass
 class Record:
-    """What is known of a student in the end."""
+    """What is known of a student."""
 
+    attempts: list[Attempt] = field(default_factory=list)
+    choice: Choice = field(default_factory=Choice)
     score: Score | None = None
-    """Bare: what was seen stays in the student's files."""
-    problem: str = "not examined yet"
-    """Why there is no grade; empty when there is one."""
-    reached: bool = False
-    identity: Identity = field(default_factory=Identity)
+    """Of the attempt that counts, bare: what was seen stays in the attempt's file."""
+    note: str = ""
+    """What is odd about it."""
+    tried: str | None = None
+    """Where only that was tried: why the machine cannot be reached; empty: it can."""
 
     @property
     def graded(self) -> bool:
         """Whether there is a grade."""
-        return self.score is not None and not self.problem
+        return self.choice.attempt is not None and self.choice.attempt.graded
+
+    @property
+    def problem(self) -> str:
+        """Why there is no grade; empty when there is one."""
+        if self.choice.attempt is None:
+            return self.choice.why if self.tried is None else self.tried
+        return self.choice.attempt.problem
+
+    @property
+    def reached(self) -> bool:
+        """Whether the machine was ever reached."""
+        return any(attempt.reached for attempt in self.attempts)
+
+    @property
+    def identity(self) -> Identity:
+        """What tells the machine from others, as it was seen last."""
+        seen = [attempt.identity for attempt in self.attempts if attempt.source == "machine"]
+        return next((one for one in reversed(seen) if one != Identity()), Identity())
 
 
 def workers_for(students: int) -> int:
@@ -91,27 +115,35 @@ class Grading:
         :param limit_s: seconds for each student.
         """
         self.students = students
+        self._by_id = {student.id: student for student in students}
         self._lab = lab
         self.folder = folder
         self._options = options
         self._limit_s = limit_s
         self._seed = 0
+        self.policy: Policy = "best"
         self.records = {student.id: Record() for student in students}
         self.only = set(self.records)
         """Who is graded now; the others stay as they are."""
+        self.again: set[str] = set()
+        """Who is graded once more, whatever grade they have."""
+
+    @property
+    def begun(self) -> Begun:
+        """What all attempts have in common."""
+        return Begun(self._lab.name, definition_of(self._lab.folder), self._options, self._seed)
 
     def begin(self, seed: int, *, resume: bool) -> None:
         """Begin, or go on where an earlier grading stopped.
 
         :raises UsageError: the folder holds a grading that this one cannot be a part of.
         """
-        beginning = Beginning(self._lab.name, definition_of(self._lab.folder), self._options, seed)
         journal = self.folder.journal
-        before, entries = journal.read()
+        before = journal.begun
+        self._seed = seed
         # One that nobody was examined in, for want of a cluster perhaps, may begin anew.
-        if not journal.exists() or not (entries or resume):
-            journal.begin(beginning)
-            self._seed = seed
+        if not journal.exists() or not (resume or journal.attempts):
+            journal.write(self.begun)
             return
         if not resume:
             raise UsageError(
@@ -122,32 +154,69 @@ class Grading:
             raise UsageError(
                 f"{self.folder.path}: its journal has no beginning: choose another folder"
             )
-        if replace(before, seed=seed) != beginning:
+        self._seed = before.seed
+        if before != self.begun:
             raise UsageError(
                 f"{self.folder.path}: the lab or its options are not those that it was begun "
                 f"with ({before.lab} {' '.join(before.options)}), and grades would not be alike: "
-                "choose another folder with --out"
+                f"judge all of it anew by `labwright regrade {self.folder.path}`, or choose "
+                "another folder with --out"
             )
-        self._seed = before.seed
-        self._remember(entries)
+        self.remember()
 
-    def _remember(self, entries: Iterable[Entry]) -> None:
-        """Take over what an earlier grading did, where its score is still there."""
-        students = {student.id: student for student in self.students}
-        for entry in entries:
-            student = students.get(entry.id)
-            if student is None or student.key != entry.key:
-                continue
-            if entry.digest:
-                score = self.folder.score(entry.id, entry.digest)
-                problem = entry.problem if score else "its score.json is gone or was changed"
-                self.records[entry.id] = Record(score, problem, entry.reached, entry.identity)
+    def remember(self) -> None:
+        """Take over what the journal says; a student who has left the roster stays in it."""
+        journal = self.folder.journal
+        self._seed = journal.begun.seed if journal.begun else self._seed
+        self.policy = journal.setting("counts", self.policy)
+        for attempt in journal.attempts:
+            if attempt.id in self.records:
+                self.records[attempt.id].attempts.append(attempt)
+        for id, record in self.records.items():
+            if record.attempts:
+                self._settle(id)
+
+    def count(self, policy: Policy) -> None:
+        """Have another attempt count, for all students."""
+        if policy != self.policy:
+            self.policy = policy
+            self.folder.journal.write(Setting("counts", policy))
+            for id, record in self.records.items():
+                if record.attempts:
+                    self._settle(id)
+
+    def _settle(self, id: str) -> None:
+        """Decide which attempt counts, and note that it does."""
+        record = self.records[id]
+        choice = choose(record.attempts, self.policy, self._by_id[id].key)
+        if choice.attempt is not record.choice.attempt:
+            record.score, record.note = self._score(choice.attempt)
+        record.choice = choice
+        number = choice.attempt.number if choice.attempt and choice.attempt.graded else 0
+        noted = self.folder.journal.counting(id)
+        if noted is None or (noted.number, noted.why) != (number, choice.why):
+            self.folder.journal.write(Counts(id, number, choice.why))
+
+    def _score(self, attempt: Attempt | None) -> tuple[Score | None, str]:
+        """Return an attempt's bare score; where its file is lost, what the journal has of it."""
+        if attempt is None or not attempt.steps:
+            return None, ""
+        text = self.folder.score_text(attempt.id, attempt.number, attempt.digest)
+        if text is not None:
+            with contextlib.suppress(LabwrightError):
+                return bare(Score.from_json(text)), ""
+        note = "the score's file was lost or changed after grading; the journal's points count"
+        return from_journal(attempt, self._lab), note if attempt.digest else ""
 
     @property
     def missing(self) -> list[Student]:
-        """The students without a grade."""
-        left = [student for student in self.students if student.id in self.only]
-        return [student for student in left if not self.records[student.id].graded]
+        """The students who are to be graded."""
+        return [s for s in self.students if s.id in self.only and not self._done(s)]
+
+    def _done(self, student: Student) -> bool:
+        attempt = self.records[student.id].choice.attempt
+        here = attempt is not None and attempt.graded and attempt.key == student.key
+        return here and student.id not in self.again
 
     def run(self, spread: Spread, view: View, stop: Stop, *, dry: bool = False) -> None:
         """Grade whoever is missing; retry once, at the end, those that broke."""
@@ -157,67 +226,87 @@ class Grading:
                 break
             view.round(len(students), attempt)
             pins = self.folder.pins()
+            owners = {line.split()[0] for line in pins} & set(self._by_id)
+            jumps = [line for line in pins if line.split()[0] not in owners]
+            own = {line.split()[0]: line for line in pins if line.split()[0] in owners}
             groups: dict[str, list[Task]] = defaultdict(list)
             for student in students:
-                groups[student.address].append(self._task(student, pins, dry=dry))
-            spread(list(groups.values()), stop, _Keeper(self, view, attempt, dry=dry))
+                known = [own[student.id]] if student.id in own else []
+                groups[student.address].append(self._task(student, known, jumps, dry=dry))
+            spread(list(groups.values()), stop, _Keeper(self, view, dry=dry))
 
-    def _task(self, student: Student, pins: list[str], *, dry: bool) -> Task:
-        given = [f"{student.id} {student.host_key}"] if student.host_key else []
-        names = {other.id for other in self.students} - {student.id}
-        kept = [line for line in pins if line.split()[0] not in names]
-        if given:
-            kept = [line for line in kept if line.split()[0] != student.id]
+    def _task(self, student: Student, known: list[str], jumps: list[str], *, dry: bool) -> Task:
+        if student.host_key:
+            known = [f"{student.id} {student.host_key}"]
         settings = [f"--set={key}={value}" for key, value in student.values.items()]
         return Task(
             id=student.id,
             target=student.target,
-            lab=_lab_anywhere(self._lab),
+            lab=lab_anywhere(self._lab),
             jump=student.jump,
-            pins=(*given, *kept),
+            pins=(*known, *jumps),
             options=(*self._options, *settings, f"--seed={seed_of(self._seed, student.id)}"),
             limit_s=self._limit_s,
             reach_only=dry,
             definition=definition_of(self._lab.folder),
         )
 
-    def keep(self, examined: Examined, attempt: int) -> None:
-        """Write what became of a student, and then that it was written."""
-        record = self.records[examined.id]
-        # One time-out more must not cost what was seen before.
-        better = record.score is None or _broken(examined.score) <= _broken(record.score)
+    def keep(
+        self, examined: Examined, source: Source = "machine", of: Attempt | None = None
+    ) -> None:
+        """Keep an attempt: its score, then that it was made, then whether it counts.
+
+        :param of: the attempt whose record was judged again.
+        """
+        record, score = self.records[examined.id], examined.score
+        number = 1 + max((attempt.number for attempt in record.attempts), default=0)
         digest = ""
         self.folder.pin(examined.pins)
-        if better:
-            digest = self.folder.write(examined.id, examined.files)
-            record.score = bare(examined.score) if examined.score else None
-            record.problem = examined.problem
-            record.reached = examined.reached
-        if examined.reached:
-            record.identity = examined.identity
-        student = next(student for student in self.students if student.id == examined.id)
-        self.folder.journal.note(
-            Entry(
-                id=examined.id,
-                attempt=attempt,
-                graded=examined.graded,
-                reached=examined.reached,
-                problem=examined.problem,
-                key=student.key,
-                digest=digest,
-                identity=record.identity,
-                seconds=examined.seconds,
-            )
+        if score and score.count(Outcome.BROKEN) < len(score.steps):
+            number, digest = self.folder.keep_attempt(examined.id, number, examined.text)
+        attempt = self.attempt_of(examined, number, source, of, digest)
+        self.folder.journal.write(attempt)
+        record.attempts.append(attempt)
+        self._settle(examined.id)
+        if examined.graded:
+            self.again.discard(examined.id)
+
+    def attempt_of(
+        self,
+        examined: Examined,
+        number: int,
+        source: Source,
+        of: Attempt | None = None,
+        digest: str = "",
+    ) -> Attempt:
+        """Return what the journal says of an attempt."""
+        score = examined.score
+        steps = score.steps if score else ()
+        return Attempt(
+            id=examined.id,
+            number=number,
+            graded=examined.graded,
+            reached=examined.reached,
+            problem=examined.problem,
+            key=of.key if of else self._by_id[examined.id].key,
+            identity=of.identity if of else examined.identity,
+            points=score.points if score else 0.0,
+            max_points=score.max_points if score else 0.0,
+            steps={s.id: (s.outcome.value, s.points, s.max_points) for s in steps},
+            digest=digest,
+            source=source,
+            of=(of.of or of.number) if of else 0,
+            made=score.finished if score else "",
+            seconds=examined.seconds,
         )
 
 
 class _Keeper:
     """Keeps what workers tell, then shows it."""
 
-    def __init__(self, grading: Grading, view: View, attempt: int, *, dry: bool) -> None:
+    def __init__(self, grading: Grading, view: View, *, dry: bool) -> None:
         self._grading = grading
         self._view = view
-        self._attempt = attempt
         self._dry = dry
 
     def started(self, id: str) -> None:
@@ -227,12 +316,28 @@ class _Keeper:
     def ended(self, examined: Examined) -> None:
         """A student's machine was examined."""
         if self._dry:
-            self._grading.records[examined.id] = Record(
-                problem=examined.problem, reached=examined.reached, identity=examined.identity
-            )
+            self._grading.records[examined.id] = Record(tried=examined.problem)
         else:
-            self._grading.keep(examined, self._attempt)
+            self._grading.keep(examined)
         self._view.ended(examined)
+
+
+def from_journal(attempt: Attempt, lab: Lab) -> Score:
+    """Return the score of an attempt as far as the journal has it."""
+    known = {step.id: step for step in lab.steps}
+    steps = []
+    for id, (outcome, points, most) in attempt.steps.items():
+        title, part, needs = id, "", ()
+        if id in known:
+            title, part, needs = known[id].title, known[id].part, known[id].needs
+        reason = attempt.problem if outcome == "broken" else "the journal does not say why"
+        reason = "" if outcome == "passed" else reason
+        steps.append(
+            StepResult(
+                id, title, part, points, most, Outcome(outcome), needs, reason, "", "", "", (), 0.0
+            )
+        )
+    return Score(lab.name, lab.title, "", attempt.made, attempt.made, tuple(steps))
 
 
 def seed_of(seed: int, id: str) -> int:
@@ -240,16 +345,12 @@ def seed_of(seed: int, id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {id}".encode()).digest()[:4]) >> 1
 
 
-def _lab_anywhere(lab: Lab) -> str:
+def lab_anywhere(lab: Lab) -> str:
     """Return a lab's name where it is one of ours, which other computers have elsewhere."""
     try:
         return lab.name if find_lab(lab.name) == lab.folder else str(lab.folder)
     except UsageError:
         return str(lab.folder)
-
-
-def _broken(score: Score | None) -> int:
-    return score.count(Outcome.BROKEN) if score else 1 << 30
 
 
 class Deadline:

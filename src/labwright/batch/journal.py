@@ -1,121 +1,198 @@
-"""What has been done, line by line: only ever added to, so that nothing done is forgotten.
+"""What has been done in a class's folder: lines that are only ever added, never changed.
 
-Each line is JSON. A line that was cut off by a crash is the last one, and counts for
-nothing: what it would have told is done again.
+Each line is JSON, and is one of the structs here. A line that a crash cut off counts for
+nothing; what it would have told is done again. A whole line that is none of the structs was
+written by somebody else, and is refused with its number: a grade may depend on it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from labwright.batch.task import Identity
-from labwright.errors import SetupError
+import msgspec
+
+from labwright.batch.task import Identity  # noqa: TC001  msgspec reads it
+from labwright.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-FORMAT = "labwright/journal/v1"
+FORMAT = "labwright/journal/v2"
+StepPoints = tuple[str, float, float]
+"""A step's outcome, its points, and how many it could have had."""
 
 
-@dataclass(frozen=True)
-class Beginning:
-    """What all of a grading has in common; it cannot be resumed with anything else."""
+class Begun(msgspec.Struct, frozen=True, tag_field="line", tag="begun"):
+    """What all that follows has in common; it is written anew when the class is regraded."""
 
     lab: str
     definition: str
     """A hash of what the lab asks for."""
     options: tuple[str, ...]
     seed: int
+    journal: Literal["labwright/journal/v2"] = FORMAT
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One examination of one student that came to its end."""
+class Attempt(msgspec.Struct, frozen=True, tag_field="line", tag="attempt"):
+    """One try to grade one student that came to its end, well or not."""
 
     id: str
-    attempt: int
+    number: int
+    """From 1, of this student; names the folder of its files."""
     graded: bool
     reached: bool
     problem: str
+    """Why it is no grade; empty when it is one."""
     key: str
     """What was examined: :attr:`labwright.batch.student.Student.key`."""
-    digest: str
-    """Of the score that was written; empty when an earlier one is better and was kept."""
     identity: Identity
-    seconds: float
+    points: float = 0.0
+    max_points: float = 0.0
+    steps: dict[str, StepPoints] = {}
+    """Enough to grade by, should the attempt's files be lost."""
+    digest: str = ""
+    """Of the score in its folder; empty: nothing was seen, and there is no folder."""
+    source: Literal["machine", "record", "handed in"] = "machine"
+    of: int = 0
+    """The attempt whose record was judged again; 0: this is none of those."""
+    made: str = ""
+    """When the work was seen, in ISO 8601: for a record, when it was recorded."""
+    seconds: float = 0.0
+    at: str = ""
+    """When this line was written."""
+
+
+class Counts(msgspec.Struct, frozen=True, tag_field="line", tag="counts"):
+    """Which attempt of a student counts from now on, and why; 0: none."""
+
+    id: str
+    number: int
+    why: str
     at: str = ""
 
 
+class Setting(msgspec.Struct, frozen=True, tag_field="line", tag="setting"):
+    """How the class's files are made from now on."""
+
+    name: str
+    value: Any
+    at: str = ""
+
+
+Line = Begun | Attempt | Counts | Setting
+
+
 class Journal:
-    """The journal of one output folder."""
+    """The journal of one folder. It is read once; one process writes it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
+        self._loaded = False
+        self._begun: Begun | None = None
+        self._attempts: list[Attempt] = []
+        self._counting: dict[str, Counts] = {}
+        self._settings: dict[str, Any] = {}
+        self._decoder = msgspec.json.Decoder(Line)
 
     def exists(self) -> bool:
         """Whether anything was begun here."""
-        return self._path.exists() and self._path.stat().st_size > 0
+        return self.path.exists() and self.path.stat().st_size > 0
 
-    def begin(self, beginning: Beginning) -> None:
-        """Note what is begun."""
-        self._append({"journal": FORMAT, **asdict(beginning)})
+    def write(self, line: Line) -> None:
+        """Add a line; it is on the disk when this returns.
 
-    def note(self, entry: Entry) -> None:
-        """Note that a student was examined; it is on the disk when this returns."""
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._append({**asdict(entry), "at": at})
+        :raises SetupError: it cannot be written.
+        """
+        self._load()
+        if isinstance(line, Attempt | Counts | Setting):
+            line = msgspec.structs.replace(line, at=_now())
+        append_lines(self.path, [msgspec.json.encode(line)])
+        self._take(line)
 
-    def read(self) -> tuple[Beginning | None, list[Entry]]:
-        """Return what was begun, and the examinations in their order."""
-        beginning, entries = None, []
-        for body in self._bodies():
-            with contextlib.suppress(TypeError, KeyError, AttributeError):
-                if body.pop("journal", None) == FORMAT:
-                    beginning = Beginning(**{**body, "options": tuple(body["options"])})
-                elif "setting" not in body:
-                    entries.append(_entry(body))
-        return beginning, entries
+    @property
+    def begun(self) -> Begun | None:
+        """What was begun last."""
+        self._load()
+        return self._begun
 
-    def note_setting(self, name: str, value: Any) -> None:
-        """Note how the class's files are made from now on."""
-        self._append({"setting": name, "value": value})
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """All attempts of all students, in their order."""
+        self._load()
+        return self._attempts
+
+    def counting(self, id: str) -> Counts | None:
+        """Return which attempt of a student counts."""
+        self._load()
+        return self._counting.get(id)
 
     def setting(self, name: str, default: Any) -> Any:
         """Return what was noted last of a setting."""
-        found = [body for body in self._bodies() if body.get("setting") == name]
-        return found[-1].get("value", default) if found else default
+        self._load()
+        return self._settings.get(name, default)
 
-    def _bodies(self) -> list[dict[str, Any]]:
-        """Return its lines, but for those that a crash cut off."""
-        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
-        bodies = []
-        for line in text.splitlines():
-            with contextlib.suppress(ValueError):
-                bodies.append(json.loads(line))
-        return [body for body in bodies if isinstance(body, dict)]
+    def _load(self) -> None:
+        if not self._loaded:
+            self._loaded = True
+            for line in self._read():
+                self._take(line)
 
-    def _append(self, body: dict[str, Any]) -> None:
+    def _take(self, line: Line) -> None:
+        match line:
+            case Begun():
+                self._begun = line
+            case Attempt():
+                self._attempts.append(line)
+            case Counts():
+                self._counting[line.id] = line
+            case Setting():
+                self._settings[line.name] = line.value
+
+    def _read(self) -> Iterator[Line]:
+        raw = self.path.read_bytes() if self.path.exists() else b""
+        *whole, _cut_off = raw.split(b"\n")
+        for number, text in enumerate(whole, 1):
+            if not text.strip():
+                continue
+            try:
+                yield self._decoder.decode(text)
+            except msgspec.ValidationError as problem:
+                older = b'"labwright/journal/v1"' in text
+                why = "an older labwright wrote it" if older else str(problem)
+                raise UsageError(
+                    f"{self.path}:{number}: not a line of a journal: {why}; choose another folder "
+                    "with --out, or mend the line"
+                ) from None
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # a crash cut it off
+
+
+def append_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Add lines to the end of a file; they are on the disk when this returns.
+
+    :raises SetupError: they cannot be written.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             # What a crash cut off is ended first, so that it spoils no more than itself.
-            torn = self.exists() and not self._path.read_bytes().endswith(b"\n")
-            line = ("\n" if torn else "") + json.dumps(body) + "\n"
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                os.write(handle, line.encode())
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-        except OSError as problem:
-            raise SetupError(
-                f"cannot write {self._path}: {problem.strerror}; free some space there, "
-                "and go on with --resume"
-            ) from problem
+            size = os.fstat(handle).st_size
+            torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            data = (b"\n" if torn else b"") + b"".join(line + b"\n" for line in lines)
+            while data:
+                data = data[os.write(handle, data) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as problem:
+        raise SetupError(
+            f"cannot write {path}: {problem.strerror}; free some space there, "
+            "and go on with --resume"
+        ) from problem
 
 
-def _entry(body: dict[str, Any]) -> Entry:
-    return Entry(**{**body, "identity": Identity.of(body["identity"])})
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

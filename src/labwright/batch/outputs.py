@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labwright.batch import flags, gradebook, platforms
+from labwright.batch import flags, gradebook, platforms, student_pages
 from labwright.batch.gradebook import Row
 from labwright.batch.rule import Grade
 from labwright.host.files import write_text
@@ -53,7 +53,19 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
         record = grading.records[student.id]
         score = record.score
         grade = rule(student, score) if score and record.graded else Grade(None)
-        rows.append(Row(student, score, grade, record.problem, tuple(found.get(student.id, ()))))
+        rows.append(
+            Row(
+                student,
+                score,
+                grade,
+                record.problem,
+                tuple(found.get(student.id, ())),
+                record.choice.attempt,
+                len(record.attempts),
+                record.choice.why,
+                record.note,
+            )
+        )
     return rows
 
 
@@ -90,6 +102,8 @@ def write(
     rows = rows_of(grading, rule)
     steps = [step.id for step in lab.steps]
     page = class_page.render(lab.title, [_shown(row) for row in rows])
+    for row in rows:
+        student_pages.write(folder, row)
     files = [
         write_text(folder.path / "gradebook.csv", gradebook.general(rows, steps)),
         write_text(folder.path / "index.html", page),

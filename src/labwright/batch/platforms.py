@@ -28,6 +28,7 @@ from labwright.text import excerpt, is_formula, line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from labwright.batch.folder import Folder
     from labwright.batch.gradebook import Row
     from labwright.batch.student import Student
 
@@ -54,6 +55,11 @@ class Assignment:
     points: float | None = None
     """Its maximum there; None: the lab's own points."""
     moodle_by: str = "idnumber"
+
+    @classmethod
+    def of(cls, folder: Folder) -> Assignment:
+        """Return what was given for a class's folder before."""
+        return cls(**folder.journal.setting("assignment", {}))
 
     def check(self) -> None:
         """Refuse what a platform would misunderstand.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labwright.batch.journal import Setting
 from labwright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def keep(folder: Folder, given: Path | None, *, resume: bool) -> None:
         )
     now = "" if given in (None, NONE) else str(given)
     if now != before:
-        folder.journal.note_setting("rule", now)
+        folder.journal.write(Setting("rule", now))
 
 
 def load(path: Path | None) -> Rule:

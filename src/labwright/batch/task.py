@@ -33,6 +33,8 @@ class Task:
     limit_s: float = 300.0
     """Seconds for all of it."""
     reach_only: bool = False
+    record: str = ""
+    """A score's file: it is judged again, in place of a machine."""
     definition: str = ""
     """A hash of what the lab asks for: on another computer it may be another lab."""
 
@@ -82,8 +84,8 @@ class Examined:
     identity: Identity = field(default_factory=Identity)
     pins: tuple[str, ...] = ()
     """Lines of known_hosts that were not known before."""
-    files: dict[str, str] = field(default_factory=dict)
-    """The student's reports, a file's name and its text: ``score.json`` where there is a score."""
+    text: str = ""
+    """The score as JSON, with all that was seen."""
     seconds: float = 0.0
 
     @property
@@ -93,19 +95,16 @@ class Examined:
 
     def to_json(self) -> str:
         """Return it on one line."""
-        # The score is among the files already, with all that was seen for it.
-        body = asdict(replace(self, score=None, files={}))
-        return json.dumps({**body, "files": self.files})
+        return json.dumps(asdict(replace(self, score=None)))
 
     @classmethod
     def from_json(cls, text: str) -> Examined:
         """Read it back."""
         body = json.loads(text)
-        score = body["files"].get("score.json")
         return cls(
             **{
                 **body,
-                "score": Score.from_json(score) if score else None,
+                "score": Score.from_json(body["text"]) if body["text"] else None,
                 "identity": Identity.of(body["identity"]),
                 "pins": tuple(body["pins"]),
             }

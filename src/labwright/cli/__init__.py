@@ -104,7 +104,11 @@ def _parser() -> argparse.ArgumentParser:
         help="judge again what was seen, after a change of points or thresholds",
         epilog="Without the machine. What was not asked when it was graded is broken, not guessed.",
     )
-    regrade.add_argument("score", type=Path, metavar="score.json")
+    regrade.add_argument(
+        "score", type=Path, metavar="score.json|DIR", help="a score, or the folder of a class"
+    )
+    regrade.add_argument("--apply", action="store_true", help="of a class: keep what changes")
+    regrade.add_argument("--rule", type=Path, metavar="FILE", help="of a class: its rule")
     regrade.add_argument("--lab", metavar="LAB", help="its lab, if not the one of that name")
     regrade.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from labwright.batch import cluster, outputs, platforms, roster, rule, turns
+from labwright.batch.attempts import POLICIES
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Deadline, Grading, workers_for
+from labwright.batch.journal import Setting
 from labwright.batch.platforms import Assignment
 from labwright.batch.stop import Stop
 from labwright.batch.view import ClassView
@@ -66,6 +68,8 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add("-n", default="auto", metavar="N", help="students at once (default: auto, by the cores)")
     add("--dask", metavar="ADDRESS", help="spread over a Dask cluster: tcp://host:8786")
     add("--resume", action="store_true", help="go on: only students without a grade")
+    add("--again", action="store_true", help="with --resume: grade once more, keep both attempts")
+    add("--counts", choices=POLICIES, help="which attempt counts (default: best)")
     add("--dry-run", action="store_true", help="only try to reach everybody; writes nothing")
     add("--only", action="append", default=[], metavar="ID", help="only this student")
     add("--limit", type=float, default=300, metavar="S", help="seconds a student (default: 300)")
@@ -124,14 +128,14 @@ def run(arguments: argparse.Namespace) -> int:
     seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
     with folder.locked():
         grading.begin(seed, resume=arguments.resume)
+        folder.keep_roster(read.students)
         rule.keep(folder, arguments.rule, resume=arguments.resume)
         assignment = _assignment(folder, arguments)
+        grading.count(arguments.counts or grading.policy)
+        grading.again = set(grading.only) if arguments.again else set()
         if not grading.missing:
-            view.say(
-                "nobody is without a grade; to grade a student again, remove their folder "
-                f"from {folder.path / 'students'}"
-            )
-        with _stopping(view) as stop:
+            view.say("nobody is without a grade; to grade a student again: --only ID --again")
+        with stopping(view) as stop:
             try:
                 with Deadline(stop, arguments.total_limit), view:
                     grading.run(spread, view, stop)
@@ -139,15 +143,20 @@ def run(arguments: argparse.Namespace) -> int:
                 book = outputs.write(
                     grading, lab, folder, grades, _platforms(arguments), assignment
                 )
-        console.print(Text(book.summary), soft_wrap=True, highlight=False)
-        for note in book.notes:
-            console.print(Text(note), soft_wrap=True, highlight=False)
-        for path in book.files:
-            console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+        show(console, book)
     if stop.reason:
         console.print(Text(f"{stop.reason}: go on with --resume"), soft_wrap=True)
         return INTERRUPTED
     return NOT_ALL if grading.missing else 0
+
+
+def show(console: Console, book: outputs.Book) -> None:
+    """Say what was written, and how it went."""
+    console.print(Text(book.summary), soft_wrap=True, highlight=False)
+    for note in book.notes:
+        console.print(Text(note), soft_wrap=True, highlight=False)
+    for path in book.files:
+        console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _try(grading: Grading, spread: Spread, view: ClassView, console: Console) -> int:
@@ -155,7 +164,7 @@ def _try(grading: Grading, spread: Spread, view: ClassView, console: Console) ->
     with Scratch() as place:
         if not grading.folder.path.is_dir():
             grading.folder = Folder(place)
-        with _stopping(view) as stop, view:
+        with stopping(view) as stop, view:
             grading.run(spread, view, stop, dry=True)
     records = {id: record for id, record in grading.records.items() if id in grading.only}
     lost = {id: record.problem for id, record in records.items() if record.problem}
@@ -198,7 +207,7 @@ def _platforms(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def _assignment(folder: Folder, arguments: argparse.Namespace) -> Assignment:
     """Return what the lab is called on the platform: as given now, or as given before."""
-    before = Assignment(**folder.journal.setting("assignment", {}))
+    before = Assignment.of(folder)
     given = {
         "name": arguments.assignment,
         "points": arguments.points,
@@ -207,12 +216,12 @@ def _assignment(folder: Folder, arguments: argparse.Namespace) -> Assignment:
     now = replace(before, **{key: value for key, value in given.items() if value is not None})
     now.check()
     if now != before:
-        folder.journal.note_setting("assignment", asdict(now))
+        folder.journal.write(Setting("assignment", asdict(now)))
     return now
 
 
 @contextmanager
-def _stopping(view: ClassView) -> Iterator[Stop]:
+def stopping(view: ClassView) -> Iterator[Stop]:
     """Answer Ctrl-C: those that are being graded are finished; a second one abandons them."""
     with Scratch() as place:
         stop = Stop(place)

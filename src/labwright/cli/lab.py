@@ -74,6 +74,10 @@ def _follow(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
 
 def regrade(arguments: argparse.Namespace) -> int:
     """Judge again what was seen when a machine was graded; see ``labwright regrade --help``."""
+    if arguments.score.is_dir():
+        from labwright.cli import regrade_class
+
+        return regrade_class.run(arguments)
     old = again.read_score(arguments.score)
     lab = load_lab(find_lab(arguments.lab or old.lab))
     lab.values_with(arguments.set)

@@ -80,11 +80,16 @@ def changes(old: Score, new: Score) -> list[str]:
         ):
             why = f": {step.reason}" if step.reason else ""
             found.append(
-                f"{step.id}: {was.outcome} {was.points:g}/{was.max_points:g} -> "
-                f"{step.outcome} {step.points:g}/{step.max_points:g}{why}"
+                f"{step.id}: {points_of(was.outcome, was.points, was.max_points)} -> "
+                f"{points_of(step.outcome, step.points, step.max_points)}{why}"
             )
     found += [f"{id}: gone, was {was.outcome}" for id, was in before.items()]
     return found
+
+
+def points_of(outcome: str, points: float, max_points: float) -> str:
+    """Return how a step was judged, in words: passed 5/5."""
+    return f"{outcome} {points:g}/{max_points:g}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,79 @@
+"""Which of a student's attempts counts, and why. Every attempt is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from labwright.batch.journal import Attempt
+
+Policy = Literal["best", "last"]
+POLICIES: tuple[Policy, ...] = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The attempt that counts, and why it does."""
+
+    attempt: Attempt | None = None
+    why: str = "not examined yet"
+
+
+def choose(
+    attempts: Sequence[Attempt],
+    policy: Policy = "best",
+    key: str = "",
+    value: Callable[[Attempt], float] = lambda attempt: attempt.points,
+) -> Choice:
+    """Return the attempt that counts.
+
+    One that was not graded never counts where there is one that was: a machine that is off
+    today takes no grade away.
+
+    :param key: of the student as the roster has them now; what was graded elsewhere counts
+        only until they are graded there.
+    :param value: what an attempt is worth, late rule and all.
+    """
+    if not attempts:
+        return Choice()
+    graded = _judged_last([attempt for attempt in attempts if attempt.graded])
+    if not graded:
+        seen = max(attempts, key=lambda attempt: (_examined(attempt), attempt.number))
+        return Choice(seen, "no attempt could be graded")
+    here = [attempt for attempt in graded if not key or attempt.key == key]
+    elsewhere = "" if here else "; it was graded at another target than the roster has now"
+    candidates = here or graded
+    if len(candidates) == 1:
+        why = "the only attempt that was graded"
+    elif policy == "best":
+        why = f"the best of {len(candidates)}"
+    else:
+        why = f"the last of {len(candidates)}"
+    # Of those that are worth the same, the first: it stays when others follow.
+    if policy == "best":
+        chosen = max(candidates, key=lambda attempt: (value(attempt), -_place(attempt)))
+    else:
+        chosen = max(candidates, key=_place)
+    if chosen.of:
+        why += f"; attempt {chosen.of} judged again"
+    return Choice(chosen, why + elsewhere)
+
+
+def _judged_last(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Return each piece of work once, as it was judged last."""
+    latest: dict[int, Attempt] = {}
+    for attempt in attempts:
+        latest[_place(attempt)] = attempt
+    return list(latest.values())
+
+
+def _place(attempt: Attempt) -> int:
+    """Return the number of the attempt that saw the work."""
+    return attempt.of or attempt.number
+
+
+def _examined(attempt: Attempt) -> int:
+    return sum(outcome != "broken" for outcome, _, _ in attempt.steps.values())

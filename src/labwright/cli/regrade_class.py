@@ -1,0 +1,79 @@
+"""``labwright regrade DIR``: a whole class is judged again from its records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from labwright.batch import judge_class, outputs, rule, turns
+from labwright.batch.folder import Folder
+from labwright.batch.grading import Grading, workers_for
+from labwright.batch.platforms import Assignment
+from labwright.batch.view import ClassView
+from labwright.cli.grade import INTERRUPTED, show, stopping
+from labwright.errors import UsageError
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+from labwright.reports.wording import plural
+
+if TYPE_CHECKING:
+    import argparse
+
+    from labwright.batch.stop import Stop
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge a class again; see ``labwright regrade --help``."""
+    folder = Folder(arguments.score)
+    students = folder.roster()
+    begun = folder.journal.begun
+    if begun is None:
+        raise UsageError(f"{folder.path}: its journal has no beginning")
+    lab = load_lab(find_lab(arguments.lab or begun.lab))
+    lab.values_with(arguments.set)
+    console = Console(stderr=True)
+    options = _options(begun.options, arguments)
+    grades = rule.load(arguments.rule)
+    grading = Grading(students, lab, folder, options, 0)
+    with folder.locked():
+        grading.remember()
+        rule.keep(folder, arguments.rule, resume=True)
+        view = ClassView(console, 0, {})
+
+        def spread(groups: Any, stop: Stop, listener: Any) -> None:
+            workers = min(workers_for(len(groups)), len(groups)) or 1
+            turns.spread(groups, workers, stop, folder.workers_lock, listener)
+
+        judging = [option for option in options if option.startswith(("--set=", "--hints="))]
+        with stopping(view) as stop:
+            judged = judge_class.judge(grading, lab, judging, spread, stop, lambda _: None)
+        if stop.reason:
+            console.print("interrupted: nothing was changed")
+            return INTERRUPTED
+        changes = judge_class.changes(grading, judged)
+        for said in [*map(str, changes), *judge_class.not_judged(judged)]:
+            console.print(Text(f"  {said}"), soft_wrap=True, highlight=False)
+        console.print(
+            f"{plural(len(judged), 'attempt')} judged again; "
+            f"{plural(len(changes), 'grade')} {'changes' if len(changes) == 1 else 'change'}"
+        )
+        if not arguments.apply:
+            if any(each.changed for each in judged):
+                console.print("nothing was written; with --apply it is")
+            return 0
+        judge_class.apply(grading, judged)
+        show(console, outputs.write(grading, lab, folder, grades, (), Assignment.of(folder)))
+    return 0
+
+
+def _options(before: tuple[str, ...], arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the options of the grading, with what is given now in place of what was."""
+    given = {setting.partition("=")[0].strip(): setting for setting in arguments.set}
+    kept = [
+        option
+        for option in before
+        if not (option.startswith("--set=") and option[6:].partition("=")[0].strip() in given)
+    ]
+    return (*kept, *(f"--set={setting}" for setting in given.values()))

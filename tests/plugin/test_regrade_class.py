@@ -1,0 +1,122 @@
+"""A whole class is judged again from its records; every attempt and every grade is kept."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labwright.batch.folder import Folder
+from labwright.batch.grading import Grading
+from labwright.batch.student import Student
+from labwright.batch.task import Examined
+from labwright.cli import main
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+from labwright.outcome import Observation, Outcome
+from labwright.score import Score
+
+RECORD = Path(__file__).parents[1] / "unit" / "data" / "deployed.json"
+LAB = load_lab(find_lab("gorb"))
+OLD = Score.from_json(RECORD.read_text())
+
+
+def less(score: Score) -> Score:
+    """The same score with a record in which next to nothing was asked."""
+    first, *others = (replace(step, observations=()) for step in score.steps)
+    return replace(
+        score, steps=(replace(first, observations=(Observation("run true", {}),)), *others)
+    )
+
+
+@pytest.fixture
+def folder(tmp_path) -> Folder:
+    """A class of two: ``a`` has a whole record, ``b`` one with gaps."""
+    folder = Folder(tmp_path / "out")
+    members = [Student("a", "ssh://a", "Ann"), Student("b", "ssh://b", "Bob")]
+    with folder.locked():
+        grading = Grading(members, LAB, folder, (), 60)
+        grading.begin(7, resume=False)
+        folder.keep_roster(members)
+        for id, score in (("a", OLD), ("b", less(OLD))):
+            grading.keep(Examined(id, score, text=score.to_json()))
+    return folder
+
+
+def counting(folder: Folder) -> dict[str, tuple[float, str]]:
+    grading = Grading(folder.roster(), LAB, Folder(folder.path), (), 60)
+    grading.remember()
+    return {
+        id: (record.choice.attempt.points, record.choice.why)
+        for id, record in grading.records.items()
+    }
+
+
+def regraded(folder: Folder, capsys, *more: str) -> str:
+    assert main(["regrade", str(folder.path), *more]) == 0
+    return capsys.readouterr().err
+
+
+def test_who_changes_and_by_how_much_is_said_and_nothing_is_written(folder, capsys):
+    before = {p: p.read_bytes() for p in folder.path.rglob("*") if p.is_file()}
+    said = regraded(folder, capsys, "--set=weight=50")
+    assert "  a: 100 of 100 -> 50 of 100 (-50): server1-registered: passed 10/10 -> failed" in said
+    assert "2 attempts judged again; 1 grade changes" in said
+    assert "with --apply it is" in said
+    assert {p: p.read_bytes() for p in folder.path.rglob("*") if p.is_file()} == before
+
+
+def test_what_is_applied_counts_and_what_was_before_is_kept(folder, capsys):
+    regraded(folder, capsys, "--set=weight=50", "--apply")
+    assert counting(folder)["a"] == (
+        50,
+        "the only attempt that was graded; attempt 1 judged again",
+    )
+    scores = [
+        json.loads((folder.path / f"students/a/attempts/{n:03}/score.json").read_text())["points"]
+        for n in (1, 2)
+    ]
+    assert scores == [100, 50]
+    with (folder.path / "gradebook.csv").open(newline="") as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    assert rows["a"]["points"] == "50"
+    again = regraded(folder, capsys)
+    assert "0 grades change" in again, "the options of before hold until others are given"
+    back = regraded(folder, capsys, "--set=weight=100", "--apply")
+    assert "a: 50 of 100 -> 100 of 100 (+50)" in back
+    assert counting(folder)["a"][0] == 100
+
+
+def test_who_cannot_be_judged_again_keeps_the_grade_and_is_named(folder, capsys):
+    said = regraded(folder, capsys, "--set=weight=50", "--apply")
+    assert "b: attempt 1 cannot be judged again, and stays as it is" in said
+    assert "was not asked" in said
+    assert counting(folder)["b"][0] == 100
+
+
+def test_after_it_the_grading_goes_on_with_the_new_options(folder, capsys, tmp_path):
+    regraded(folder, capsys, "--set=weight=50", "--apply")
+    (tmp_path / "class.csv").write_text("id,target\na,ssh://a\nb,ssh://b\n")
+    command = ["grade", str(tmp_path / "class.csv"), "--out", str(folder.path), "--resume"]
+    assert main(command) == 2
+    assert "judge all of it anew by `labwright regrade" in capsys.readouterr().err
+    assert main([*command, "--set=weight=50"]) == 0
+
+
+def test_a_folder_without_a_class_is_refused(tmp_path, capsys):
+    assert main(["regrade", str(tmp_path)]) == 2
+    assert "no class was graded there" in capsys.readouterr().err
+
+
+def test_a_broken_judgement_is_no_reason_to_take_a_grade(folder):
+    grading = Grading(folder.roster(), LAB, folder, (), 60)
+    grading.remember()
+    broken = replace(
+        OLD, steps=tuple(replace(s, outcome=Outcome.BROKEN, points=0) for s in OLD.steps)
+    )
+    of = grading.records["a"].attempts[0]
+    grading.keep(Examined("a", broken, "the network", text=broken.to_json()), "record", of)
+    assert grading.records["a"].choice.attempt is of

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+from pathlib import Path
+
+import openpyxl
 import pytest
 
-from labwright.batch import roster
+from labwright.batch import roster, roster_table
 from labwright.errors import UsageError
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
@@ -15,10 +19,10 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0vbX6hYcUxY1cPDdJcxk5yTkC1bq9YvFq0l
 
 @pytest.fixture
 def read(tmp_path):
-    def read(text: str | bytes, name: str = "class.csv") -> roster.Roster:
+    def read(text: str | bytes, name: str = "class.csv", **how) -> roster.Roster:
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return roster.read(path, LAB)
+        return roster.read(path, LAB, roster.Reading(**how))
 
     return read
 
@@ -109,7 +113,7 @@ def test_all_mistakes_are_told_at_once_with_row_and_column(read):
 
 def test_very_many_mistakes_are_counted_not_listed(read):
     found = mistakes(read, "id,target\n" + ",h\n" * 500)
-    assert len(found) == roster.MOST_TOLD + 1
+    assert len(found) == roster_table.MOST_TOLD + 1
     assert found[-1] == "... and 460 more"
 
 
@@ -141,7 +145,7 @@ def test_a_value_of_the_lab_may_differ_for_a_student(read):
         (b"", "the roster has no students"),
         (b"id,target\n", "the roster has no students"),
         (b'id,target\na,"h\n', "2: not CSV"),
-        (b"id,target\nZo\xeb,h\n", "2: not UTF-8 (byte 0xeb)"),
+        (b"id,target\nZo\x8d,h\n", "2: not UTF-8 (byte 0x8d), nor Windows' western encoding"),
     ],
 )
 def test_what_is_no_roster_is_refused_in_a_sentence(read, text, told):
@@ -156,3 +160,225 @@ def test_a_roster_that_is_not_there_is_told(tmp_path):
 def test_five_hundred_students_are_read(read):
     rows = "".join(f"s{n};Näme {n};10.1.{n // 250}.{n % 250}\r\n" for n in range(500))
     assert len(read("\ufeffid;name;target\r\n" + rows).students) == 500
+
+
+# Rosters as people have them.
+
+CANVAS = """\
+Student,ID,SIS User ID,SIS Login ID,Section,Lab 1 (4711),Final Score,target
+,,,,,Manual Posting,,
+    Points Possible,,,,,10.00,(read only),
+"Ames, Ann",101,s1001,ann@example.org,Monday,9.00,90.0,10.0.0.1
+"Bird, Bob",102,s1002,bob@example.org,Monday,,,10.0.0.2
+"Student, Test",999,,abc,Monday,,,
+"""
+MOODLE = """\
+First name,Last name,ID number,Institution,Email address,Assignment: Lab 1 (Real),target
+Ann,Ames,1001,,ann@example.org,9.00,10.0.0.1
+Bob,Bird,1002,,bob@example.org,-,10.0.0.2
+"""
+
+
+def test_canvas_own_export_with_a_column_of_targets_is_a_roster(read):
+    found = read(CANVAS)
+    assert [(s.id, s.name, s.target) for s in found.students] == [
+        ("s1001", "Ames, Ann", "ssh://10.0.0.1"),
+        ("s1002", "Bird, Bob", "ssh://10.0.0.2"),
+    ]
+    assert found.students[0].extra["canvas_id"] == "101"
+    assert found.students[0].extra["login"] == "ann@example.org"
+    assert "an export of Canvas: the ids are sis_id" in found.notes[0]
+    assert found.unused == ()
+
+
+def test_canvas_ids_are_the_logins_where_not_everybody_has_a_sis_id(read):
+    found = read(CANVAS.replace("s1002", ""))
+    assert [s.id for s in found.students] == ["ann@example.org", "bob@example.org"]
+
+
+def test_canvas_with_names_in_two_columns_and_semicolons_is_read(read):
+    text = "LastName;FirstName;ID;SIS Login ID;Section;target\nAmes;Ann;101;ann;Mon;h1\n"
+    (found,) = read("\ufeff" + text).students
+    assert (found.id, found.name) == ("ann", "Ann Ames")
+
+
+@pytest.mark.parametrize("last", ["Last name", "Surname"])
+def test_moodles_own_exports_with_a_column_of_targets_are_rosters(read, last):
+    found = read(MOODLE.replace("Last name", last)).students
+    assert [(s.id, s.name, s.email, s.target) for s in found] == [
+        ("1001", "Ann Ames", "ann@example.org", "ssh://10.0.0.1"),
+        ("1002", "Bob Bird", "bob@example.org", "ssh://10.0.0.2"),
+    ]
+    without = read(MOODLE.replace("1002", "")).students
+    assert [s.id for s in without] == ["ann@example.org", "bob@example.org"]
+
+
+def test_moodles_worksheet_says_which_participant_a_student_is(read):
+    (found,) = read(
+        "Identifier,Full name,ID number,Email address,Status,Grade,target\n"
+        "Participant 4242,Ann Ames,1001,ann@example.org,Submitted,,h1\n"
+    ).students
+    assert (found.id, found.extra["participant"]) == ("1001", "4242")
+
+
+def test_an_export_without_targets_says_what_to_do(read):
+    (told,) = mistakes(read, CANVAS.replace("target", "remarks"))
+    assert told.startswith("1: no column target")
+    assert "add one to the export, or give a second file by --targets" in told
+
+
+def test_targets_come_from_a_second_file_by_any_id_that_a_student_has(read, tmp_path):
+    plain = "\n".join(line.rpartition(",")[0] for line in CANVAS.splitlines())
+    second = tmp_path / "targets.csv"
+    second.write_text("id,target,port,interface\nBOB@example.org,h2,22,\n101,h1,,eth0\n")
+    found = read(plain, targets=second).students
+    assert [(s.id, s.target, s.values) for s in found] == [
+        ("s1001", "ssh://h1", {"interface": "eth0"}),
+        ("s1002", "ssh://h2:22", {}),
+    ]
+    second.write_text("id,target\ns1001,h1\nann@example.org,h3\nnobody,h4\n")
+    with pytest.raises(UsageError) as caught:
+        read(plain, targets=second)
+    assert "targets.csv:3: column \"id\": 'ann@example.org' has a target in row 2" in str(
+        caught.value
+    )
+    assert "targets.csv:4: column \"id\": 'nobody' is nobody in the roster" in str(caught.value)
+    left = read(plain, targets=second, skip_bad_rows=True)
+    assert [s.target for s in left.students] == ["ssh://h1"]
+    assert any("there is none" in line for line in left.skipped)
+
+
+ZOE = "id;name;target\r\na;Zo\u00eb;h1\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_excel_s_unicode_encodings_are_told_apart(read, encoding):
+    found = read(ZOE.encode(encoding))
+    assert (found.students[0].name, found.notes) == ("Zo\u00eb", ())
+
+
+def test_excel_s_ansi_is_read_and_said_so(read):
+    found = read(ZOE.encode("cp1252"))
+    assert found.students[0].name == "Zo\u00eb"
+    assert (
+        "2: not UTF-8 (byte 0xeb): read as Windows' western encoding: 'a;Zo\u00eb;h1'"
+        in found.notes[0]
+    )
+
+
+@pytest.mark.parametrize("encoding", ["mac_roman", "cp850", "cp1250"])
+def test_other_encodings_are_read_as_they_are_named(read, encoding):
+    assert read(ZOE.encode(encoding), encoding=encoding).students[0].name == "Zo\u00eb"
+
+
+def test_an_encoding_that_there_is_not_is_refused(read):
+    with pytest.raises(UsageError, match="not in the encoding klingon"):
+        read(ZOE.encode(), encoding="klingon")
+
+
+@pytest.mark.parametrize(
+    ("id", "why"),
+    [
+        ("1.2E+05", "has written a number short"),
+        ("1,2E+05", "has written a number short"),
+        ("1001.0", "has made a number of it"),
+        ("1-Mar", "has made a date of it"),
+        ("Mar-01", "has made a date of it"),
+        ("#REF!", "a spreadsheet's error"),
+        ("####", "a spreadsheet's error"),
+    ],
+)
+def test_an_id_that_a_spreadsheet_has_mangled_is_refused_with_the_reason(read, id, why):
+    (told,) = mistakes(read, f"id;target\n{id};h\nb;h2\n")
+    assert told.startswith('2: column "id"')
+    assert why in told
+    assert "make the column text" in told
+
+
+def test_ids_that_lost_their_zeros_are_refused_where_others_have_them(read):
+    (told,) = mistakes(read, "id,target\n00123,h1\n4567,h2\n10000,h3\n")
+    assert told.startswith('3: column "id": 4567 has 4 digits and others have 5')
+    assert len(read("id,target\n0a,h1\n12e4,h2\n7,h3\n").students) == 3
+
+
+def workbook(tmp_path, *rows, format=None) -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    if format:
+        book.active["A2"].number_format = format
+    book.save(tmp_path / "class.xlsx")
+    return tmp_path / "class.xlsx"
+
+
+def test_a_workbook_of_excel_is_a_roster(tmp_path):
+    path = workbook(
+        tmp_path, ["ID", "Name", "Target", "port"], [1001, "Zo\u00eb", "h1", 22.0], [None]
+    )
+    (found,) = roster.read(path, LAB).students
+    assert (found.id, found.name, found.target, found.row) == ("1001", "Zo\u00eb", "ssh://h1:22", 2)
+    path = workbook(tmp_path, ["id", "target"], [42, "h1"], format="00000")
+    assert roster.read(path, LAB).students[0].id == "00042"
+
+
+@pytest.mark.parametrize(
+    ("id", "why"),
+    [
+        (datetime.date(2024, 3, 1), "has made a date of it"),
+        (12345678901234567, "over 15 digits"),
+        ("#N/A", "error"),
+    ],
+)
+def test_what_a_workbook_has_made_of_an_id_is_refused(tmp_path, id, why):
+    with pytest.raises(UsageError, match=why):
+        roster.read(workbook(tmp_path, ["id", "target"], [id, "h"]), LAB)
+
+
+@pytest.mark.parametrize("raw", [b"", b"PK\x03\x04nonsense", b"id,target\na,h\n"])
+def test_what_is_no_workbook_is_refused_in_a_sentence(read, raw):
+    with pytest.raises(UsageError, match=r"not an \.xlsx file"):
+        read(raw, "class.xlsx")
+
+
+def test_a_file_of_another_spreadsheet_is_refused_with_what_to_do(read):
+    with pytest.raises(UsageError, match=r"save it as \.xlsx or as CSV"):
+        read(b"x", "class.ods")
+
+
+@pytest.mark.parametrize(
+    ("target", "full"),
+    [
+        ("[2001:DB8::1]:2222", "ssh://[2001:db8::1]:2222"),
+        ("ann@[2001:db8:0::1]", "ssh://ann@[2001:db8::1]"),
+        ("2001:db8::1", "ssh://[2001:db8::1]"),
+        ("ann@fe80::1%eth0", "ssh://ann@[fe80::1%eth0]"),
+        ("ssh://ann@[::1]:22", "ssh://ann@[::1]:22"),
+    ],
+)
+def test_a_target_may_be_an_ipv6_address(read, target, full):
+    assert read(f"id,target\na,{target}\n").students[0].target == full
+
+
+def test_what_is_no_ipv6_address_is_refused(read):
+    assert "does not appear to be an IPv4 or IPv6" in mistakes(read, "id,target\na,1:2:3:zz\n")[0]
+
+
+def test_a_jump_host_may_be_an_ipv6_address(read):
+    found = read("id,target,jump\na,h,me@[2001:db8::1]:2222\n").students
+    assert found[0].jump == "me@[2001:db8::1]:2222"
+
+
+def test_one_machine_is_told_however_its_address_is_written(read):
+    found = read("id,target\na,[2001:db8:0::1]:22\nb,x@2001:DB8::1\nc,H:22\nd,h\n").students
+    assert found[0].address == found[1].address
+    assert found[2].address == found[3].address
+
+
+def test_bad_rows_are_told_and_the_others_graded_where_that_is_wanted(read):
+    text = "id,target\na,h1\n,h2\nb,local\nc,h3\nC,h4\n"
+    assert len(mistakes(read, text)) == 3
+    found = read(text, skip_bad_rows=True)
+    assert [s.id for s in found.students] == ["a"], "nobody knows which of the two c is right"
+    assert [line.partition("class.csv:")[2][:2] for line in found.skipped] == ["3:", "4:", "6:"]
+    with pytest.raises(UsageError, match="1 mistake"):
+        read("id,target\n,h\n", skip_bad_rows=True)

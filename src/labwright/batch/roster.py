@@ -1,88 +1,37 @@
-"""Reads a roster: CSV as spreadsheets write it, or YAML. All that is wrong is told at once."""
+"""Reads a roster: who is graded, and where. All that is wrong with it is told at once."""
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import yaml
-
+from labwright.batch.roster_columns import ALSO_READ, EMPTY, KNOWN, REQUIRED, columns, plain
+from labwright.batch.roster_table import Cell, Mistakes, read_table
 from labwright.batch.student import ID, Student, jump_of, normal_target
 from labwright.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from labwright.batch.roster_columns import Columns, Record
+    from labwright.batch.roster_table import Table
     from labwright.lab.model import Lab
 
-REQUIRED = ("id", "target")
-KNOWN = (*REQUIRED, "name", "email", "user", "port", "jump", "host_key")
-ALSO_READ = ("login", "section", "canvas_id", "sis_id", "moodle_id")
-"""Columns that a gradebook takes over, where there are any."""
-ALIASES = {
-    "student": "id",
-    "student_id": "id",
-    "id_number": "id",
-    "idnumber": "id",
-    "email_address": "email",
-    "full_name": "name",
-    "host": "target",
-    "address": "target",
-    "machine": "target",
-    "username": "login",
-    "jump_host": "jump",
-    "proxy_jump": "jump",
-    "hostkey": "host_key",
-}
-"""What exports of learning platforms, and people, call the same columns."""
 HOST_KEY = re.compile(r"(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]{40,}={0,2}")
-LARGEST = 16 << 20
-"""Bytes of a roster: whatever is larger is something else."""
-MOST_TOLD = 40
-"""Mistakes that are listed; more are counted."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What a roster has in one place."""
-
-    text: str
-    row: int
-    """The line of the file, as an editor counts, and a spreadsheet too as a rule."""
-
-
-Record = dict[str, Cell]
-
-
-class Mistakes:
-    """What is wrong with a roster, collected."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._found: list[tuple[int, str]] = []
-
-    def add(self, row: int, column: str, message: str) -> None:
-        """Note a mistake; no column: it is the row's."""
-        where = f'column "{column}": ' if column else ""
-        self._found.append((row, f"{where}{message}"))
-
-    def check(self) -> None:
-        """Raise all of them, if there are any.
-
-        :raises UsageError: there are.
-        """
-        if not self._found:
-            return
-        lines = [f"{self._path}:{row}: {message}" for row, message in sorted(self._found)]
-        if len(lines) > MOST_TOLD:
-            lines[MOST_TOLD:] = [f"... and {len(lines) - MOST_TOLD} more"]
-        many = "1 mistake" if len(self._found) == 1 else f"{len(self._found)} mistakes"
-        raise UsageError("\n".join([f"{many} in the roster, so nothing was started:", *lines]))
+MANGLED = {
+    r"\d+([.,]\d+)?[eE]\+\d+": "a spreadsheet has written a number short, its end is lost",
+    r"\d+[.,]0+": "a spreadsheet has made a number of it",
+    r"#(####*|REF!|NAME\?|N/A|VALUE!)": "it is a spreadsheet's error, not an id",
+    r"(?i)(\d{1,2}[-. ](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+    r"|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-. ]\d{2,4})": (
+        "a spreadsheet has made a date of it"
+    ),
+}
+"""What spreadsheets do to ids. What was there before nobody can tell any more."""
+HOW_TO_KEEP = "make the column text in the spreadsheet, and enter the ids anew"
 
 
 @dataclass(frozen=True)
@@ -92,148 +41,112 @@ class Roster:
     students: tuple[Student, ...]
     unused: tuple[str, ...]
     """Columns that mean nothing to labwright; a rule of the instructor's may read them."""
+    notes: tuple[str, ...] = ()
+    """What is to be told of how it was read."""
+    skipped: tuple[str, ...] = ()
+    """The mistakes in rows that were left out."""
 
 
-def read(path: Path, lab: Lab) -> Roster:
+@dataclass(frozen=True)
+class Reading:
+    """How a roster is to be read."""
+
+    targets: Path | None = None
+    """A second file, with the target of each id."""
+    encoding: str | None = None
+    skip_bad_rows: bool = False
+
+
+def read(path: Path, lab: Lab, how: Reading | None = None) -> Roster:
     """Read a roster; columns that are named like a value of the lab set it.
 
     :raises UsageError: it cannot be read, or something in it is wrong.
     """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise UsageError(f"{path}: larger than {LARGEST >> 20} MiB, so not a roster")
-        raw = path.read_bytes()
-    except OSError as problem:
-        raise UsageError(f"{path}: the roster cannot be read: {problem.strerror}") from None
+    how = how or Reading()
     mistakes = Mistakes(path)
-    text = _decoded(path, raw)
-    form = _yaml_records if path.suffix.lower() in (".yaml", ".yml") else _csv_records
-    canonical = _columns(lab.values)
-    records = list(form(text, canonical, mistakes))
-    unused = _unused(records, lab.values, mistakes)
-    students = [_student(record, lab, mistakes) for record in records]
-    found = [student for student in students if student]
+    table = read_table(path, mistakes, how.encoding)
+    found = columns(table, lab.values)
+    _heading(table, found, mistakes, needs_target=how.targets is None)
+    records = found.records
+    notes = [table.note] if table.note else []
+    if found.id_from:
+        notes.append(f"{path}: an export of {found.kind.capitalize()}: the ids are {found.id_from}")
+    others = None
+    if how.targets:
+        records, others = _joined(records, how, lab)
+        if others.lines and not how.skip_bad_rows:
+            others.check()
+    unused = () if found.kind else _unused(records, lab.values, mistakes)
+    drafts = [(record, _student(record, lab, mistakes)) for record in records]
     _duplicates(records, mistakes)
-    mistakes.check()
-    if not found:
+    _lost_zeros(records, mistakes)
+    if not how.skip_bad_rows:
+        mistakes.check()
+    bad = mistakes.rows
+    students = [student for record, student in drafts if student and not _rows(record) & bad]
+    if not students:
+        mistakes.check()
         raise UsageError(f"{path}: the roster has no students")
-    return Roster(tuple(found), unused)
+    skipped = (*(others.lines if others else ()), *mistakes.lines)
+    return Roster(tuple(students), unused, tuple(notes), skipped)
 
 
-def _decoded(path: Path, raw: bytes) -> str:
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16", "replace")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        row = raw.count(b"\n", 0, problem.start) + 1
-        raise UsageError(
-            f"{path}:{row}: not UTF-8 (byte 0x{raw[problem.start]:02x}): save it as UTF-8; a "
-            'spreadsheet calls that "CSV UTF-8"'
-        ) from None
+def _rows(record: Record) -> set[int]:
+    return {cell.row for cell in record.values()}
 
 
-def _columns(lab_values: Collection[str]) -> Callable[[str], str]:
-    """Return what makes a column's name ours: case and blanks do not matter."""
-
-    def canonical(name: str) -> str:
-        plain = re.sub(r"[\s-]+", "_", name.strip()).lower()
-        return plain if plain in lab_values else ALIASES.get(plain, plain)
-
-    return canonical
-
-
-def _csv_records(
-    text: str, canonical: Callable[[str], str], mistakes: Mistakes
-) -> Iterator[Record]:
-    """Yield the rows of a CSV file: comma, semicolon or tab, as its heading has it."""
-    lines = text.splitlines(keepends=True)
-    told = re.fullmatch(r"sep=(.)\s*", lines[0]) if lines else None  # Excel's own hint
-    heading = next((line for line in lines[1 if told else 0 :] if line.strip(' \t\r\n,;"')), "")
-    delimiter = told[1] if told else max(",;\t", key=heading.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    names: list[str] = []
-    try:
-        if told:
-            next(reader)
-        end = reader.line_num
-        for cells in reader:
-            row, end = end + 1, reader.line_num
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not names:
-                names = _heading(cells, row, canonical, mistakes)
-                continue
-            if len(cells) > len(names) and any(cell.strip() for cell in cells[len(names) :]):
-                mistakes.add(row, "", f"{len(cells)} cells, but only {len(names)} columns")
-            yield {name: Cell(cell.strip(), row) for name, cell in zip(names, cells, strict=False)}
-    except csv.Error as problem:
-        mistakes.add(end + 1, "", f"not CSV: {problem} (is a quote not closed?)")
-
-
-def _heading(
-    cells: list[str], row: int, canonical: Callable[[str], str], mistakes: Mistakes
-) -> list[str]:
-    names = [canonical(cell) for cell in cells]
-    for place, name in enumerate(names):
-        if name and name in names[:place]:
-            mistakes.add(row, cells[place].strip(), "the column is there twice")
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
-        mistakes.add(
-            row,
+def _heading(table: Table, found: Columns, mistakes: Mistakes, *, needs_target: bool) -> None:
+    """Check that the columns that are needed are there, and each once."""
+    heading = table.heading
+    seen: set[str] = set()
+    for cell in heading:
+        if cell.text and plain(cell.text) in seen:
+            mistakes.add(cell.row, cell.text, "the column is there twice")
+        seen.add(plain(cell.text))
+    if not found.records:
+        return
+    has = {name for record in found.records for name in record}
+    missing = [n for n in REQUIRED if n not in has and (needs_target or n != "target")]
+    if missing and not table.by_name:
+        known = f"of which labwright knows {', '.join(KNOWN)}"
+        if found.kind and missing == ["target"]:
+            known = "so add one to the export, or give a second file by --targets"
+        mistakes.fail(
+            heading[0].row if heading else 1,
             "",
             f"no column {' and no column '.join(missing)}: the first row must name the columns, "
-            f"of which labwright knows {', '.join(KNOWN)}",
+            f"{known}",
         )
-        mistakes.check()
-    return names
 
 
-def _yaml_records(
-    text: str, canonical: Callable[[str], str], mistakes: Mistakes
-) -> Iterator[Record]:
-    """Yield the mappings of a YAML list, or of the list under ``students``.
-
-    The nodes are read, not what YAML makes of them: an id of 007 stays 007.
-    """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        why = getattr(problem, "problem", None) or problem
-        mistakes.add(mark.line + 1 if mark else 1, "", f"not YAML: {why}")
-        return
-    if isinstance(root, yaml.MappingNode):
-        root = next((value for key, value in root.value if key.value == "students"), root)
-    if not isinstance(root, yaml.SequenceNode):
-        mistakes.add(1, "", "not a list of students: write `- id: ...` for each")
-        return
-    for node in root.value:
-        row = node.start_mark.line + 1
-        if not isinstance(node, yaml.MappingNode):
-            mistakes.add(row, "", "not a student: write `- id: ...` and `target: ...`")
-            continue
-        yield _yaml_record(node, canonical, mistakes)
-
-
-def _yaml_record(
-    node: yaml.MappingNode, canonical: Callable[[str], str], mistakes: Mistakes
-) -> Record:
-    record: Record = {}
-    for key, value in node.value:
-        row = key.start_mark.line + 1
-        name = canonical(str(key.value))
-        if name in record:
-            mistakes.add(row, str(key.value), "it is there twice")
-        if not isinstance(value, yaml.ScalarNode):
-            mistakes.add(row, str(key.value), "one value is wanted, not a list or a mapping")
-            continue
-        null = value.tag == "tag:yaml.org,2002:null"
-        record[name] = Cell("" if null else value.value.strip(), row)
-    for name in REQUIRED:
-        record.setdefault(name, Cell("", node.start_mark.line + 1))
-    return record
+def _joined(records: list[Record], how: Reading, lab: Lab) -> tuple[list[Record], Mistakes]:
+    """Return the rows with the targets of a second file, by any of the ids that a student has."""
+    assert how.targets  # noqa: S101
+    mistakes = Mistakes(how.targets)
+    second = columns(read_table(how.targets, mistakes, how.encoding), lab.values)
+    places: dict[str, set[int]] = {}
+    for place, record in enumerate(records):
+        for key in ("id", "login", "email", "canvas_id", "sis_id", "moodle_id"):
+            if record.get(key, EMPTY).text:
+                places.setdefault(record[key].text.casefold(), set()).add(place)
+    joined = [{**record, "target": record.get("target", EMPTY)} for record in records]
+    given: dict[int, int] = {}
+    for record in second.records:
+        id, target = record.get("id", EMPTY), record.get("target", EMPTY)
+        found = places.get(id.text.casefold(), set())
+        row = id.row or min(_rows(record), default=1)
+        if not found:
+            mistakes.add(row, "id", f"{id.text[:60]!r} is nobody in the roster")
+        elif len(found) > 1:
+            mistakes.add(row, "id", f"{id.text[:60]!r} may be {len(found)} students of the roster")
+        elif (place := min(found)) in given:
+            mistakes.add(row, "id", f"{id.text[:60]!r} has a target in row {given[place]} already")
+        else:
+            given[place] = row
+            at = min(_rows(records[place]), default=1)
+            more = {k: replace(c, row=at) for k, c in record.items() if k != "id" and c.text}
+            joined[place].update({**more, "target": replace(target, row=at)})
+    return joined, mistakes
 
 
 def _unused(
@@ -242,51 +155,64 @@ def _unused(
     """Return the columns that mean nothing to us; one that looks misspelt is a mistake."""
     known = [*KNOWN, *ALSO_READ, *lab_values]
     rows = {name: cell.row for record in reversed(records) for name, cell in record.items()}
-    unused = [name for name in rows if name and name not in known]
+    names = {"first_name", "last_name", "firstname", "lastname", "surname"}
+    unused = [name for name in rows if name and name not in known and name not in names]
     for name in unused:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
         if close:
-            mistakes.add(rows[name], name, f"not a column that labwright knows; {close[0]}?")
+            mistakes.fail(rows[name], name, f"not a column that labwright knows; {close[0]}?")
     return tuple(sorted(unused))
 
 
+@dataclass
+class _Problems:
+    """What is wrong with one row, by column."""
+
+    found: dict[str, str] = field(default_factory=dict)
+
+    def tried(self, name: str, parse: Callable[[], str]) -> str:
+        """Return what a cell means, or note that it means nothing."""
+        try:
+            return parse()
+        except UsageError as problem:
+            self.found[name] = str(problem)
+            return ""
+
+
 def _student(record: Record, lab: Lab, mistakes: Mistakes) -> Student | None:
-    row = next(iter(record.values())).row
+    row = next((cell.row for cell in record.values() if cell.row), 1)
+    problems = _Problems()
 
     def text(name: str) -> str:
-        return record[name].text if name in record else ""
+        return record.get(name, EMPTY).text
 
-    problems: dict[str, str] = {}
     for name, cell in record.items():
         if any(ord(character) < 32 for character in cell.text):
-            problems[name] = "a line break or another control character is in it"
-    if not ID.fullmatch(text("id")):
-        problems["id"] = (
-            f"not an id: {text('id')[:60]!r}: it names a folder; begin with a letter or digit and "
-            "go on with those and . _ @ + -"
-            if text("id")
-            else "there is none"
-        )
-    target = _tried(
-        "target", problems, lambda: normal_target(*map(text, ("target", "user", "port")))
-    )
-    jump = _tried("jump", problems, lambda: jump_of(text("jump"))) if text("jump") else ""
+            problems.found[name] = "a line break or another control character is in it"
+        elif cell.odd and name in (*KNOWN, *ALSO_READ, *lab.values):
+            problems.found[name] = cell.odd
+    _check_ids(record, problems)
+    target = problems.tried("target", lambda: normal_target(*map(text, ("target", "user", "port"))))
+    jump = problems.tried("jump", lambda: jump_of(text("jump"))) if text("jump") else ""
     if text("host_key") and not HOST_KEY.match(text("host_key")):
-        problems["host_key"] = (
+        problems.found["host_key"] = (
             "not a public key: copy type and key, `ssh-ed25519 AAAA...`, from "
             "/etc/ssh/ssh_host_ed25519_key.pub"
         )
     if text("email") and "@" not in text("email"):
-        problems["email"] = f"not an address: {text('email')[:60]!r}"
+        problems.found["email"] = f"not an address: {text('email')[:60]!r}"
     if not text("target"):
-        problems["target"] = "there is none"
+        problems.found["target"] = "there is none"
     values = {name: text(name) for name in sorted(lab.values) if text(name)}
     for name, value in values.items():
-        _tried(name, problems, lambda pair=f"{name}={value}": str(lab.values_with([pair])))  # type: ignore[misc]
-    for name, message in problems.items():
-        mistakes.add(record[name].row if name in record else row, name, message)
-    if problems:
+        problems.tried(name, lambda pair=f"{name}={value}": str(lab.values_with([pair])))  # type: ignore[misc]
+    for name, message in problems.found.items():
+        mistakes.add(record[name].row if record.get(name, EMPTY).row else row, name, message)
+    if problems.found:
         return None
+    extra = {n: c.text for n, c in record.items() if n and n not in KNOWN and n not in values}
+    if "participant" in extra:
+        extra["participant"] = extra["participant"].rpartition(" ")[2]
     return Student(
         id=text("id"),
         target=target,
@@ -295,17 +221,26 @@ def _student(record: Record, lab: Lab, mistakes: Mistakes) -> Student | None:
         jump=jump,
         host_key=" ".join(text("host_key").split()[:2]),
         values=values,
-        extra={n: c.text for n, c in record.items() if n and n not in KNOWN and n not in values},
+        extra=extra,
         row=row,
     )
 
 
-def _tried(name: str, problems: dict[str, str], parse: Callable[[], str]) -> str:
-    try:
-        return parse()
-    except UsageError as problem:
-        problems[name] = str(problem)
-        return ""
+def _check_ids(record: Record, problems: _Problems) -> None:
+    """Refuse ids that a spreadsheet has mangled, and those that can name no folder."""
+    for name in ("id", "canvas_id", "sis_id", "moodle_id", "login"):
+        id = record.get(name, EMPTY).text
+        for pattern, why in MANGLED.items():
+            if re.fullmatch(pattern, id):
+                problems.found.setdefault(name, f"{id[:60]!r}: {why}: {HOW_TO_KEEP}")
+    id = record.get("id", EMPTY).text
+    if "id" not in problems.found and not ID.fullmatch(id):
+        problems.found["id"] = (
+            f"not an id: {id[:60]!r}: it names a folder; begin with a letter or digit and "
+            "go on with those and . _ @ + -"
+            if id
+            else "there is none"
+        )
 
 
 def _duplicates(records: list[Record], mistakes: Mistakes) -> None:
@@ -315,3 +250,22 @@ def _duplicates(records: list[Record], mistakes: Mistakes) -> None:
         before = first.setdefault(cell.text.casefold(), cell)
         if cell.text and before is not cell:
             mistakes.add(cell.row, "id", f"{cell.text} is also the id of row {before.row}")
+            mistakes.doubtful.add(before.row)
+
+
+def _lost_zeros(records: list[Record], mistakes: Mistakes) -> None:
+    """Refuse a number that is shorter than all others, where others begin with a zero."""
+    cells = [record["id"] for record in records if "id" in record]
+    numbers = [cell for cell in cells if cell.text.isascii() and cell.text.isdigit()]
+    zeros = [cell.text for cell in numbers if cell.text.startswith("0")]
+    if not zeros or len({len(text) for text in zeros}) != 1 or len(numbers) != len(cells):
+        return
+    width = len(zeros[0])
+    if all(len(cell.text) <= width for cell in numbers):
+        for cell in (cell for cell in numbers if len(cell.text) < width):
+            mistakes.add(
+                cell.row,
+                "id",
+                f"{cell.text} has {len(cell.text)} digits and others have {width}: a spreadsheet "
+                f"may have removed zeros at its beginning: {HOW_TO_KEEP}",
+            )

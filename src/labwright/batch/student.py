@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -40,7 +39,8 @@ class Student:
     @property
     def address(self) -> str:
         """What two students on one machine have in common."""
-        return f"{self.target.rpartition('@')[2].removeprefix('ssh://').lower()} {self.jump}"
+        host = self.target.removeprefix("ssh://").rpartition("@")[2].lower()
+        return f"{host.removesuffix(':22')} {self.jump}"
 
     @property
     def key(self) -> str:
@@ -59,25 +59,39 @@ def normal_target(text: str, user: str = "", port: str = "") -> str:
         return text
     if text == "local":
         raise UsageError("local would be this machine for every student")
-    found = Destination.parse(text if "://" in text else f"ssh://{text}")
+    found = Destination.parse(text if "://" in text else f"ssh://{_bracketed(text)}")
     for what, given, has in (("user", user, found.user), ("port", port, found.port)):
         if given and has and given != str(has):
             raise UsageError(f"the target says {what} {has}, and the column {what} says {given}")
     user = user or found.user or ""
     if port and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
         raise UsageError(f"not a port: {port!r}")
-    for what, word in (("user", user), ("host", found.host)):
-        if word and not WORD.fullmatch(word) and not (what == "host" and _is_ipv6(word)):
+    host = _host(found.host)
+    for what, word in (("user", user), ("host", "" if host.startswith("[") else host)):
+        if word and not WORD.fullmatch(word):
             raise UsageError(f"not a {what}: {word!r}")
-    host = f"[{found.host}]" if ":" in found.host else found.host
     number = port or found.port
     return f"ssh://{user + '@' if user else ''}{host}{f':{number}' if number else ''}"
 
 
-def _is_ipv6(text: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return isinstance(ipaddress.ip_address(text), ipaddress.IPv6Address)
-    return False
+def _bracketed(text: str) -> str:
+    """Return a bare target with the brackets that an IPv6 address needs before a port."""
+    user, at, host = text.rpartition("@")
+    bare = host.count(":") > 1 and not host.startswith("[")
+    return f"{user}{at}[{host}]" if bare else text
+
+
+def _host(name: str) -> str:
+    """Return a host as it stands in a target: each IPv6 address is spelled in one way.
+
+    :raises UsageError: it is no address.
+    """
+    if ":" not in name:
+        return name
+    try:
+        return f"[{ipaddress.IPv6Address(name).compressed}]"
+    except ValueError as problem:
+        raise UsageError(f"not an IPv6 address: {name}: {problem}") from None
 
 
 def jump_of(text: str) -> str:
@@ -89,13 +103,8 @@ def jump_of(text: str) -> str:
         bare = hop.strip().removeprefix("ssh://")
         try:
             parts = urlsplit(f"ssh://{bare}")
-            user, _, place = bare.rpartition("@")
-            written = WORD.fullmatch(bare) or (
-                place.startswith("[")
-                and _is_ipv6(parts.hostname or "")
-                and (not user or WORD.fullmatch(user))
-            )
-            usable = parts.hostname and written and (parts.port or 22)
+            word = re.sub(r"\[[0-9a-fA-F:.]+(%[a-zA-Z0-9.]+)?\]", "address", bare)
+            usable = parts.hostname and WORD.fullmatch(word) and (parts.port or 22)
         except ValueError:
             usable = None
         if not usable:

@@ -62,7 +62,15 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = grade.add_argument
-    add("roster", type=Path, metavar="ROSTER", help="CSV or YAML: id, target, name, email, ...")
+    add(
+        "roster",
+        type=Path,
+        metavar="ROSTER",
+        help="CSV, .xlsx or YAML: id, target, name, email, ...",
+    )
+    add("--targets", type=Path, metavar="FILE", help="CSV: id and target, where ROSTER has none")
+    add("--encoding", metavar="NAME", help="of the CSV, if it is not UTF-8: cp1252, mac_roman, ...")
+    add("--skip-bad-rows", action="store_true", help="say which rows are wrong, grade the others")
     add_lab(grade)
     add("--out", type=Path, default=OUT, metavar="DIR", help=f"output folder (default: {OUT})")
     add("-n", default="auto", metavar="N", help="students at once (default: auto, by the cores)")
@@ -98,7 +106,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Grade a class; see ``labwright grade --help``."""
     lab = load_lab(find_lab(arguments.lab))
     _validate(lab, arguments)
-    read = roster.read(arguments.roster, lab)
+    how = roster.Reading(arguments.targets, arguments.encoding, arguments.skip_bad_rows)
+    read = roster.read(arguments.roster, lab, how)
     students = [s for s in read.students if not arguments.only or s.id in arguments.only]
     unknown = set(arguments.only) - {student.id for student in students}
     if unknown:
@@ -111,6 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
     grading = Grading(read.students, lab, folder, _options(arguments), arguments.limit)
     names = {student.id: student.name for student in students} if arguments.names else {}
     view = ClassView(console, 0 if arguments.dask else workers, names)
+    for note in (*read.notes, *(f"left out: {mistake}" for mistake in read.skipped)):
+        view.say(note)
     if read.unused:
         view.say(f"columns that only a rule may read: {line(', '.join(read.unused), 200)}")
 
@@ -147,7 +158,7 @@ def run(arguments: argparse.Namespace) -> int:
     if stop.reason:
         console.print(Text(f"{stop.reason}: go on with --resume"), soft_wrap=True)
         return INTERRUPTED
-    return NOT_ALL if grading.missing else 0
+    return NOT_ALL if grading.missing or read.skipped else 0
 
 
 def show(console: Console, book: outputs.Book) -> None:

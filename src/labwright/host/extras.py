@@ -13,6 +13,7 @@ EXTRAS = {
     "consul": "store",
     "h11": "components",
     "hdrh": "components",
+    "openpyxl": "xlsx",
     "prometheus_client": "components",
     "spellchecker": "author",
     "starlette": "live",

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from labwright.batch import flags, outputs, platforms, rule
-from labwright.batch.examiner import Telling, examine
 from labwright.batch.folder import Folder
+from labwright.batch.grade_one import Teller, grade_one
 from labwright.batch.grading import Deadline, Grading, seed_of, workers_for
 from labwright.batch.journal import Attempt, Begun, Journal
 from labwright.batch.platforms import Assignment
@@ -553,6 +553,6 @@ def test_a_gradebook_that_was_made_with_a_rule_is_not_made_without_it_unasked(
 
 def test_a_worker_that_has_another_lab_examines_nobody():
     task = Task("a", "ssh://127.0.0.1:9", "gorb", definition="another")
-    found = examine(task, Telling(io.StringIO()))
+    found = grade_one(task, Teller(io.StringIO()))
     assert "has another version of the lab gorb: install the same labwright" in found.problem
     assert not found.graded

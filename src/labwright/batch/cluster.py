@@ -9,21 +9,24 @@ from __future__ import annotations
 import functools
 import logging
 import queue
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from labwright.batch.examination import Examiners, broken
+from labwright.batch.pool import ForkServer, broken, examine
 from labwright.batch.task import Examined, Task
 from labwright.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from labwright.batch.pool import Listener
     from labwright.batch.stop import Stop
-    from labwright.batch.turns import Listener
 
 CONNECT_S = 20
 TICK_S = 0.5
+WORKERLESS_S = 30
+"""How often is asked whether there is a worker left."""
 GATHER_S = 10
 CANCELLED = ("cancelled", "released", "forgotten")
 """What a worker calls a task that nobody wants any more."""
@@ -42,7 +45,7 @@ def examine_group(texts: list[str], topic: str) -> list[str]:
     for text in texts:
         task = Task.from_json(text)
         worker.log_event(topic, {"id": task.id})
-        examined = _examiners().examine(task, abandoned)
+        examined = examine(_server(), task, abandoned)
         if examined is None:
             break
         found.append(examined.to_json())
@@ -50,9 +53,9 @@ def examine_group(texts: list[str], topic: str) -> list[str]:
 
 
 @functools.cache
-def _examiners() -> Examiners:
-    """Return those of this worker, whose threads share them."""
-    return Examiners()
+def _server() -> ForkServer:
+    """Return the one of this worker, whose threads share it; it ends when the worker does."""
+    return ForkServer()
 
 
 def _abandonment(worker: Any) -> Callable[[], bool]:
@@ -84,7 +87,17 @@ def spread(tasks: Sequence[Sequence[Task]], address: str, stop: Stop, listener: 
     except (OSError, ValueError, TimeoutError) as problem:
         raise UsageError(f"no Dask cluster at {address}: {problem}") from None
     with client:
+        if not _workers(client):
+            raise UsageError(
+                f"the Dask cluster at {address} has no workers, so nobody would be graded: start "
+                f"some: dask worker {address} --nthreads 16"
+            )
         _Run(client, tasks, stop, listener).wait()
+
+
+def _workers(client: Any) -> int:
+    """Return how many workers a cluster has."""
+    return len(client.ncores())
 
 
 class _Run:
@@ -111,7 +124,13 @@ class _Run:
     def wait(self) -> None:
         """Wait for all of them, or until they are not wanted any more."""
         cancelled = False
+        looked = time.monotonic()
         while self._left and not self._stop.abandoned:
+            if time.monotonic() - looked > WORKERLESS_S:
+                looked = time.monotonic()
+                if not _workers(self._client):
+                    self._lose_all("the Dask cluster has no workers any more")
+                    break
             if self._stop.finishing and not cancelled:
                 cancelled = True
                 self._cancel_those_not_begun()
@@ -125,6 +144,11 @@ class _Run:
             elif told in self._left:
                 self._tell(told, self._left.pop(told))
         self._client.cancel(list(self._left))
+
+    def _lose_all(self, reason: str) -> None:
+        for group in self._left.values():
+            for task in group:
+                self._listener.ended(broken(task, reason))
 
     def _cancel_those_not_begun(self) -> None:
         waiting = [

@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from labwright.batch.attempts import Choice, choose
@@ -19,25 +19,28 @@ from labwright.outcome import Outcome
 from labwright.score import Score, StepResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from labwright.batch.attempts import Policy
     from labwright.batch.folder import Folder
+    from labwright.batch.pool import Listener
     from labwright.batch.stop import Stop
     from labwright.batch.student import Student
     from labwright.batch.task import Examined
-    from labwright.batch.turns import Listener
     from labwright.lab.model import Lab
 
     Spread = Callable[[list[list[Task]], Stop, Listener], None]
 
 PER_CORE = 8
 """Students at once for each core; benchmarks/batch.py measures it: a student takes 0.4 s of
-a core, a worker 1.5 s to start, and most of the 10 s and more that an examination lasts is
+a core, and most of the 10 s and more that an examination lasts is
 waiting for the machine. Twice as many may pay where machines are slow: ``paced`` tells."""
 MEBIBYTES_EACH = 150
-"""Memory of a worker and its examiner, with some to spare."""
+"""Memory of a student's process and its ssh, with some to spare."""
 ATTEMPTS = 2
+JUMP_AT_ONCE = 6
+"""Students at once behind one jump host."""
+PAUSE_S = 0.5
 Source = Literal["machine", "record", "handed in"]
 
 
@@ -233,7 +236,7 @@ class Grading:
             for student in students:
                 known = [own[student.id]] if student.id in own else []
                 groups[student.address].append(self._task(student, known, jumps, dry=dry))
-            spread(list(groups.values()), stop, _Keeper(self, view, dry=dry))
+            spread(by_jump_host(groups.values()), stop, _Keeper(self, view, dry=dry))
 
     def _task(self, student: Student, known: list[str], jumps: list[str], *, dry: bool) -> Task:
         if student.host_key:
@@ -301,6 +304,28 @@ class Grading:
         )
 
 
+def by_jump_host(groups: Iterable[list[Task]]) -> list[list[Task]]:
+    """Return the groups, those behind one jump host put together to a few, with pauses.
+
+    A group is one after another. sshd drops connections at random once ten are not logged in
+    yet, so that many students at once would lock each other out.
+    """
+    direct: list[list[Task]] = []
+    behind: dict[str, list[list[Task]]] = defaultdict(list)
+    for group in groups:
+        jump = group[0].jump
+        (behind[jump] if jump else direct).append(group)
+    for through in behind.values():
+        lanes: list[list[Task]] = [[] for _ in through[:JUMP_AT_ONCE]]
+        for place, group in enumerate(through):
+            lanes[place % len(lanes)] += group
+        direct += [
+            [replace(t, pause_s=PAUSE_S * (1 if place else lane)) for place, t in enumerate(tasks)]
+            for lane, tasks in enumerate(lanes)
+        ]
+    return direct
+
+
 class _Keeper:
     """Keeps what workers tell, then shows it."""
 
@@ -327,9 +352,9 @@ def from_journal(attempt: Attempt, lab: Lab) -> Score:
     known = {step.id: step for step in lab.steps}
     steps = []
     for id, (outcome, points, most) in attempt.steps.items():
-        title, part, needs = id, "", ()
-        if id in known:
-            title, part, needs = known[id].title, known[id].part, known[id].needs
+        step = known.get(id)
+        title, part = (step.title, step.part) if step else (id, "")
+        needs = step.needs if step else ()
         reason = attempt.problem if outcome == "broken" else "the journal does not say why"
         reason = "" if outcome == "passed" else reason
         steps.append(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-FORMAT = "labwright/journal/v2"
+FORMAT: Literal["labwright/journal/v2"] = "labwright/journal/v2"
 StepPoints = tuple[str, float, float]
 """A step's outcome, its points, and how many it could have had."""
 

@@ -241,6 +241,7 @@ def _yaml(text: str, mistakes: Mistakes) -> Table:
         root = next((value for key, value in root.value if key.value == "students"), root)
     if not isinstance(root, yaml.SequenceNode):
         mistakes.fail(1, "", "not a list of students: write `- id: ...` for each")
+        raise AssertionError  # it has raised
     names: dict[str, Cell] = {}
     records = []
     for node in root.value:

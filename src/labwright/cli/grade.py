@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from labwright.batch import cluster, outputs, platforms, roster, rule, turns
+from labwright.batch import cluster, outputs, platforms, pool, roster, rule
 from labwright.batch.attempts import POLICIES
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Deadline, Grading, workers_for
@@ -129,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.dask:
             cluster.spread(tasks, arguments.dask, stop, listener)
         else:
-            turns.spread(
+            pool.spread(
                 tasks, min(workers, len(tasks)), stop, grading.folder.workers_lock, listener
             )
 

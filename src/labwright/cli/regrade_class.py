@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from labwright.batch import judge_class, outputs, rule, turns
+from labwright.batch import judge_class, outputs, pool, rule
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Grading, workers_for
 from labwright.batch.platforms import Assignment
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         def spread(groups: Any, stop: Stop, listener: Any) -> None:
             workers = min(workers_for(len(groups)), len(groups)) or 1
-            turns.spread(groups, workers, stop, folder.workers_lock, listener)
+            pool.spread(groups, workers, stop, folder.workers_lock, listener)
 
         judging = [option for option in options if option.startswith(("--set=", "--hints="))]
         with stopping(view) as stop:

@@ -1,0 +1,282 @@
+"""Grades many students at once on this computer, each in a process of its own.
+
+One process has imported everything and forks the others (:mod:`~labwright.batch.fork_server`).
+Each tells what it sees through a pipe of its own, and is ended at its time limit; the steps
+that it told until then count. This side is one loop in one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from labwright.batch.fork_server import GRACE_S
+from labwright.batch.task import Examined
+from labwright.score import step_from_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from labwright.batch.stop import Stop
+    from labwright.batch.task import Task
+    from labwright.score import StepResult
+
+TICK_S = 0.25
+"""How often is asked whether to go on."""
+LONGEST_LINE = 256 << 20
+"""Bytes: evidence is bounded, so a longer line is none of ours."""
+
+
+class Listener(Protocol):
+    """Who is told what becomes of the students while it does."""
+
+    def started(self, id: str) -> None:
+        """A student's machine is being examined."""
+
+    def ended(self, examined: Examined) -> None:
+        """A student's machine was examined, for better or worse."""
+
+
+def spread(
+    groups: Sequence[Sequence[Task]], workers: int, stop: Stop, lock: Path, listener: Listener
+) -> None:
+    """Grade students, so many at once; a group of tasks is one after another.
+
+    :param lock: a file on which every process holds a shared lock as long as it lives.
+    """
+    waiting = deque(deque(group) for group in groups if group)
+    held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    try:
+        with ForkServer(held) as server, selectors.DefaultSelector() as selector:
+            running: dict[Running, deque[Task]] = {}
+            try:
+                while (waiting and not stop.finishing) or running:
+                    while waiting and len(running) < workers and not stop.finishing:
+                        group = waiting.popleft()
+                        _begin(server, group, running, selector, listener)
+                    for one in _over(selector, running, stop):
+                        group = running.pop(one)
+                        if one.examined or not stop.abandoned:
+                            listener.ended(one.result())
+                        if group and not stop.finishing:
+                            _begin(server, group, running, selector, listener)
+            finally:
+                for one in running:
+                    one.release()
+    finally:
+        os.close(held)
+
+
+def _begin(
+    server: ForkServer,
+    group: deque[Task],
+    running: dict[Running, deque[Task]],
+    selector: selectors.BaseSelector,
+    listener: Listener,
+) -> None:
+    """Begin the next task of a group."""
+    task = group.popleft()
+    listener.started(task.id)
+    one = server.start(task)
+    running[one] = group
+    selector.register(one.heard, selectors.EVENT_READ, one)
+
+
+def _over(
+    selector: selectors.BaseSelector, running: dict[Running, deque[Task]], stop: Stop
+) -> list[Running]:
+    """Hear what there is to hear; return the processes of which there will be no more."""
+    over = []
+    for key, _ in selector.select(TICK_S):
+        if not key.data.hear():
+            selector.unregister(key.fd)
+            key.data.release()
+            over.append(key.data)
+    for one in running:
+        one.end_if_due(abandoned=stop.abandoned)
+    return over
+
+
+class Running:
+    """A process that grades one student, and what it has told so far."""
+
+    def __init__(self, task: Task, heard: int, leash: int) -> None:
+        self.task = task
+        self.heard = heard
+        self.examined: Examined | None = None
+        self._leash = leash
+        self._steps: list[StepResult] = []
+        self._words = "it was ended from outside; is there too little memory?"
+        self._text = bytearray()
+        self._process = 0
+        self._began = time.monotonic()
+        self._let_go = 0.0
+        """When it was told to end; 0: it was not."""
+
+    def hear(self) -> bool:
+        """Take in what it tells; return whether there may be more."""
+        data = os.read(self.heard, 1 << 16)
+        self._text += data
+        if len(self._text) > LONGEST_LINE:
+            self._words = "what it told was too long"
+            return False
+        if b"\n" in data:
+            *lines, rest = bytes(self._text).split(b"\n")
+            self._text[:] = rest
+            for line in lines:
+                self._take(*json.loads(line))
+        return bool(data)
+
+    def _take(self, what: str, body: str) -> None:
+        if what == "process":
+            self._process = int(body)
+        elif what == "step":
+            self._steps.append(step_from_dict(json.loads(body)))
+        elif what == "examined":
+            self.examined = Examined.from_json(body)
+        elif what == "words":
+            self._words = body
+
+    def end_if_due(self, *, abandoned: bool) -> None:
+        """Let it go when its time is over or it is not wanted any more; then kill it."""
+        now = time.monotonic()
+        late = now - self._began > self.task.limit_s + (GRACE_S if self.examined else 0)
+        if self._leash >= 0 and (late or abandoned):
+            self._let_go = now
+            if late and not abandoned:
+                self._words = ""
+            os.close(self._leash)
+            self._leash = -1
+        elif self._let_go and now - self._let_go > GRACE_S + 1 and self._process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process, signal.SIGKILL)
+
+    def result(self) -> Examined:
+        """Return what became of the student."""
+        if self.examined:
+            return self.examined
+        reason = f"labwright itself failed: {self._words}"
+        if self._let_go:
+            reason = f"the time limit of {self.task.limit_s:g} s for a student was over"
+        return cut_short(self.task, reason, self._steps)
+
+    def release(self) -> None:
+        """Close what is ours of it; it ends by that, if it has not."""
+        for file in (self._leash, self.heard):
+            if file >= 0:
+                os.close(file)
+        self._leash = self.heard = -1
+
+
+class ForkServer:
+    """The process that forks; it is started when it is first needed, and may be used by threads."""
+
+    def __init__(self, lock: int = -1) -> None:
+        """Start nothing yet.
+
+        :param lock: a file that it and its children hold open as long as they live.
+        """
+        self._lock = lock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def __enter__(self) -> ForkServer:
+        """Return it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it, and what it has forked."""
+        if self._socket:
+            self._socket.close()
+        if self._process:
+            self._process.wait()
+
+    def start(self, task: Task) -> Running:
+        """Have a task done by a process of its own."""
+        told_here, told_there = os.pipe()
+        leash_there, leash_here = os.pipe()
+        try:
+            with self._one_at_a_time:
+                self._ask(task.to_json().encode() + b"\n", [told_there, leash_there])
+        except OSError:  # without it, the pipe ends at once, and that is told
+            self._socket = None
+        finally:
+            os.close(told_there)
+            os.close(leash_there)
+        return Running(task, told_here, leash_here)
+
+    def _ask(self, line: bytes, files: list[int]) -> None:
+        if self._socket is None or self._process is None or self._process.poll() is not None:
+            self._begin()
+        assert self._socket  # noqa: S101
+        socket.send_fds(self._socket, [line[:1]], files)
+        self._socket.sendall(line[1:])
+        self._socket.recv(1)  # its answer, so that no two tasks are taken for one
+
+    def _begin(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "labwright.batch.fork_server"],
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # Ctrl-C is for whoever leads: they tell us when to end.
+            start_new_session=True,
+            pass_fds=(self._lock,) if self._lock >= 0 else (),
+            env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+        )
+        theirs.close()
+        self._socket = ours
+        ours.recv(1)
+
+
+def examine(
+    server: ForkServer, task: Task, abandoned: Callable[[], bool] = lambda: False
+) -> Examined | None:
+    """Grade one student; return what became of them, or None where it was abandoned.
+
+    :param abandoned: asked now and then; once it says yes, the process is ended.
+    """
+    one = server.start(task)
+    with selectors.DefaultSelector() as selector:
+        selector.register(one.heard, selectors.EVENT_READ)
+        try:
+            gone = False
+            while True:
+                gone = gone or abandoned()
+                if selector.select(TICK_S) and not one.hear():
+                    return one.examined if gone else one.result()
+                one.end_if_due(abandoned=gone)
+        finally:
+            one.release()
+
+
+def cut_short(task: Task, reason: str, steps: list[StepResult]) -> Examined:
+    """Return what is known: the steps that were examined count, the others are broken."""
+    if task.reach_only:
+        return Examined(task.id, None, reason, reached=False)
+    # Here, since it is seldom needed and imports much.
+    from labwright.batch.grade_one import all_broken
+
+    score = all_broken(task, reason, tuple(steps))
+    return Examined(task.id, score, reason, reached=bool(steps), text=score.to_json())
+
+
+def broken(task: Task, reason: str) -> Examined:
+    """Return what becomes of a task that nobody could do."""
+    return replace(cut_short(task, reason, []), seconds=0.0)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from labwright.batch.journal import Attempt
 
 Policy = Literal["best", "last"]
+HANDED_IN = "handed in"
+"""The key of an attempt of which nobody but the student knows where it was made."""
 POLICIES: tuple[Policy, ...] = ("best", "last")
 
 
@@ -43,7 +45,7 @@ def choose(
     if not graded:
         seen = max(attempts, key=lambda attempt: (_examined(attempt), attempt.number))
         return Choice(seen, "no attempt could be graded")
-    here = [attempt for attempt in graded if not key or attempt.key == key]
+    here = [attempt for attempt in graded if belongs(attempt, key)]
     elsewhere = "" if here else "; it was graded at another target than the roster has now"
     candidates = here or graded
     if len(candidates) == 1:
@@ -60,6 +62,11 @@ def choose(
     if chosen.of:
         why += f"; attempt {chosen.of} judged again"
     return Choice(chosen, why + elsewhere)
+
+
+def belongs(attempt: Attempt, key: str) -> bool:
+    """Whether an attempt is of the machine that a student has now, or was handed in."""
+    return key in ("", attempt.key) or attempt.key == HANDED_IN
 
 
 def _judged_last(attempts: Sequence[Attempt]) -> list[Attempt]:

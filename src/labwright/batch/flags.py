@@ -48,7 +48,8 @@ def find(students: Sequence[Student], identities: Mapping[str, Identity]) -> lis
     order = {student.id: place for place, student in enumerate(students)}
     holders: dict[tuple[str, str], set[str]] = defaultdict(set)
     for student in students:
-        holders["target", student.address].add(student.id)
+        if student.target:
+            holders["target", student.address].add(student.id)
         for kind, value in _values(identities.get(student.id)):
             holders[kind, value].add(student.id)
     shared: dict[tuple[str, ...], set[str]] = defaultdict(set)

@@ -96,7 +96,9 @@ def _judge_again(task: Task, teller: Teller) -> Score:
 
     old = judge_again.read_score(Path(task.record))
     lab = load_lab(find_lab(task.lab))
-    options = [*judge_again.options(old, lab), *task.options]
+    # What was handed in does not choose by which steps it is judged.
+    chosen = [] if task.whole else judge_again.options(old, lab)
+    options = [*chosen, *task.options]
     return judge_again.dated(grade(lab.folder, options, teller, judge_again.recorded(old)), old)
 
 

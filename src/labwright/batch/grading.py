@@ -8,10 +8,13 @@ import os
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from labwright.batch.attempts import Choice, choose
+import msgspec
+
+from labwright.batch.attempts import HANDED_IN, Choice, belongs, choose
 from labwright.batch.journal import Attempt, Begun, Counts, Setting
+from labwright.batch.submission import marks
 from labwright.batch.task import Identity, Task, bare, definition_of
 from labwright.errors import LabwrightError, UsageError
 from labwright.lab.model import find_lab
@@ -90,7 +93,7 @@ class Record:
     @property
     def identity(self) -> Identity:
         """What tells the machine from others, as it was seen last."""
-        seen = [attempt.identity for attempt in self.attempts if attempt.source == "machine"]
+        seen = [attempt.identity for attempt in self.attempts]
         return next((one for one in reversed(seen) if one != Identity()), Identity())
 
 
@@ -218,7 +221,7 @@ class Grading:
 
     def _done(self, student: Student) -> bool:
         attempt = self.records[student.id].choice.attempt
-        here = attempt is not None and attempt.graded and attempt.key == student.key
+        here = attempt is not None and attempt.graded and belongs(attempt, student.key)
         return here and student.id not in self.again
 
     def run(self, spread: Spread, view: View, stop: Stop, *, dry: bool = False) -> None:
@@ -255,11 +258,16 @@ class Grading:
         )
 
     def keep(
-        self, examined: Examined, source: Source = "machine", of: Attempt | None = None
+        self,
+        examined: Examined,
+        source: Source = "machine",
+        of: Attempt | None = None,
+        **more: Any,
     ) -> None:
         """Keep an attempt: its score, then that it was made, then whether it counts.
 
         :param of: the attempt whose record was judged again.
+        :param more: what else the journal is to have of it.
         """
         record, score = self.records[examined.id], examined.score
         number = 1 + max((attempt.number for attempt in record.attempts), default=0)
@@ -268,11 +276,17 @@ class Grading:
         if score and score.count(Outcome.BROKEN) < len(score.steps):
             number, digest = self.folder.keep_attempt(examined.id, number, examined.text)
         attempt = self.attempt_of(examined, number, source, of, digest)
+        attempt = msgspec.structs.replace(attempt, **more)
         self.folder.journal.write(attempt)
         record.attempts.append(attempt)
         self._settle(examined.id)
         if examined.graded:
             self.again.discard(examined.id)
+
+    def _key(self, id: str, source: Source, of: Attempt | None) -> str:
+        if of:
+            return of.key
+        return HANDED_IN if source == "handed in" else self._by_id[id].key
 
     def attempt_of(
         self,
@@ -288,16 +302,19 @@ class Grading:
         return Attempt(
             id=examined.id,
             number=number,
-            graded=examined.graded,
+            graded=examined.graded and not examined.problem,
             reached=examined.reached,
             problem=examined.problem,
-            key=of.key if of else self._by_id[examined.id].key,
+            key=self._key(examined.id, source, of),
             identity=of.identity if of else examined.identity,
             points=score.points if score else 0.0,
             max_points=score.max_points if score else 0.0,
             steps={s.id: (s.outcome.value, s.points, s.max_points) for s in steps},
             digest=digest,
             source=source,
+            findings=of.findings if of else (),
+            marks=of.marks if of else marks(score) if score else (),
+            file=of.file if of else "",
             of=(of.of or of.number) if of else 0,
             made=score.finished if score else "",
             seconds=examined.seconds,

@@ -58,6 +58,12 @@ class Attempt(msgspec.Struct, frozen=True, tag_field="line", tag="attempt"):
     source: Literal["machine", "record", "handed in"] = "machine"
     of: int = 0
     """The attempt whose record was judged again; 0: this is none of those."""
+    findings: tuple[str, ...] = ()
+    """What is to be looked at before the grade is believed."""
+    marks: tuple[str, ...] = ()
+    """What no two runs have in common: :func:`labwright.batch.submission.marks`."""
+    file: str = ""
+    """A hash of the file that was handed in."""
     made: str = ""
     """When the work was seen, in ISO 8601: for a record, when it was recorded."""
     seconds: float = 0.0

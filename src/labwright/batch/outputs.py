@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labwright.batch.folder import Folder
-    from labwright.batch.grading import Grading
+    from labwright.batch.grading import Grading, Record
     from labwright.batch.platforms import Assignment
     from labwright.batch.rule import Rule
     from labwright.lab.model import Lab
@@ -59,7 +59,7 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
                 score,
                 grade,
                 record.problem,
-                tuple(found.get(student.id, ())),
+                (*found.get(student.id, ()), *_findings(record)),
                 record.choice.attempt,
                 len(record.attempts),
                 record.choice.why,
@@ -67,6 +67,13 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
             )
         )
     return rows
+
+
+def _findings(record: Record) -> list[str]:
+    """Return what is odd about what a student handed in."""
+    return [
+        f"attempt {a.number}: {said}" for a in record.attempts if not a.of for said in a.findings
+    ]
 
 
 def _shown(row: Row) -> ClassRow:
@@ -123,5 +130,5 @@ def write(
     flagged = sum(bool(row.flags) for row in rows)
     summary = f"{graded} of {plural(len(rows), 'student')} graded"
     if flagged:
-        summary += f"; {flagged} on machines that look alike, see index.html"
+        summary += f"; {flagged} to be looked at, see index.html"
     return Book(files, summary, tuple(notes))

@@ -69,9 +69,21 @@ def probe(task: Task, machine: Machine, folder: Path) -> Identity:
         if not machine.run("true", timeout=REACH_S).ok:
             raise MachineError(f"{machine.target} runs no commands: {problem}") from problem
     keys = [" ".join(p.split()[1:3]) for p in pins(folder) if p.split()[0] == task.id]
+    return _identity(machine, clock, tuple(keys))
+
+
+def identity_of(machine: Machine) -> Identity:
+    """Return what tells a machine from others, as far as it says.
+
+    :raises MachineError: it does not answer.
+    """
+    return _identity(machine, machine.probe({"task": "clock"}, timeout=REACH_S), ())
+
+
+def _identity(machine: Machine, clock: Any, keys: tuple[str, ...]) -> Identity:
     engine, containers = _docker(machine)
     return Identity(
-        host_keys=tuple(keys),
+        host_keys=keys,
         machine=_matching(HASH, clock, "machine"),
         boot=_matching(BOOT, clock, "boot_id"),
         engine=engine,

@@ -55,6 +55,8 @@ class Reading:
     """A second file, with the target of each id."""
     encoding: str | None = None
     skip_bad_rows: bool = False
+    needs_target: bool = True
+    """Nobody is reached where all is handed in."""
 
 
 def read(path: Path, lab: Lab, how: Reading | None = None) -> Roster:
@@ -66,7 +68,7 @@ def read(path: Path, lab: Lab, how: Reading | None = None) -> Roster:
     mistakes = Mistakes(path)
     table = read_table(path, mistakes, how.encoding)
     found = columns(table, lab.values)
-    _heading(table, found, mistakes, needs_target=how.targets is None)
+    _heading(table, found, mistakes, needs_target=how.needs_target and not how.targets)
     records = found.records
     notes = [table.note] if table.note else []
     if found.id_from:
@@ -77,7 +79,7 @@ def read(path: Path, lab: Lab, how: Reading | None = None) -> Roster:
         if others.lines and not how.skip_bad_rows:
             others.check()
     unused = () if found.kind else _unused(records, lab.values, mistakes)
-    drafts = [(record, _student(record, lab, mistakes)) for record in records]
+    drafts = [(record, _student(record, lab, mistakes, how)) for record in records]
     _duplicates(records, mistakes)
     _lost_zeros(records, mistakes)
     if not how.skip_bad_rows:
@@ -179,7 +181,7 @@ class _Problems:
             return ""
 
 
-def _student(record: Record, lab: Lab, mistakes: Mistakes) -> Student | None:
+def _student(record: Record, lab: Lab, mistakes: Mistakes, how: Reading) -> Student | None:
     row = next((cell.row for cell in record.values() if cell.row), 1)
     problems = _Problems()
 
@@ -192,7 +194,11 @@ def _student(record: Record, lab: Lab, mistakes: Mistakes) -> Student | None:
         elif cell.odd and name in (*KNOWN, *ALSO_READ, *lab.values):
             problems.found[name] = cell.odd
     _check_ids(record, problems)
-    target = problems.tried("target", lambda: normal_target(*map(text, ("target", "user", "port"))))
+    target = (
+        ""
+        if not (text("target") or how.needs_target)
+        else problems.tried("target", lambda: normal_target(*map(text, ("target", "user", "port"))))
+    )
     jump = problems.tried("jump", lambda: jump_of(text("jump"))) if text("jump") else ""
     if text("host_key") and not HOST_KEY.match(text("host_key")):
         problems.found["host_key"] = (
@@ -201,7 +207,7 @@ def _student(record: Record, lab: Lab, mistakes: Mistakes) -> Student | None:
         )
     if text("email") and "@" not in text("email"):
         problems.found["email"] = f"not an address: {text('email')[:60]!r}"
-    if not text("target"):
+    if how.needs_target and not text("target"):
         problems.found["target"] = "there is none"
     values = {name: text(name) for name in sorted(lab.values) if text(name)}
     for name, value in values.items():

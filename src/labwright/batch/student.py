@@ -44,7 +44,9 @@ class Student:
 
     @property
     def key(self) -> str:
-        """What must not change for a result to remain this student's."""
+        """What must not change for a result to remain this student's; empty: there is no target."""
+        if not self.target:
+            return ""
         return f"{self.target} {self.jump} {sorted(self.values.items())}"
 
 

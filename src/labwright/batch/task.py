@@ -32,6 +32,8 @@ class Task:
     """For the lab's run of pytest: ``--set=...``, ``--part=...``, ``--seed=...``."""
     limit_s: float = 300.0
     """Seconds for all of it."""
+    whole: bool = False
+    """The record is judged by all steps of the lab, not by those that it says it has."""
     pause_s: float = 0.0
     """Seconds to wait first, so that not all knock at one jump host at once."""
     reach_only: bool = False

@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import labwright
-from labwright.cli import client, conform, gate, grade, lab, mistakes, new, vm
+from labwright.cli import (
+    client,
+    collect,
+    conform,
+    gate,
+    grade,
+    lab,
+    mistakes,
+    new,
+    submit,
+    vm,
+)
 from labwright.cli import open as open_command
 from labwright.cli.options import add_lab, add_system
 from labwright.errors import LabwrightError
@@ -121,6 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_parser(commands)
     mistakes.add_parser(commands)
     grade.add_parser(commands)
+    submit.add_parser(commands)
+    collect.add_parser(commands)
     vm.add_parser(commands)
     client.add_parser(commands)
     conform.add_parser(commands)

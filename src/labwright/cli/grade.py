@@ -68,16 +68,13 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         metavar="ROSTER",
         help="CSV, .xlsx or YAML: id, target, name, email, ...",
     )
-    add("--targets", type=Path, metavar="FILE", help="CSV: id and target, where ROSTER has none")
-    add("--encoding", metavar="NAME", help="of the CSV, if it is not UTF-8: cp1252, mac_roman, ...")
-    add("--skip-bad-rows", action="store_true", help="say which rows are wrong, grade the others")
+    add_roster_options(grade)
     add_lab(grade)
     add("--out", type=Path, default=OUT, metavar="DIR", help=f"output folder (default: {OUT})")
     add("-n", default="auto", metavar="N", help="students at once (default: auto, by the cores)")
     add("--dask", metavar="ADDRESS", help="spread over a Dask cluster: tcp://host:8786")
     add("--resume", action="store_true", help="go on: only students without a grade")
     add("--again", action="store_true", help="with --resume: grade once more, keep both attempts")
-    add("--counts", choices=POLICIES, help="which attempt counts (default: best)")
     add("--dry-run", action="store_true", help="only try to reach everybody; writes nothing")
     add("--only", action="append", default=[], metavar="ID", help="only this student")
     add("--limit", type=float, default=300, metavar="S", help="seconds a student (default: 300)")
@@ -92,14 +89,29 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         help="how much a failed step gives away",
     )
     add("--seed", type=int, metavar="N", help="of everything random (default: a new one)")
-    add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; none: no more")
     add("--names", action="store_true", help="show names, too, while grading")
+    add_book_options(grade)
+    grade.set_defaults(run=run)
+
+
+def add_roster_options(parser: argparse.ArgumentParser) -> None:
+    """Add how a roster is read."""
+    add = parser.add_argument
+    add("--targets", type=Path, metavar="FILE", help="CSV: id and target, where ROSTER has none")
+    add("--encoding", metavar="NAME", help="of the CSV, if it is not UTF-8: cp1252, mac_roman, ...")
+    add("--skip-bad-rows", action="store_true", help="say which rows are wrong, grade the others")
+
+
+def add_book_options(parser: argparse.ArgumentParser) -> None:
+    """Add what becomes of the grades."""
+    add = parser.add_argument
+    add("--counts", choices=POLICIES, help="which attempt counts (default: best)")
+    add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; none: no more")
     for platform in platforms.NAMES:
         add(f"--{platform}", action="store_true", help=f"write for {platform.capitalize()}, too")
     add("--assignment", metavar="NAME", help='its name on the platform; on Canvas "Name (ID)"')
     add("--points", type=float, metavar="N", help="its maximum on the platform; grades are scaled")
     add("--moodle-by", choices=platforms.MOODLE_BY, help="how Moodle finds a user (idnumber)")
-    grade.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -117,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True)
     folder = Folder(arguments.out)
     # The whole class belongs to the outputs, also when only some are graded.
-    grading = Grading(read.students, lab, folder, _options(arguments), arguments.limit)
+    grading = Grading(read.students, lab, folder, options_of(arguments), arguments.limit)
     names = {student.id: student.name for student in students} if arguments.names else {}
     view = ClassView(console, 0 if arguments.dask else workers, names)
     for note in (*read.notes, *(f"left out: {mistake}" for mistake in read.skipped)):
@@ -141,7 +153,7 @@ def run(arguments: argparse.Namespace) -> int:
         grading.begin(seed, resume=arguments.resume)
         folder.keep_roster(read.students)
         rule.keep(folder, arguments.rule, resume=arguments.resume)
-        assignment = _assignment(folder, arguments)
+        assignment = assignment_of(folder, arguments)
         grading.count(arguments.counts or grading.policy)
         grading.again = set(grading.only) if arguments.again else set()
         if not grading.missing:
@@ -152,7 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
                     grading.run(spread, view, stop)
             finally:
                 book = outputs.write(
-                    grading, lab, folder, grades, _platforms(arguments), assignment
+                    grading, lab, folder, grades, platforms_of(arguments), assignment
                 )
         show(console, book)
     if stop.reason:
@@ -197,7 +209,8 @@ def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
             raise UsageError(f"--{name.replace('_', '-')} must be more than 0 seconds")
 
 
-def _options(arguments: argparse.Namespace) -> tuple[str, ...]:
+def options_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the options of the lab's run, the same for all students."""
     part = [] if arguments.part is None else [f"--part={arguments.part}"]
     steps = [f"--step={step}" for step in arguments.step]
     hints = [] if arguments.hints == "full" else [f"--hints={arguments.hints}"]
@@ -212,11 +225,12 @@ def _workers(text: str, students: int) -> int:
     return min(int(text), students)
 
 
-def _platforms(arguments: argparse.Namespace) -> tuple[str, ...]:
+def platforms_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the platforms for which files are wanted."""
     return tuple(name for name in platforms.NAMES if getattr(arguments, name))
 
 
-def _assignment(folder: Folder, arguments: argparse.Namespace) -> Assignment:
+def assignment_of(folder: Folder, arguments: argparse.Namespace) -> Assignment:
     """Return what the lab is called on the platform: as given now, or as given before."""
     before = Assignment.of(folder)
     given = {

@@ -1,0 +1,93 @@
+"""A challenge: what is asked of the machines cannot be known before it is given out.
+
+The seed of everything random in a run, and with it the requests that are sent, comes from
+the challenge and the student's id. A record that was made before, or by somebody else, has
+answers to other questions. It is text that says for itself when it holds:
+``2026-11-28T10:00Z/2026-11-28T12:00Z/8 random letters``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from labwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from labwright.score import Score
+
+FORM = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\dZ)/(\d{4}-\d\d-\d\dT\d\d:\d\dZ)/([A-Za-z0-9_-]{8,40})"
+)
+CLOCKS_S = 120
+"""Seconds by which a student's clock may be wrong."""
+LETTERS = 16
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What was given out, and from when to when it holds."""
+
+    text: str
+    begins: datetime
+    ends: datetime
+
+    @classmethod
+    def parse(cls, text: str) -> Challenge:
+        """Read one.
+
+        :raises UsageError: it is none.
+        """
+        match = FORM.fullmatch(text.strip())
+        try:
+            if match is None:
+                raise ValueError
+            begins, ends = (datetime.fromisoformat(match[n]) for n in (1, 2))
+        except ValueError:
+            raise UsageError(
+                f"not a challenge: {text[:80]!r}: copy it as your instructor gave it out: "
+                "2026-11-28T10:00Z/2026-11-28T12:00Z/..."
+            ) from None
+        if begins >= ends:
+            raise UsageError(f"not a challenge: {text[:80]!r}: it ends before it begins")
+        return cls(text.strip(), begins, ends)
+
+    @classmethod
+    def new(cls, hours: float, begins: datetime | None = None) -> Challenge:
+        """Return one that nobody can have known."""
+        start = (begins or datetime.now(UTC)).replace(second=0, microsecond=0)
+        end = start + timedelta(hours=hours)
+        form = "%Y-%m-%dT%H:%MZ"
+        text = f"{start:{form}}/{end:{form}}/{secrets.token_urlsafe(LETTERS)}"
+        return cls.parse(text)
+
+    def seed(self, student: str) -> int:
+        """Return the seed of a student's run."""
+        digest = hashlib.sha256(f"{self.text} {student}".encode()).digest()
+        return int.from_bytes(digest[:4]) >> 1
+
+    def problem(self, given: str, student: str, score: Score) -> str:
+        """Return why a file is no answer to the challenge; nothing: it is one."""
+        if given != self.text:
+            return "it was made for another challenge" if given else "it answers no challenge"
+        if score.seed != self.seed(student):
+            return "its run was not the one that the challenge asks of this student"
+        return ""
+
+    def findings(self, score: Score) -> list[str]:
+        """Return what is odd about the times of a run, by the student's own clock."""
+        said = []
+        margin = timedelta(seconds=CLOCKS_S)
+        for what, moment in (("begun", score.started), ("finished", score.finished)):
+            try:
+                at = datetime.fromisoformat(moment)
+            except ValueError:
+                at = datetime(1, 1, 2, tzinfo=UTC)
+            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+            if not self.begins - margin <= at <= self.ends + margin:
+                said.append(f"by its own clock it was {what} outside of the challenge's time")
+        return said

@@ -1,0 +1,228 @@
+"""Takes in what students hand in: whose it is, what its record gives, and what is odd about it.
+
+Points that a file says are never believed. Each record is judged by the instructor's own
+definition, in a process of its own, as hostile as a machine is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from labwright.batch import submission
+from labwright.batch.grading import lab_anywhere
+from labwright.batch.judge_class import MARK
+from labwright.batch.task import Examined, Task, definition_of
+from labwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from labwright.batch.challenge import Challenge
+    from labwright.batch.grading import Grading, Spread
+    from labwright.batch.journal import Attempt
+    from labwright.batch.stop import Stop
+    from labwright.batch.student import Student
+    from labwright.batch.submission import Submission
+    from labwright.lab.model import Lab
+    from labwright.score import Score
+
+MOST_FILES = 20_000
+
+
+@dataclass(frozen=True)
+class HandedIn:
+    """A file, and whose it is."""
+
+    path: Path
+    student: Student
+    said: Submission
+    old: Score
+    digest: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came of a file."""
+
+    path: Path
+    student: str
+    text: str
+
+
+def files_in(paths: Iterable[Path]) -> list[Path]:
+    """Return the files that are named, and those in the folders that are.
+
+    :raises UsageError: one is not there, or there are none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [p for p in sorted(path.rglob(f"*{submission.SUFFIX}")) if p.is_file()]
+            found += [p for p in inside if not p.is_symlink()]
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UsageError(f"{path}: there is no such file or folder")
+    if not found:
+        raise UsageError(f"no {submission.SUFFIX} file in {', '.join(map(str, paths))}")
+    if len(found) > MOST_FILES:
+        raise UsageError(f"{len(found)} files: too many for a class")
+    return found
+
+
+def sort_out(
+    paths: Sequence[Path], students: Sequence[Student], lab: Lab, known: set[str]
+) -> tuple[list[HandedIn], list[Taken]]:
+    """Return whose each file is; and what is said of those that are nobody's.
+
+    :param known: digests of files that were taken in before: they are not taken twice.
+    """
+    by_id = {student.id.casefold(): student for student in students}
+    marked = _marks_of_platforms(students)
+    found, refused = [], []
+    for path in paths:
+        try:
+            said, old, digest = submission.read(path)
+        except UsageError as problem:
+            refused.append(Taken(path, "", str(problem)))
+            continue
+        if digest in known:
+            refused.append(Taken(path, said.student, f"{path}: it was taken in before"))
+            continue
+        student = by_id.get(said.student.casefold())
+        hint = _by_path(path, marked)
+        shown = said.student[:60]
+        if said.lab != lab.name:
+            why = f"it is of the lab {said.lab[:60]!r}, not of {lab.name}"
+        elif student is None and hint is None:
+            why = f"it says that it is of {shown!r}, who is nobody in the roster"
+        else:
+            why = ""
+        if why:
+            refused.append(Taken(path, shown, f"{path}: {why}"))
+            continue
+        notes = []
+        if hint and student and hint is not student:
+            notes.append(f"it says that it is of {shown!r}, but {hint.id} handed it in")
+        elif student is None:
+            notes.append(f"it says that it is of {shown!r}, who is nobody in the roster")
+        owner = hint or student
+        assert owner  # noqa: S101
+        known.add(digest)
+        found.append(HandedIn(path, owner, said, old, digest, tuple(notes)))
+    return found, refused
+
+
+def _marks_of_platforms(students: Sequence[Student]) -> dict[str, Student]:
+    """Return by what the platforms' own downloads name whose a file is."""
+    found = {}
+    for student in students:
+        if student.extra.get("participant"):  # Moodle: "Ann Ames_4242_assignsubmission_file"
+            found[f"_{student.extra['participant']}_assignsubmission"] = student
+        if student.extra.get("canvas_id"):  # Canvas: "amesann_101_5555_file.lab"
+            found[f"_{student.extra['canvas_id']}_"] = student
+    return found
+
+
+def _by_path(path: Path, marked: Mapping[str, Student]) -> Student | None:
+    """Return who handed a file in, where the platform has put that into its name."""
+    for name in (path.name, path.parent.name):
+        match = re.match(r"[^_]*(_LATE)?(_\d+_(assignsubmission)?)", name)
+        if match and match[2] in marked:
+            return marked[match[2]]
+    return None
+
+
+def judge(
+    grading: Grading,
+    lab: Lab,
+    handed_in: Sequence[HandedIn],
+    options: Sequence[str],
+    challenge: Challenge | None,
+    spread: Spread,
+    stop: Stop,
+    place: Path,
+) -> list[Taken]:
+    """Judge each record, and keep what comes of it as an attempt.
+
+    :param place: an empty folder, for the records.
+    """
+    known: dict[str, HandedIn] = {}
+    groups = []
+    for number, each in enumerate(handed_in):
+        id = f"{each.student.id}{MARK}{number}"
+        record = place / f"{number}.json"
+        record.write_text(each.said.text, encoding="utf-8", errors="backslashreplace")
+        settings = [f"--set={key}={value}" for key, value in each.student.values.items()]
+        seed = [] if each.old.seed is None else [f"--seed={each.old.seed}"]
+        known[id] = each
+        groups.append(
+            [
+                Task(
+                    id=id,
+                    target="",
+                    lab=lab_anywhere(lab),
+                    options=(*settings, *options, *seed),
+                    limit_s=120,
+                    record=str(record),
+                    whole=True,
+                    definition=definition_of(lab.folder),
+                )
+            ]
+        )
+    taken: list[Taken] = []
+
+    class Keep:
+        def started(self, id: str) -> None:
+            """Nothing is shown of it."""
+
+        def ended(self, examined: Examined) -> None:
+            """Keep the attempt, with what is odd about it."""
+            each = known[examined.id]
+            taken.append(_keep(grading, lab, each, examined, challenge))
+
+    spread(groups, stop, Keep())
+    return taken
+
+
+def _keep(
+    grading: Grading, lab: Lab, each: HandedIn, examined: Examined, challenge: Challenge | None
+) -> Taken:
+    odd = [*each.notes]
+    odd += submission.findings(each.said, each.old, examined.score, lab, challenge)
+    odd += _alike(grading, each)
+    problem = examined.problem
+    given = each.said.challenge
+    if challenge and (why := challenge.problem(given, each.student.id, each.old)):
+        problem = f"not an answer to the challenge: {why}"
+    elif problem and "was not asked" in problem:
+        problem = f"its record lacks what the lab asks for: {problem}"
+    kept = replace(
+        examined, id=each.student.id, problem=problem, identity=each.said.machine, pins=()
+    )
+    grading.keep(
+        kept, "handed in", findings=tuple(odd), marks=submission.marks(each.old), file=each.digest
+    )
+    points = f"{examined.score.points:g}" if examined.score and not problem else "not graded"
+    said = "; ".join(filter(None, [problem, *odd]))
+    return Taken(
+        each.path, each.student.id, f"{each.student.id}: {points}{': ' if said else ''}{said}"
+    )
+
+
+def _alike(grading: Grading, each: HandedIn) -> list[str]:
+    """Return whose record it has in common, and whether the machine is another one."""
+    mine = set(submission.marks(each.old))
+    said = []
+    for id, record in grading.records.items():
+        if id != each.student.id and any(mine & set(a.marks) for a in record.attempts):
+            said.append(f"its record is that of {id}")
+    earlier: list[Attempt] = grading.records[each.student.id].attempts
+    machines = {a.identity.machine for a in earlier if a.identity.machine}
+    if each.said.machine.machine and machines and each.said.machine.machine not in machines:
+        said.append("it is of another machine than the attempts before")
+    return said

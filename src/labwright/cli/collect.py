@@ -1,0 +1,111 @@
+"""``labwright collect``: what a class has handed in, into a gradebook."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from labwright.batch import collect, outputs, pool, roster, rule
+from labwright.batch.challenge import Challenge
+from labwright.batch.folder import Folder
+from labwright.batch.grading import Grading, workers_for
+from labwright.batch.view import ClassView
+from labwright.cli.grade import (
+    INTERRUPTED,
+    NOT_ALL,
+    OUT,
+    add_book_options,
+    add_roster_options,
+    assignment_of,
+    platforms_of,
+    show,
+    stopping,
+)
+from labwright.cli.options import add_lab
+from labwright.grading.step_check import HINTS
+from labwright.host.temporary import Scratch
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+
+if TYPE_CHECKING:
+    import argparse
+
+    from labwright.batch.stop import Stop
+
+EPILOG = """\
+Each record is judged by your own definition of the lab; the points in a file are not
+believed. What is odd is said, and stands in the gradebook. A file is taken in once.
+
+exit status: 0 every file was taken in and graded, 2 wrong usage, 3 some were not
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add ``collect``."""
+    import argparse
+
+    parser = commands.add_parser(
+        "collect",
+        help="take in what students made by `labwright submit`",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("files", type=Path, nargs="+", metavar="DIR|FILE.lab", help="what was handed in")
+    add("--roster", type=Path, required=True, help="who is in the class; no targets are needed")
+    add("--out", type=Path, default=OUT, metavar="DIR", help=f"the class's folder ({OUT})")
+    add_lab(parser)
+    add("--challenge", metavar="TEXT", help="only what answers it is graded")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
+    add("--hints", choices=HINTS, default="full", help="how much a failed step gives away")
+    add_roster_options(parser)
+    add_book_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Take in what was handed in; see ``labwright collect --help``."""
+    lab = load_lab(find_lab(arguments.lab))
+    lab.values_with(arguments.set)
+    challenge = Challenge.parse(arguments.challenge) if arguments.challenge else None
+    how = roster.Reading(
+        arguments.targets, arguments.encoding, arguments.skip_bad_rows, needs_target=False
+    )
+    read = roster.read(arguments.roster, lab, how)
+    files = collect.files_in(arguments.files)
+    grades = rule.load(arguments.rule)
+    folder = Folder(arguments.out)
+    hints = [] if arguments.hints == "full" else [f"--hints={arguments.hints}"]
+    options = (*hints, *(f"--set={setting}" for setting in arguments.set))
+    grading = Grading(read.students, lab, folder, options, 0)
+    console = Console(stderr=True)
+    view = ClassView(console, 0, {})
+    for note in (*read.notes, *(f"left out: {mistake}" for mistake in read.skipped)):
+        view.say(note)
+
+    def spread(groups: Any, stop: Stop, listener: Any) -> None:
+        workers = min(workers_for(len(groups)), len(groups)) or 1
+        pool.spread(groups, workers, stop, folder.workers_lock, listener)
+
+    with folder.locked(), Scratch() as place, stopping(view) as stop:
+        grading.begin(random.SystemRandom().randrange(1 << 31), resume=True)
+        folder.keep_roster(read.students)
+        rule.keep(folder, arguments.rule, resume=True)
+        grading.count(arguments.counts or grading.policy)
+        assignment = assignment_of(folder, arguments)
+        known = {attempt.file for attempt in folder.journal.attempts if attempt.file}
+        handed_in, refused = collect.sort_out(files, read.students, lab, known)
+        taken = collect.judge(grading, lab, handed_in, options, challenge, spread, stop, place)
+        for one in [*sorted(taken, key=lambda t: t.student), *refused]:
+            console.print(Text(f"  {one.text}"), soft_wrap=True, highlight=False)
+        book = outputs.write(grading, lab, folder, grades, platforms_of(arguments), assignment)
+        show(console, book)
+    if stop.reason:
+        return INTERRUPTED
+    again = [one for one in refused if not one.text.endswith("taken in before")]
+    bad = [one for one in taken if ": not graded" in one.text]
+    return NOT_ALL if again or bad or read.skipped else 0

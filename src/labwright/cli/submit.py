@@ -1,0 +1,96 @@
+"""``labwright submit``, ``challenge``: what a student hands in, and what it must answer."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from labwright.batch import reach, submission
+from labwright.batch.challenge import Challenge
+from labwright.batch.student import ID
+from labwright.cli.options import add_lab
+from labwright.errors import UsageError
+from labwright.host.files import write_text
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+from labwright.plugin import grade
+from labwright.reports import summary
+from labwright.reports.terminal import Checklist
+from labwright.vm.default_machine import choose
+from labwright.vm.target import open_machine
+
+if TYPE_CHECKING:
+    import argparse
+
+EPILOG = """\
+The machine is checked once more, and what was asked and answered is written into one file.
+Hand in that file as your instructor says. Its points are not believed: it is judged again.
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add ``submit`` and ``challenge``."""
+    submit = commands.add_parser("submit", help="make the file that you hand in", epilog=EPILOG)
+    add = submit.add_argument
+    add("--id", required=True, help="yours, as your instructor has it")
+    add_lab(submit)
+    add("--target", metavar="T", help="the machine (default: this one, or your guest)")
+    add("--challenge", metavar="TEXT", default="", help="what your instructor gave out for it")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
+    add("--out", type=Path, metavar="FILE", help=f"(default: LAB-ID{submission.SUFFIX})")
+    submit.set_defaults(run=run)
+    challenge = commands.add_parser(
+        "challenge",
+        help="print a challenge to give out: what is asked cannot be known before",
+        epilog="Give it out when it begins; then `labwright collect --challenge TEXT`.",
+    )
+    challenge.add_argument("--hours", type=float, default=2, help="how long it holds (default: 2)")
+    challenge.add_argument("--begins", metavar="TIME", help="in ISO 8601 (default: now)")
+    challenge.set_defaults(run=print_challenge)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the file; see ``labwright submit --help``."""
+    if not ID.fullmatch(arguments.id):
+        raise UsageError(f"--id: not an id: {arguments.id[:60]!r}")
+    lab = load_lab(find_lab(arguments.lab))
+    lab.values_with(arguments.set)
+    challenge = Challenge.parse(arguments.challenge) if arguments.challenge else None
+    console = Console(stderr=True)
+    target = arguments.target or choose(lab).target
+    options = [f"--target={target}", *(f"--set={setting}" for setting in arguments.set)]
+    if challenge:
+        options.append(f"--seed={challenge.seed(arguments.id)}")
+    checklist = Checklist(console, target)
+    checklist.begin(lab, len(lab.steps))
+    with closing(open_machine(target)) as machine:
+        machine.prepare()
+        identity = reach.identity_of(machine)
+        score = grade(lab.folder, options, checklist, machine)
+    checklist.end(score)
+    values = dict(setting.partition("=")[::2] for setting in arguments.set)
+    given = challenge.text if challenge else ""
+    text = submission.make(score, lab, arguments.id, values, given, identity)
+    path = write_text(arguments.out or Path(f"{lab.name}-{arguments.id}{submission.SUFFIX}"), text)
+    console.print(Text(f"written: {path}: {summary.total(score)}; hand in this file"))
+    return 0 if score.graded else 3
+
+
+def print_challenge(arguments: argparse.Namespace) -> int:
+    """Print a challenge."""
+    if not 0 < arguments.hours <= 24 * 366:
+        raise UsageError(f"--hours is {arguments.hours:g}: it must be more than 0")
+    try:
+        begins = datetime.fromisoformat(arguments.begins) if arguments.begins else None
+    except ValueError:
+        raise UsageError(f"--begins: not a time: {arguments.begins!r}: 2026-11-28T10:00Z") from None
+    if begins:
+        begins = begins.astimezone(UTC)
+    sys.stdout.write(Challenge.new(arguments.hours, begins).text + "\n")
+    return 0

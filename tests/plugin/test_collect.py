@@ -1,0 +1,249 @@
+"""What students hand in is judged by its record alone; whatever is odd about it is said."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from labwright.batch import submission
+from labwright.batch.challenge import Challenge
+from labwright.batch.task import Identity
+from labwright.cli import main
+from labwright.errors import UsageError
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+from labwright.outcome import Outcome
+from labwright.score import Score
+
+RECORD = (Path(__file__).parents[1] / "unit" / "data" / "deployed.json").read_text()
+LAB = load_lab(find_lab("gorb"))
+OLD = Score.from_json(RECORD)
+
+
+def run_of(number: int) -> Score:
+    """The record of another run, all times of which are others."""
+    assert RECORD.count("17956140") == 7
+    return Score.from_json(RECORD.replace("17956140", f"179561{number:02}"))
+
+
+def made(student: str, score: Score, challenge: str = "", machine: str = "") -> dict:
+    identity = Identity(machine=machine or student * 4)
+    return json.loads(submission.make(score, LAB, student, {}, challenge, identity))
+
+
+@pytest.fixture
+def collect(tmp_path, capsys):
+    (tmp_path / "class.csv").write_text(
+        "id,name,canvas_id,participant\n"
+        "ann,Ann,101,Participant 4201\nbob,Bob,102,Participant 4202\ncal,Cal,103,Participant 4203\n"
+    )
+    (tmp_path / "in").mkdir()
+
+    def collect(files: dict[str, object], *more: str) -> tuple[int, str, dict[str, dict[str, str]]]:
+        for name, body in files.items():
+            path = tmp_path / "in" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(body if isinstance(body, str) else json.dumps(body))
+        roster = ["--roster", str(tmp_path / "class.csv"), "--out", str(tmp_path / "out")]
+        status = main(["collect", str(tmp_path / "in"), *roster, *more])
+        said = capsys.readouterr().err
+        if not (tmp_path / "out/gradebook.csv").exists():
+            return status, said, {}
+        with (tmp_path / "out/gradebook.csv").open(newline="") as file:
+            return status, said, {row["id"]: row for row in csv.DictReader(file)}
+
+    return collect
+
+
+def test_points_in_a_file_are_not_believed(collect):
+    lied = replace(
+        run_of(50), steps=tuple(replace(s, max_points=900, points=900) for s in OLD.steps)
+    )
+    lied = replace(
+        lied,
+        steps=tuple(
+            replace(s, observations=o.observations)
+            for s, o in zip(lied.steps, run_of(50).steps, strict=True)
+        ),
+    )
+    status, said, book = collect({"a.lab": made("ann", lied), "b.lab": made("bob", run_of(51))})
+    assert status == 0
+    assert (book["ann"]["points"], book["ann"]["max_points"]) == ("100", "100")
+    assert "ann: 100: it says 10800 points, and its record gives 100" in said
+    assert "it says 10800 points" in book["ann"]["flags"]
+    assert (book["bob"]["points"], book["bob"]["flags"]) == ("100", "")
+
+
+def test_a_file_that_was_edited_is_told(collect):
+    edited = made("ann", run_of(50))
+    step = next(s for s in edited["score"]["steps"] if s["id"] == "server2-running")
+    step["evidence"][0]["saw"] = "all is well"
+    _, said, book = collect({"a.lab": edited})
+    assert "the file was changed after it was made" in book["ann"]["flags"]
+    assert "what it says was seen is not what its record gives: server2-running" in said
+
+
+def test_a_record_without_what_the_lab_asks_is_no_grade_and_no_zero(collect):
+    score = run_of(50)
+    less = replace(score, steps=score.steps[:3])
+    status, said, book = collect({"a.lab": made("ann", less)})
+    assert status == 3
+    assert book["ann"]["points"] == ""
+    assert "its record lacks what the lab asks for" in book["ann"]["remark"]
+    assert "ann: not graded" in said
+
+
+def test_a_copied_record_is_told_of_both_whatever_name_it_was_given(collect):
+    score = run_of(50)
+    collect({"a.lab": made("ann", score)})
+    renamed = replace(score, target="ssh://mine", started="2026-01-01T00:00:00+00:00")
+    _, said, book = collect({"b.lab": made("bob", renamed)})
+    assert "bob: 100: its record is that of ann" in said
+    assert "its record is that of ann" in book["bob"]["flags"]
+    _, _, book = collect({"c.lab": made("cal", run_of(52), machine="ann" * 4)})
+    assert "the same machine-id as cal" in book["ann"]["flags"]
+
+
+def test_a_file_of_another_lab_of_nobody_or_no_file_at_all_is_refused_and_the_others_taken(collect):
+    other = {**made("bob", run_of(51)), "lab": "docker-server"}
+    status, said, book = collect(
+        {
+            "a.lab": made("ann", run_of(50)),
+            "b.lab": other,
+            "c.lab": made("eve", run_of(52)),
+            "d.lab": '{"format": "labwright/submission/v1"}',
+            "e.lab": "[" * 100_000,
+            "f.lab": b"PK\x03\x04".decode("latin-1"),
+        }
+    )
+    assert status == 3
+    assert "b.lab: it is of the lab 'docker-server', not of gorb" in said
+    assert "c.lab: it says that it is of 'eve', who is nobody in the roster" in said
+    assert said.count("not a file of `labwright submit`") == 3
+    assert {id: row["points"] for id, row in book.items()} == {"ann": "100", "bob": "", "cal": ""}
+
+
+def test_another_edition_or_variant_of_the_lab_is_told(collect):
+    edition = {**made("ann", run_of(50)), "definition": "0" * 64}
+    variant = {**made("bob", run_of(51)), "document": "0" * 64}
+    _, _, book = collect({"a.lab": edition, "b.lab": variant})
+    assert "another edition of the lab" in book["ann"]["flags"]
+    assert "another variant of the document" in book["bob"]["flags"]
+
+
+def test_what_was_taken_in_before_is_not_taken_twice(collect, tmp_path):
+    collect({"a.lab": made("ann", run_of(50))})
+    status, said, _ = collect({})
+    assert status == 0
+    assert "it was taken in before" in said
+    lines = [json.loads(line) for line in (tmp_path / "out/journal.jsonl").open()]
+    assert len([line for line in lines if line["line"] == "attempt"]) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Bob Bird_4202_assignsubmission_file/x.lab",
+        "birdbob_102_5555_x.lab",
+        "birdbob_LATE_102_5_x.lab",
+    ],
+)
+def test_who_handed_a_file_in_is_read_from_the_platforms_names(collect, name):
+    _, _, book = collect({name: made("ann", run_of(50))})
+    assert book["bob"]["points"] == "100"
+    assert "it says that it is of 'ann', but bob handed it in" in book["bob"]["flags"]
+    assert book["ann"]["points"] == ""
+
+
+def test_a_file_that_is_larger_than_any_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, "LARGEST", 100)
+    (tmp_path / "a.lab").write_text("x" * 101)
+    with pytest.raises(UsageError, match="nothing that labwright made"):
+        submission.read(tmp_path / "a.lab")
+
+
+def test_a_link_in_a_folder_is_not_followed(collect, tmp_path):
+    (tmp_path / "in/a.lab").symlink_to("/etc/passwd")
+    status, said, _ = collect({})
+    assert status == 2
+    assert "no .lab file" in said
+
+
+# Challenges.
+
+
+def test_only_an_answer_to_the_challenge_is_graded(collect):
+    challenge = Challenge.new(2)
+    right = replace(
+        run_of(50),
+        seed=challenge.seed("ann"),
+        started=datetime.now(UTC).isoformat(),
+        finished=datetime.now(UTC).isoformat(),
+    )
+    status, said, book = collect(
+        {
+            "a.lab": made("ann", right, challenge.text),
+            "b.lab": made("bob", replace(run_of(51), seed=right.seed), challenge.text),
+            "c.lab": made("cal", run_of(52)),
+        },
+        "--challenge",
+        challenge.text,
+    )
+    assert status == 3
+    assert {row["points"] for row in book.values()} == {""}
+    assert "its record lacks what the lab asks for" in book["ann"]["remark"], "an older record"
+    assert "was not the one that the challenge asks of this student" in book["bob"]["remark"]
+    assert "it answers no challenge" in book["cal"]["remark"]
+    assert "bob: not graded" in said
+
+
+def test_a_challenge_says_when_it_holds_and_another_clock_is_told():
+    begins = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)
+    challenge = Challenge.new(2, begins)
+    assert challenge.text.startswith("2026-11-28T10:00Z/2026-11-28T12:00Z/")
+    assert challenge.seed("a") != challenge.seed("b") != Challenge.new(2, begins).seed("b")
+    late = replace(
+        OLD,
+        started=(begins + timedelta(hours=1)).isoformat(),
+        finished=(begins + timedelta(hours=3)).isoformat(),
+    )
+    assert challenge.findings(late) == [
+        "by its own clock it was finished outside of the challenge's time"
+    ]
+    assert len(challenge.findings(replace(late, started="?"))) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "2026-11-28T12:00Z/2026-11-28T10:00Z/abcdefgh",
+        "2026-13-28T12:00Z/2026-14-28T10:00Z/abcdefgh",
+    ],
+)
+def test_what_is_no_challenge_is_refused(text):
+    with pytest.raises(UsageError, match="not a challenge"):
+        Challenge.parse(text)
+
+
+def test_a_challenge_is_printed(capsys):
+    assert main(["challenge", "--hours", "3", "--begins", "2026-11-28T10:00:00+01:00"]) == 0
+    text = capsys.readouterr().out.strip()
+    assert Challenge.parse(text).begins == datetime(2026, 11, 28, 9, 0, tzinfo=UTC)
+    assert main(["challenge", "--hours", "0"]) == 2
+
+
+def test_every_step_of_the_lab_is_judged_whatever_steps_a_file_has(collect):
+    score = run_of(50)
+    renamed = replace(
+        score, steps=(replace(score.steps[0], id="mine", outcome=Outcome.PASSED), *score.steps[1:])
+    )
+    _, _, book = collect({"a.lab": made("ann", renamed)})
+    assert book["ann"]["server1-running"] == "passed"
+    assert "mine" not in book["ann"]

@@ -58,7 +58,7 @@ def write(folder: Folder, row: Row) -> bool:
     stamp = hashlib.sha256(made_from.encode("utf-8", "backslashreplace")).hexdigest()
     if _read(place / STAMP) == f"{stamp}{_sizes(place)}":
         return False
-    score = _whole(folder, row) or row.score
+    score = whole_score(folder, row) or row.score
     write_text(place / "score.json", score.to_json())
     write_text(place / "junit.xml", junit.render(score))
     write_text(place / "report.html", html.render(score, told))
@@ -85,7 +85,7 @@ def _sizes(place: Path) -> str:
     return said
 
 
-def _whole(folder: Folder, row: Row) -> Score | None:
+def whole_score(folder: Folder, row: Row) -> Score | None:
     """Return the score with all that was seen."""
     if row.attempt is None or not row.attempt.digest:
         return None

@@ -12,8 +12,10 @@ from labwright.cli import (
     client,
     collect,
     conform,
+    course,
     gate,
     grade,
+    hand_out,
     lab,
     mistakes,
     new,
@@ -134,6 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_parser(commands)
     submit.add_parser(commands)
     collect.add_parser(commands)
+    course.add_parser(commands)
+    hand_out.add_parser(commands)
     vm.add_parser(commands)
     client.add_parser(commands)
     conform.add_parser(commands)

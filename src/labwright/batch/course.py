@@ -1,0 +1,180 @@
+"""A course: its labs, dates and rules (``course.toml``), and what was decided by hand.
+
+``overrides.toml`` beside it holds the decisions of people, each with a reason and a name.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from labwright.batch.student import ID
+from labwright.lab.toml_file import TomlFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OVERRIDES = "overrides.toml"
+Counting = Literal["best", "last", "last-before-due"]
+Blocked = Literal["zero", "half", "excluded"]
+
+
+class Late(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What being late costs."""
+
+    percent: float = 0
+    """Of the points, for each day that was begun."""
+    cap: float = 100
+    """The most that is lost, in per cent."""
+    days: int | None = None
+    """After so many days nothing is taken any more; none: it always is."""
+    grace: float = 0
+    """Minutes that are forgiven."""
+    machines: bool = False
+    """Whether an attempt over SSH is late by when it was graded, which is your doing."""
+
+
+class CourseLab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One lab of a course."""
+
+    id: str
+    folder: str
+    """The class's folder, relative to course.toml."""
+    title: str = ""
+    due: datetime | None = None
+    weight: float = 1
+    counts: Counting | None = None
+    blocked: Blocked | None = None
+    late: Late | None = None
+    assignment: str = ""
+    """Its name on the platform; on Canvas ``Name (ID)``."""
+    points: float | None = None
+    """Its maximum on the platform."""
+
+
+class Course(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``course.toml`` says."""
+
+    title: str
+    lab: tuple[CourseLab, ...]
+    counts: Counting = "best"
+    blocked: Blocked = "zero"
+    late: Late = Late()
+    moodle_by: Literal["idnumber", "username", "email"] = "idnumber"
+
+
+class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A decision of a person about one student and one lab: one of its four kinds."""
+
+    student: str
+    lab: str
+    reason: str
+    by: str
+    step: str = ""
+    points: float | None = None
+    """Of the step."""
+    grade: float | None = None
+    """Of the lab, in place of all else."""
+    due: datetime | None = None
+    """Another date for this student."""
+    attempt: int | None = None
+    """This attempt counts."""
+
+    def __str__(self) -> str:
+        """Say it, with the reason and who decided."""
+        if self.grade is not None:
+            what = f"grade {self.grade:g}"
+        elif self.due is not None:
+            what = f"due {self.due:%Y-%m-%d %H:%M}"
+        elif self.attempt is not None:
+            what = f"attempt {self.attempt} counts"
+        else:
+            what = f"{self.step}: {self.points:g} points"
+        return f"{what}, decided by {self.by}: {self.reason}"
+
+
+class _Overrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    override: tuple[Override, ...] = ()
+
+
+def read(path: Path) -> tuple[Course, tuple[Override, ...]]:
+    """Read a course and the decisions beside it.
+
+    :raises DefinitionError: a file cannot be read, or something in one is wrong.
+    """
+    file = TomlFile.read(path)
+    course = file.convert(Course)
+    ids: set[str] = set()
+    for place, lab in enumerate(course.lab):
+        if not ID.fullmatch(lab.id):
+            raise file.error(f"not an id: {lab.id[:60]!r}", "lab", place, "id")
+        if lab.id in ids:
+            raise file.error(f"there are two labs {lab.id!r}", "lab", place, "id")
+        ids.add(lab.id)
+        _check_lab(file, place, lab)
+    if not course.lab:
+        raise file.error("the course has no lab: write [[lab]]")
+    _check_late(file, course.late, "late")
+    beside = path.with_name(OVERRIDES)
+    if not beside.exists():
+        return course, ()
+    decided = TomlFile.read(beside)
+    overrides = decided.convert(_Overrides).override
+    for place, one in enumerate(overrides):
+        _check_override(decided, place, one, ids)
+    return course, overrides
+
+
+def _check_lab(file: TomlFile, place: int, lab: CourseLab) -> None:
+    if lab.due and lab.due.tzinfo is None:
+        raise file.error(f"due needs a time zone: {lab.due.isoformat()}+01:00", "lab", place, "due")
+    if not 0 <= lab.weight < math.inf:
+        raise file.error("weight must be 0 or more", "lab", place, "weight")
+    if lab.points is not None and not 0 < lab.points < math.inf:
+        raise file.error("points must be more than 0", "lab", place, "points")
+    if lab.late:
+        _check_late(file, lab.late, "lab", place, "late")
+
+
+def _check_late(file: TomlFile, late: Late, *place: str | int) -> None:
+    for name in ("percent", "cap"):
+        if not 0 <= getattr(late, name) <= 100:
+            raise file.error(f"{name} must be from 0 to 100", *place, name)
+    if late.grace < 0 or (late.days is not None and late.days < 0):
+        raise file.error("grace and days must be 0 or more", *place)
+
+
+def _check_override(file: TomlFile, place: int, one: Override, labs: set[str]) -> None:
+    kinds = [bool(one.step), one.grade is not None, one.due is not None, one.attempt is not None]
+    at = ("override", place)
+    if sum(kinds) != 1 or bool(one.step) != (one.points is not None):
+        raise file.error("a decision has one of: step and points, grade, due, attempt", *at)
+    if one.lab not in labs:
+        raise file.error(f"there is no lab {one.lab[:60]!r} in the course", *at, "lab")
+    if not one.reason.strip() or not one.by.strip():
+        raise file.error("a decision needs a reason, and who made it: by", *at)
+    if one.due and one.due.tzinfo is None:
+        raise file.error("due needs a time zone", *at, "due")
+    for name in ("points", "grade"):
+        value = getattr(one, name)
+        if value is not None and not 0 <= value < math.inf:
+            raise file.error(f"{name} must be 0 or more", *at, name)
+
+
+def days_late(made: datetime, due: datetime | None, late: Late) -> int:
+    """Return how many days too late something was made, a begun one counting as a whole."""
+    if due is None or made <= due + timedelta(minutes=late.grace):
+        return 0
+    return -((due - made) // timedelta(days=1))
+
+
+def moment(text: str) -> datetime:
+    """Return a time of a journal."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

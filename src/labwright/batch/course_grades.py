@@ -1,0 +1,180 @@
+"""Where everybody of a course stands: attempts, late rule, blocked steps, decisions, weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from labwright.batch.attempts import Choice, choose
+from labwright.batch.course import Late, days_late, moment
+from labwright.reports.wording import number, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from labwright.batch.attempts import Policy
+    from labwright.batch.course import Blocked, Course, CourseLab, Override
+    from labwright.batch.journal import Attempt
+
+
+@dataclass(frozen=True)
+class LabGrade:
+    """A student's grade of one lab, and how it came about."""
+
+    points: float | None = None
+    """None: no grade, a blank."""
+    max_points: float = 0.0
+    attempt: Attempt | None = None
+    attempts: int = 0
+    why: str = ""
+    remarks: tuple[str, ...] = ()
+    """For the student as well: late, blocked steps, decisions by hand."""
+    problem: str = ""
+    """Why there is no grade."""
+
+    @property
+    def remark(self) -> str:
+        """All that is to be said of it."""
+        return "; ".join(filter(None, [self.problem, *self.remarks]))
+
+    @property
+    def share(self) -> float | None:
+        """The points as a share of the maximum."""
+        return None if self.points is None or not self.max_points else self.points / self.max_points
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for one student in one lab."""
+
+    lab: CourseLab
+    counts: str
+    blocked: Blocked
+    late: Late
+    due: datetime | None
+    overrides: tuple[Override, ...] = ()
+
+    @classmethod
+    def of(cls, course: Course, lab: CourseLab, overrides: Sequence[Override]) -> Rules:
+        """Return the lab's own rules, the course's where it has none, and the decisions."""
+        dates = [one.due for one in overrides if one.due]
+        return cls(
+            lab,
+            lab.counts or course.counts,
+            lab.blocked or course.blocked,
+            lab.late or course.late,
+            dates[-1] if dates else lab.due,
+            tuple(overrides),
+        )
+
+    def days_late(self, attempt: Attempt) -> int:
+        """Return how late an attempt is."""
+        if attempt.source == "machine" and not self.late.machines:
+            return 0
+        return days_late(moment(attempt.made or attempt.at), self.due, self.late)
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one attempt is worth by the rules."""
+
+    points: float
+    max_points: float
+    remarks: list[str] = field(default_factory=list)
+
+
+def worth(attempt: Attempt, rules: Rules) -> Worth:
+    """Return what an attempt is worth: decisions about steps, blocked steps, then lateness."""
+    steps = dict(attempt.steps)
+    remarks = []
+    decided = {one.step: one for one in rules.overrides if one.step}
+    for id, one in decided.items():
+        if id in steps:
+            steps[id] = ("decided", one.points or 0.0, steps[id][2])
+            remarks.append(str(one))
+        else:
+            remarks.append(f"a decision about a step that there is not: {one}")
+    points = sum(earned for _, earned, _ in steps.values())
+    top = sum(most for _, _, most in steps.values())
+    blocked = sum(most for outcome, _, most in steps.values() if outcome == "blocked")
+    if blocked and rules.blocked == "half":
+        points += blocked / 2
+        remarks.append(f"half of {number(blocked)} points of blocked steps")
+    elif blocked and rules.blocked == "excluded":
+        points = points / (top - blocked) * top if top > blocked else 0.0
+        remarks.append(f"{number(blocked)} points of blocked steps are left out")
+    days = rules.days_late(attempt)
+    if days:
+        lost = min(rules.late.percent * days, rules.late.cap)
+        if rules.late.days is not None and days > rules.late.days:
+            lost = 100
+            remarks.append(
+                f"{plural(days, 'day')} late, and nothing is taken after {rules.late.days}"
+            )
+        else:
+            remarks.append(
+                f"{plural(days, 'day')} late: {number(lost)} % of {number(points)} points"
+            )
+        points *= 1 - lost / 100
+    return Worth(points, top, remarks)
+
+
+def grade(attempts: Sequence[Attempt], rules: Rules, key: str = "") -> LabGrade:
+    """Return a student's grade of one lab."""
+    choice = _chosen(attempts, rules, key)
+    by_hand = [one for one in rules.overrides if one.grade is not None]
+    dates = [str(one) for one in rules.overrides if one.due]
+    many = len([attempt for attempt in attempts if not attempt.of])
+    found = choice.attempt if choice.attempt and choice.attempt.graded else None
+    value = worth(found, rules) if found else Worth(0.0, 0.0)
+    why = choice.why
+    if by_hand:
+        top = value.max_points or max((a.max_points for a in attempts), default=0.0)
+        points = by_hand[-1].grade
+        said = (*dates, str(by_hand[-1]))
+        return LabGrade(points, top or rules.lab.points or 100.0, found, many, why, said)
+    if found is None:
+        problem = choice.attempt.problem if choice.attempt else choice.why
+        return LabGrade(None, 0.0, None, many, why, tuple(dates), problem)
+    return LabGrade(value.points, value.max_points, found, many, why, (*dates, *value.remarks))
+
+
+def _chosen(attempts: Sequence[Attempt], rules: Rules, key: str) -> Choice:
+    """Return the attempt that counts, by the rules of the course."""
+    decided = [one for one in rules.overrides if one.attempt is not None]
+    if decided:
+        number_of = decided[-1].attempt
+        same = [a for a in attempts if number_of in (a.number, a.of) and a.graded]
+        if same:
+            return Choice(same[-1], str(decided[-1]))
+    if rules.counts == "last-before-due":
+        in_time = [attempt for attempt in attempts if not rules.days_late(attempt)]
+        choice = choose(in_time, "last", key)
+        if choice.attempt and choice.attempt.graded:
+            return Choice(choice.attempt, f"{choice.why}, before the date")
+        return choose(attempts, "last", key)
+    policy: Policy = "last" if rules.counts == "last" else "best"
+    return choose(attempts, policy, key, lambda attempt: worth(attempt, rules).points)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a student stands."""
+
+    grades: dict[str, LabGrade]
+    total: float | None
+    """In per cent, by weight; None while a lab has no grade."""
+    so_far: float | None
+    """The same, of the labs that have a grade."""
+
+
+def standing(grades: dict[str, LabGrade], weights: dict[str, float]) -> Standing:
+    """Return where a student stands."""
+    shares = {id: g.share for id, g in grades.items() if g.share is not None and weights[id]}
+    whole = sum(weights[id] for id in shares)
+    so_far = (
+        100 * sum((s or 0) * weights[id] for id, s in shares.items()) / whole if whole else None
+    )
+    complete = all(id in shares for id, weight in weights.items() if weight)
+    return Standing(grades, so_far if complete else None, so_far)

@@ -12,5 +12,10 @@ myst_heading_anchors = 3
 nitpicky = True
 html_theme = "furo"
 html_title = "labwright"
-html_extra_path = ["score.schema.json", "course-workflow.yml"]
+html_extra_path = [
+    "score.schema.json",
+    "course-workflow.yml",
+    "student-workflow.yml",
+    "student-gitlab-ci.yml",
+]
 exclude_patterns = ["_build"]

@@ -32,8 +32,88 @@ def test_a_stage_gives_a_command_that_there_is(name):
     assert callable(cli._parser().parse_args(arguments).run)
 
 
-def test_the_workflow_gives_the_action_inputs_that_it_has():
-    workflow = yaml.safe_load((ROOT / "docs" / "course-workflow.yml").read_text(encoding="utf-8"))
-    (step,) = (s for s in workflow["jobs"]["lab"]["steps"] if "labwright@" in s.get("uses", ""))
+def steps_of(workflow: str) -> list[dict]:
+    body = yaml.safe_load((ROOT / "docs" / workflow).read_text(encoding="utf-8"))
+    return [step for job in body["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("workflow", ["course-workflow.yml", "student-workflow.yml"])
+def test_a_workflow_gives_the_action_inputs_that_it_has(workflow):
     required = {name for name, given in ACTION["inputs"].items() if given.get("required")}
-    assert required <= set(step["with"]) <= set(ACTION["inputs"])
+    ours = [step for step in steps_of(workflow) if "labwright@" in step.get("uses", "")]
+    assert ours
+    for step in ours:
+        assert required <= set(step["with"]) <= set(ACTION["inputs"])
+
+
+def test_the_reporter_is_told_the_results_under_the_names_that_it_looks_for():
+    *_, reporter = steps_of("student-workflow.yml")
+    ids = [step["id"] for step in steps_of("student-workflow.yml") if "id" in step]
+    for runner in reporter["with"]["runners"].split(","):
+        given = reporter["env"][f"{runner.strip().upper()}_RESULTS"]
+        assert any(f"steps.{id}.outputs.result" in given for id in ids)
+    assert "result" in ACTION["outputs"]
+
+
+def run_step(name: str, tmp_path: Path, **env: str) -> dict[str, str]:
+    """Run a script of the action with programs that only say how they were called."""
+    programs = tmp_path / "bin"
+    programs.mkdir(exist_ok=True)
+    for program in ("python", "sudo", "labwright"):
+        path = programs / program
+        path.write_text(f'#!/bin/sh\necho {program} "$@" >>"$CALLS"\n')
+        path.chmod(0o755)
+    output = tmp_path / "output"
+    output.unlink(missing_ok=True)
+    subprocess.run(
+        ["bash", "-e", "-c", SCRIPTS[name]["run"]],
+        check=True,
+        cwd=tmp_path,
+        env={
+            "PATH": f"{programs}:/usr/bin:/bin",
+            "CALLS": str(tmp_path / "calls"),
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+            "GITHUB_ACTION_PATH": "/action",
+            "RUNNER_TEMP": str(tmp_path),
+            "GUESTS": "false",
+            **env,
+        },
+    )
+    lines = output.read_text().splitlines() if output.exists() else []
+    return dict(text.split("=", 1) for text in lines if "=" in text)
+
+
+def test_two_labs_in_one_workflow_keep_reports_and_an_artifact_each(tmp_path):
+    found = [
+        run_step("install", tmp_path, LAB=lab, GRADE=grade, ARTIFACT=name)
+        for lab, grade, name in (
+            ("labs/one", "false", ""),
+            ("labs/two", "false", ""),
+            ("labs/two", "true", ""),
+            ("labs/two", "true", "mine"),
+        )
+    ]
+    assert [one["artifact"] for one in found] == [
+        "labwright-one",
+        "labwright-two",
+        "labwright-two-grade",
+        "mine",
+    ]
+    assert len({one["reports"] for one in found}) == 4
+
+
+def test_a_student_is_graded_on_their_machine_or_by_their_script_on_a_fresh_one(tmp_path):
+    common = {"LAB": "gorb", "HINTS": "short", "REPORTS": str(tmp_path)}
+    run_step("grade", tmp_path, TARGET="ssh://me@host", SCRIPT="", **common)
+    first = (tmp_path / "calls").read_text().splitlines()
+    assert first[0].startswith("labwright check --lab gorb --target ssh://me@host --hints short")
+    (tmp_path / "calls").unlink()
+    (tmp_path / "answer.sh").write_text("docker ps")
+    run_step("grade", tmp_path, TARGET="", SCRIPT="answer.sh", **common)
+    called = (tmp_path / "calls").read_text().splitlines()
+    assert called[:2] == [
+        "labwright vm up student --lab gorb",
+        "labwright vm ssh student -- bash -s",
+    ]
+    assert "--target vm:student" in called[2]

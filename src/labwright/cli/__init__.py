@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import labwright
 from labwright.cli import (
+    classroom,
     client,
     collect,
     conform,
@@ -137,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     submit.add_parser(commands)
     collect.add_parser(commands)
     course.add_parser(commands)
+    classroom.add_parser(commands)
     hand_out.add_parser(commands)
     vm.add_parser(commands)
     client.add_parser(commands)

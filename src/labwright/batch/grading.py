@@ -86,6 +86,15 @@ class Record:
         return self.choice.attempt.problem
 
     @property
+    def failed_since(self) -> str:
+        """What kept the machine from being graded since the attempt that counts."""
+        machines = [attempt for attempt in self.attempts if not attempt.of]
+        last = machines[-1] if machines else None
+        if last is None or last.graded or not self.graded:
+            return ""
+        return f"attempt {last.number} could not be graded: {last.problem}"
+
+    @property
     def reached(self) -> bool:
         """Whether the machine was ever reached."""
         return any(attempt.reached for attempt in self.attempts)

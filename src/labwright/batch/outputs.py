@@ -63,7 +63,7 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
                 record.choice.attempt,
                 len(record.attempts),
                 record.choice.why,
-                record.note,
+                "; ".join(filter(None, [record.note, record.failed_since])),
             )
         )
     return rows

@@ -88,7 +88,8 @@ class CheckFailed(AssertionError):  # noqa: N818  it is an assertion, not an err
     ``expected`` and ``actual`` are sentences for people; ``hint`` says what was most
     likely done and how to mend it (empty: the step's own hint is shown);
     ``evidence`` is what was run and seen until then; ``cause`` names what is wrong where
-    several steps fail for it: the first of them is charged, the others are blocked by it.
+    several steps fail for it: the first of them is charged, the others are blocked by it;
+    ``share`` is the part of the step's points that is earned all the same, less than 1.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class CheckFailed(AssertionError):  # noqa: N818  it is an assertion, not an err
         hint: str = "",
         evidence: tuple[Evidence, ...] = (),
         cause: str = "",
+        share: float = 0.0,
     ) -> None:
         self.expected = escape_surrogates(expected)
         self.actual = escape_surrogates(actual)
@@ -105,3 +107,4 @@ class CheckFailed(AssertionError):  # noqa: N818  it is an assertion, not an err
         super().__init__(f"expected {self.expected}, but {self.actual}")
         self.evidence = evidence
         self.cause = cause
+        self.share = share if 0 <= share < 1 else 0.0

@@ -13,6 +13,7 @@ import random
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -62,6 +63,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--target", help="the machine: local, ssh://[user@]host[:port] or vm:NAME")
     group.addoption("--deploy", action="store_true", help="bring the lab up first, and down after")
     group.addoption("--seed", type=int, help="of the load's random profile (default: a new one)")
+    group.addoption(
+        "--reached",
+        action="store_true",
+        help="the document has just come to the steps: no later one has undone them",
+    )
     group.addoption("--part", type=int, metavar="N", help="only this part of the document")
     group.addoption("--step", action="append", default=[], metavar="ID", help="only this step")
     group.addoption(
@@ -130,6 +136,27 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["labwright-seed"] = node.config.option.seed
 
 
+class LabModule(pytest.Module):
+    """The tests of a lab that brings no Python: a step each."""
+
+    def _getobj(self) -> ModuleType:
+        module = ModuleType(f"labwright_lab_{self.path.parent.name.replace('-', '_')}")
+        module.test_step = _test_step  # type: ignore[attr-defined]
+        return module
+
+
+def _test_step(examine_step: Callable[[], None]) -> None:
+    """The step's check holds on the target."""
+    examine_step()
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a lab that has no ``test_*.py``."""
+    if file_path.name != "lab.toml" or any(file_path.parent.glob("test_*.py")):
+        return None
+    return LabModule.from_parent(parent, path=file_path)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each step of the lab beside the module."""
     if "examine_step" not in metafunc.fixturenames:
@@ -183,7 +210,8 @@ def examine_step(
 ) -> Callable[[], None]:
     """The step's check, with the witnesses that it asks for."""
     seen = request.node.stash[SEEN]
-    bound = step_check.bind(lab, step, lab_values)
+    reached = request.config.option.reached
+    bound = step_check.bind(lab, step, lab_values, reached=reached)
 
     def examine() -> None:
         __tracebackhide__ = True
@@ -302,8 +330,10 @@ def grade(
     ]
     if any(option.startswith("--alluredir") for option in options):
         fixed.append("-pallure_pytest.plugin")
-    modules = [str(module) for module in sorted(folder.glob("test_*.py"))]
-    status = pytest.main([*modules, *fixed, *options], plugins=[sys.modules[__name__], run])
+    modules = sorted(folder.glob("test_*.py")) or [folder / "lab.toml"]
+    status = pytest.main(
+        [*map(str, modules), *fixed, *options], plugins=[sys.modules[__name__], run]
+    )
     if status == pytest.ExitCode.INTERRUPTED and not run.problem:
         raise KeyboardInterrupt
     if run.recorder is None or not run.recorder.steps:

@@ -26,7 +26,7 @@ class StepResult:
     title: str
     part: str
     points: float
-    """Points earned: ``max_points`` when passed, else 0."""
+    """Points earned: ``max_points`` when passed; a part of them when failed, by weights; else 0."""
     max_points: float
     outcome: Outcome
     needs: tuple[str, ...]

@@ -27,6 +27,38 @@ def lab(tmp_path: Path) -> Path:
     return folder
 
 
+CHECKS = '''\
+"""What can be claimed about a machine of this lab."""
+
+from labwright.errors import CheckFailed
+from labwright.outcome import Evidence
+
+
+def greeting_written(machine, *, greeting_file):
+    """The file in the home directory says something."""
+    result = machine.run('cat "$HOME"/%s', greeting_file)
+    yield Evidence("the greeting", f"cat ~/{greeting_file}", result.stdout or result.stderr)
+    if not result.stdout.strip():
+        raise CheckFailed(f"a greeting in ~/{greeting_file}", "there is none")
+'''
+
+
+@pytest.fixture
+def own(lab: Path) -> Path:
+    """The new lab with a check of its own instead of the claim."""
+    (lab / "checks.py").write_text(CHECKS)
+    text = (lab / "lab.toml").read_text()
+    text = text[: text.index("# What must hold")] + 'check = "checks.greeting_written"\n'
+    (lab / "lab.toml").write_text(text)
+    return lab
+
+
+def test_a_new_lab_has_no_python(lab):
+    assert sorted(path.name for path in lab.iterdir()) == [
+        *("lab.lock", "lab.md", "lab.toml", "mistakes"),
+    ]
+
+
 def test_a_new_lab_passes_cover_and_lint(lab):
     course = stages.read(str(lab), lab)
     assert stages.run_cover(course).findings == ()
@@ -68,8 +100,8 @@ class Home:
         return CommandResult("", 0, self.text, "", 0.0)
 
 
-def test_a_labs_own_check_is_found_beside_its_definition(lab):
-    found = load_lab(lab)
+def test_a_labs_own_check_is_found_beside_its_definition(own):
+    found = load_lab(own)
     bound = step_check.bind(found, found.steps[0], found.values)
     seen = step_check.Seen()
     step_check.examine(bound, {"machine": Home("hello")}, seen)
@@ -78,11 +110,11 @@ def test_a_labs_own_check_is_found_beside_its_definition(lab):
         step_check.examine(bound, {"machine": Home("")}, seen)
 
 
-def test_two_labs_have_each_its_own_checks(lab):
-    found = load_lab(lab)
+def test_two_labs_have_each_its_own_checks(own):
+    found = load_lab(own)
     first = step_check.bind(found, found.steps[0], found.values).check
-    text = (lab / "checks.py").read_text()
-    (lab / "checks.py").write_text(text.replace("there is none", "there is not one"))
+    text = (own / "checks.py").read_text()
+    (own / "checks.py").write_text(text.replace("there is none", "there is not one"))
     assert step_check.bind(found, found.steps[0], found.values).check is not first
 
 
@@ -90,14 +122,14 @@ def test_two_labs_have_each_its_own_checks(lab):
     ("old", "new", "line", "says"),
     [
         ("def greeting_written", "def greeting_writen", None, "no check 'checks.greeting_written'"),
-        ("def greeting_written", "deaf greeting_written", 16, "cannot be loaded: SyntaxError"),
-        ("from labwright.errors import", "from labwright.errs import", 7, "ModuleNotFoundError"),
+        ("def greeting_written", "deaf greeting_written", 7, "cannot be loaded: SyntaxError"),
+        ("from labwright.errors import", "from labwright.errs import", 3, "ModuleNotFoundError"),
     ],
 )
-def test_own_checks_that_cannot_be_used_are_one_sentence_with_their_line(lab, old, new, line, says):
-    path = lab / "checks.py"
+def test_own_checks_that_cannot_be_used_are_one_sentence_with_their_line(own, old, new, line, says):
+    path = own / "checks.py"
     path.write_text(path.read_text().replace(old, new))
-    found = load_lab(lab)
+    found = load_lab(own)
     with pytest.raises(DefinitionError, match=says) as caught:
         step_check.bind(found, found.steps[0], found.values)
     assert "\n" not in str(caught.value)
@@ -128,10 +160,10 @@ def test_a_lab_that_does_not_say_how_it_is_deployed_is_broken_with_that_reason(l
     assert "no fixture `deployment`" in score.steps[0].reason
 
 
-def test_a_value_that_a_witness_goes_by_is_named_when_it_is_missing(lab):
-    text = (lab / "checks.py").read_text().replace("(machine: Machine,", "(sender,")
-    (lab / "checks.py").write_text(text)
-    (step,) = grade(lab, ["--target=local"], Silence()).steps
+def test_a_value_that_a_witness_goes_by_is_named_when_it_is_missing(own):
+    text = (own / "checks.py").read_text().replace("(machine,", "(sender,")
+    (own / "checks.py").write_text(text)
+    (step,) = grade(own, ["--target=local"], Silence()).steps
     assert step.outcome == "broken"
     assert "[values] lacks 'interface', which service_url goes by" in step.reason
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import labwright
 from labwright.cli import (
+    checks,
     classroom,
     client,
     collect,
@@ -132,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
     open_command.add_parser(commands)
     new.add_parser(commands)
+    checks.add_parser(commands)
     gate.add_parser(commands)
     mistakes.add_parser(commands)
     grade.add_parser(commands)

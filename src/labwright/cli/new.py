@@ -43,7 +43,7 @@ name = "$name"
 title = "The lab $name"
 document = "lab.md"
 
-# What the checks take for granted about a machine; `--set KEY=VALUE` changes one.
+# What the claims take for granted about a machine; `--set KEY=VALUE` changes one.
 [values]
 greeting_file = "greeting"
 
@@ -56,45 +56,18 @@ deployed = ["greeting-written"]
 id = "greeting-written"
 title = "The greeting is written"
 points = 100
-check = "checks.greeting_written"
 hint = "Write it with the command of the document."
+
+# What must hold then; `labwright checks` lists what can be claimed.
+[[step.claim]]
+file = "~/{{greeting_file}}"
+matches = '\\S'
 """,
-    "checks.py": '''\
-"""What can be claimed about a machine of this lab."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from labwright.errors import CheckFailed
-from labwright.outcome import Evidence
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from labwright.machines.machine import Machine
-
-
-def greeting_written(machine: Machine, *, greeting_file: str) -> Iterator[Evidence]:
-    """The file in the home directory says something."""
-    result = machine.run('cat "$$HOME"/%s', greeting_file)
-    yield Evidence("the greeting", f"cat ~/{greeting_file}", result.stdout or result.stderr)
-    if not result.stdout.strip():
-        raise CheckFailed(f"a greeting in ~/{greeting_file}", "there is none")
-''',
-    "test_$module.py": '''\
-"""The lab as tests: one for each step of lab.toml, with the step's id."""
-
-
-def test_step(examine_step):
-    """The step's check holds on the target."""
-    examine_step()
-''',
     "mistakes/greeting-left-out.toml": """\
 title = "The file is there, and empty"
 run = ": >~/greeting"
 fails = ["greeting-written"]
-says = ["there is none"]
+says = ["it is empty"]
 """,
 }
 EXAMPLES = """\
@@ -145,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _make(folder: Path, name: str) -> None:
     """Make the lab under another name, and give it its own when it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    values = {"name": name, "module": name.replace("-", "_")}
+    values = {"name": name}
     beside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
     try:
         for path, text in FILES.items():

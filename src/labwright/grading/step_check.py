@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from labwright.errors import CheckFailed, DefinitionError, LabwrightError
-from labwright.lab import check_loader
+from labwright.lab import check_loader, claim_reader
+from labwright.lab.toml_file import TomlFile
 from labwright.outcome import Evidence, Notice, Outcome
 from labwright.score import StepResult
 
@@ -45,11 +46,16 @@ class Bound:
     witnesses: tuple[str, ...]
 
 
-def bind(lab: Lab, step: Step, values: Mapping[str, Any]) -> Bound:
+def bind(lab: Lab, step: Step, values: Mapping[str, Any], *, reached: bool = False) -> Bound:
     """Find a step's check and the values for its parameters.
 
+    :param reached: the document has just come to this step, so that no later one has undone it.
     :raises DefinitionError: there is no such check, or a value is missing or too many.
     """
+    if step.claims:
+        claims = claim_reader.read(TomlFile.read(lab.folder / "lab.toml"), step, values)
+        hold = importlib.import_module("labwright.checks.claims").hold
+        return Bound(hold, {"claims": claims, "undone": not reached}, ("machine",))
     module_name, _, name = step.check.partition(".")
     where = lab.folder / "lab.toml"
     line = _line_of(where, f'check = "{step.check}"')
@@ -243,6 +249,7 @@ def failed(result: StepResult, failure: CheckFailed, seen: Seen, hint: str) -> S
     return replace(
         result,
         outcome=Outcome.FAILED,
+        points=round(result.max_points * failure.share, 2),
         reason=f"expected {failure.expected}, but {failure.actual}",
         expected=failure.expected,
         actual=failure.actual,

@@ -15,7 +15,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from labwright.errors import DefinitionError
-from labwright.lab import performance
+from labwright.lab import claim_reader, performance
 from labwright.lab.definition_tables import CommandTable, LabTable
 from labwright.lab.document import Document
 from labwright.lab.model import DOCKER, Code, Command, Image, Lab, Prose, Step, Typing, Waived
@@ -65,6 +65,9 @@ def load_lab(folder: Path) -> Lab:
         raise file.error("the lab has no step: add a [[step]]")
     waived = tuple(reader.waived())
     reader.verify(steps, waived)
+    for step in steps:
+        claim_reader.read(file, step, tables.values)
+    claim_reader.verify_until(file, steps, tuple(reader.document.steps))
     states = reader.states()
     return Lab(
         name=tables.name,
@@ -175,7 +178,12 @@ class _Reader:
             raise self.file.error(
                 f"'points' of {what} must be from 0 to {TOTAL_POINTS}", "step", number, "points"
             )
-        if not CHECK.fullmatch(table.check):
+        if (table.check is None) == (not table.claim):
+            raise self.file.error(
+                f"{what} wants either a 'check' or [[step.claim]], one or several", "step", number
+            )
+        check = table.check or ""
+        if check and not CHECK.fullmatch(check):
             raise self.file.error(
                 f"'check' of {what} must be 'module.function' in checks/, not {shown(table.check)}",
                 *("step", number, "check"),
@@ -187,7 +195,7 @@ class _Reader:
             part=place.part,
             points=table.points,
             needs=tuple(table.needs),
-            check=table.check,
+            check=check,
             arguments=table.arguments,
             hint=table.hint,
             perform=self.as_written.get(id, ())
@@ -196,6 +204,8 @@ class _Reader:
             line=place.line,
             as_written=table.perform is None,
             wait_s=self.wait_s(number, table),
+            claims=tuple(table.claim),
+            number=number,
         )
 
     def wait_s(self, number: int, table: StepTable) -> float:

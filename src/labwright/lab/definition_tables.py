@@ -28,7 +28,8 @@ class StepTable(Table):
     id: str
     title: str
     points: int | float
-    check: str
+    check: str | None = None
+    claim: list[dict[str, Any]] = field(default_factory=list)
     needs: list[str] = field(default_factory=list)
     arguments: dict[str, Any] = field(default_factory=dict, name="with")
     wait: str = "0s"

@@ -40,7 +40,7 @@ class Step:
     points: float
     needs: tuple[str, ...]
     check: str
-    """``module.function`` in :mod:`labwright.checks`."""
+    """``module.function`` in :mod:`labwright.checks`; empty if it has claims."""
     arguments: dict[str, Any]
     """Values for the check's parameters: ``with`` in the definition."""
     hint: str
@@ -51,6 +51,10 @@ class Step:
     """Whether ``perform`` is the document's own commands."""
     wait_s: float = 0.0
     """Seconds for which the check is repeated until it holds."""
+    claims: tuple[dict[str, Any], ...] = ()
+    """What must hold, as lab.toml says it: the values of the lab are still to be put in."""
+    number: int = 0
+    """Which ``[[step]]`` of lab.toml it is, counted from 0."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import re
 import tomllib
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,7 @@ import msgspec
 from labwright.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tree_sitter import Node
@@ -58,6 +58,10 @@ class TomlFile:
     path: Path
     text: str
     body: dict[str, Any]
+    name: str = ""
+    """How a message names all of it."""
+    base: Place = ()
+    """Where it stands in the file, if it is a part of one."""
 
     @classmethod
     def read(cls, path: Path, missing: str = "no such file") -> TomlFile:
@@ -82,12 +86,21 @@ class TomlFile:
         except (ValueError, RecursionError) as problem:  # a number of 5,000 digits; [[[[[...
             raise DefinitionError(path, 1, f"not TOML that can be read: {problem}") from None
 
+    def part(self, name: str, body: dict[str, Any], *place: str | int) -> TomlFile:
+        """Return a table of the file by itself.
+
+        :param name: how a message names it.
+        :param body: what it says: what stands there, or what that was made into.
+        """
+        return replace(self, name=name, body=body, base=(*self.base, *place))
+
     def error(self, message: str, *place: str | int) -> DefinitionError:
         """Return an error at the line of a place."""
         return DefinitionError(self.path, self.line(*place), message)
 
     def line(self, *place: str | int) -> int:
         """Return the line of a place, or of the nearest thing that holds it."""
+        place = (*self.base, *place)
         for length in range(len(place), 0, -1):
             if place[:length] in self._lines:
                 return self._lines[place[:length]]
@@ -124,7 +137,17 @@ class TomlFile:
                 f"{self._named(place)} must be {_wanted(wrong[1])}, not {shown(self._at(place))}",
                 *place,
             )
-        return self.error(f"{self._named(place)}: {said}", *place)
+        if re.fullmatch(r"Invalid enum value .*", said, re.DOTALL):
+            known_values = ", ".join(f"{one}" for one in _choices(kind, place))
+            given = shown(self._at(place))
+            return self.error(
+                f"{self._named(place)} must be one of {known_values}, not {given}", *place
+            )
+        said = re.sub(r"^Expected `(\w+)`", lambda found: _wanted(found[1]), said)
+        said = said.replace(" matching regex ", " of the form ")
+        return self.error(
+            f"{self._named(place)} must be {said}, not {shown(self._at(place))}", *place
+        )
 
     def _place(self, path: str, problem: str, kind: type) -> Iterator[str | int]:
         """Yield the keys of a path of msgspec's, which does not name a dictionary's key."""
@@ -167,13 +190,15 @@ class TomlFile:
         last, rest = place[-1], place[:-1]
         if isinstance(last, int):
             return f"item {last + 1} of {self._named(rest)}"
-        return f"{last!r} of {self.what(rest)}" if rest else repr(last)
+        return f"{last!r} of {self.what(rest)}" if rest or self.name else repr(last)
 
     def what(self, place: Place) -> str:
         """Name a table: ``step 'a'``, ``[machine]``, ``[[waived]]``."""
         names = [
             key if _BARE.fullmatch(key) else shown(key) for key in place if isinstance(key, str)
         ]
+        if self.name:
+            return self.name if not names else f"{'.'.join(names)} of {self.name}"
         if not names:
             return "the lab" if self.path.name == "lab.toml" else "the file"
         if names == ["step"] and len(place) == 2:
@@ -240,16 +265,29 @@ def _fields(kind: Any, place: Place) -> list[str]:
     return [field.encode_name for struct in structs for field in msgspec.structs.fields(struct)]
 
 
+def _choices(kind: Any, place: Place) -> list[Any]:
+    """Return the values that are right at a place."""
+    here = [kind]
+    for key in place:
+        here = [part for one in here for part in _inside(one, key)]
+    return [
+        value for one in here if typing.get_origin(one) is typing.Literal for value in one.__args__
+    ]
+
+
 def _inside(kind: Any, key: str | int) -> list[Any]:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         types_ = [f.type for f in msgspec.structs.fields(kind) if f.encode_name == key]
     else:
         types_ = list(typing.get_args(kind))
-    return [
-        part
-        for one in types_
-        for part in (typing.get_args(one) if isinstance(one, types.UnionType) else (one,))
-    ]
+    return [part for one in types_ for part in _parts(one)]
+
+
+def _parts(kind: Any) -> Sequence[Any]:
+    """Return the members of a union; of one that is annotated, too."""
+    if typing.get_origin(kind) is typing.Annotated:
+        return _parts(typing.get_args(kind)[0])
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
 
 
 def _pair(node: Node, head: Place, lines: dict[Place, int]) -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from labwright.errors import MachineError, ProbeError
+from labwright.errors import CommandTimedOut, MachineError, ProbeError
 from labwright.machines import docker_host, probe_session
 from labwright.machines.engine import Engine
 from labwright.machines.probe_session import ProbeSession
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import docker
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from labwright.machines.process import Output
 
 PROBE = "labwright/probe/v1"
+ENVIRONMENT = "LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH\n"
+"""What comes before a command that looks."""
 OUTPUT_LIMIT = 1 << 20
 """Bytes kept of each of a command's two outputs; the target is hostile."""
 
@@ -111,6 +113,20 @@ def reply_of(answer: Any) -> Reply:
     return reply
 
 
+def _result_of(command: str, answer: Any, timeout: float) -> CommandResult | MachineError:
+    """Make a result of what a probe says a command did."""
+    if answer["status"] is None:
+        return CommandTimedOut(f"`{command[:200]}` did not end within {timeout:g} s")
+    return CommandResult(
+        command=command,
+        exit_status=int(answer["status"]),
+        stdout=str(answer["stdout"]),
+        stderr=str(answer["stderr"]),
+        duration_s=float(answer["took_s"]),
+        truncated=bool(answer["truncated"]),
+    )
+
+
 class Machine(ABC):
     """Where a lab is done and inspected. All machines are reached alike."""
 
@@ -188,6 +204,33 @@ class Machine(ABC):
         if arguments:
             command %= tuple(shlex.quote(argument) for argument in arguments)
         return self.execute(command, timeout=timeout, stdin=stdin, limit=limit)
+
+    def run_all(
+        self, commands: Sequence[str], timeout: float = 10.0
+    ) -> list[CommandResult | MachineError]:
+        """Run several shell commands in one visit, one after another; they must only look.
+
+        Each finds the programs in ``/usr/sbin``, and speaks English.
+
+        :param timeout: seconds for each. The error of one is its own answer.
+        :raises MachineError: the machine or the way to it failed.
+        """
+        task = {"task": "run", "commands": [ENVIRONMENT + c for c in commands], "timeout": timeout}
+        try:
+            answers = self.probe(task, timeout=timeout * len(commands) + 20)
+        except CommandTimedOut:
+            return [self._run_alone(command, timeout) for command in commands]
+        try:
+            pairs = zip(commands, answers, strict=True)
+            return [_result_of(command, answer, timeout) for command, answer in pairs]
+        except (KeyError, TypeError, ValueError) as problem:
+            raise ProbeError(f"the probe on {self.target} answered something else") from problem
+
+    def _run_alone(self, command: str, timeout: float) -> CommandResult | MachineError:
+        try:
+            return self.run(ENVIRONMENT + command, timeout=timeout)
+        except CommandTimedOut as problem:
+            return problem
 
     def read(self, path: str, limit: int = OUTPUT_LIMIT) -> str | None:
         """Return a file's text, or None if there is none that we may read."""

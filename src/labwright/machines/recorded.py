@@ -18,7 +18,7 @@ from labwright.machines.machine import OUTPUT_LIMIT, CommandResult, Machine
 from labwright.outcome import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 KEPT_BYTES = 1 << 18
 """Of one output: more is no answer to any of our questions."""
@@ -50,6 +50,19 @@ class RecordingMachine(Machine):
             lambda: self._machine.execute(command, timeout=timeout, stdin=stdin, limit=limit),
         )
 
+    def run_all(
+        self, commands: Sequence[str], timeout: float = 10.0
+    ) -> list[CommandResult | MachineError]:
+        """Run several commands; see :meth:`Machine.run_all`. Each is a question of its own."""
+        answers = self._machine.run_all(commands, timeout)
+        for command, answer in zip(commands, answers, strict=True):
+            asked = _command(command)
+            if isinstance(answer, MachineError):
+                self._tape.append(Observation(asked, str(answer), type(answer).__name__))
+            else:
+                self._tape.append(Observation(asked, _told(answer)))
+        return answers
+
     def ask_probe(self, task: str, timeout: float) -> CommandResult:
         """Have the probe do a task; see :meth:`Machine.ask_probe`."""
         return self._result_of(_probe(task), lambda: self._machine.ask_probe(task, timeout))
@@ -59,13 +72,7 @@ class RecordingMachine(Machine):
 
         def answer() -> dict[str, Any]:
             kept["result"] = result = run()
-            whole = len(result.stdout) <= KEPT_BYTES and len(result.stderr) <= KEPT_BYTES
-            return {
-                "exit_status": result.exit_status,
-                "stdout": result.stdout[:KEPT_BYTES],
-                "stderr": result.stderr[:KEPT_BYTES],
-                "truncated": result.truncated or not whole,
-            }
+            return _told(result)
 
         self._keep(asked, answer)
         result: CommandResult = kept["result"]
@@ -158,6 +165,20 @@ class RecordedMachine(Machine):
         """
         return self._result_of(_command(command))
 
+    def run_all(
+        self,
+        commands: Sequence[str],
+        timeout: float = 10.0,
+    ) -> list[CommandResult | MachineError]:
+        """Return what each command did; errors as of :meth:`execute`."""
+        answers: list[CommandResult | MachineError] = []
+        for command in commands:
+            try:
+                answers.append(self.execute(command, timeout=timeout))
+            except MachineError as problem:
+                answers.append(problem)
+        return answers
+
     def ask_probe(self, task: str, timeout: float) -> CommandResult:  # noqa: ARG002
         """Return what the probe said of a task; errors as of :meth:`execute`."""
         return self._result_of(_probe(task))
@@ -203,6 +224,17 @@ class _TapedEngine(Engine):
     def ask(self, what: str, *arguments: Any) -> Any:
         asked = " ".join(["docker", what, *(repr(argument) for argument in arguments)])
         return self._tape(asked, what, *arguments)
+
+
+def _told(result: CommandResult) -> dict[str, Any]:
+    """Return what is kept of a command's result."""
+    whole = len(result.stdout) <= KEPT_BYTES and len(result.stderr) <= KEPT_BYTES
+    return {
+        "exit_status": result.exit_status,
+        "stdout": result.stdout[:KEPT_BYTES],
+        "stderr": result.stderr[:KEPT_BYTES],
+        "truncated": result.truncated or not whole,
+    }
 
 
 def _command(command: str) -> str:

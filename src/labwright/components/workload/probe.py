@@ -43,6 +43,11 @@ All times are seconds; a task is bounded in time and in memory and writes no fil
     "detail"[, "intended_s"]}], "before": {path: text}, "after": {...}}``, counted from
     the first connection; before and after hold the kernel's IPVS tables (null: absent).
 
+``{"task": "run", "commands": ["id", ...], "timeout": 10}``
+    Shell commands, one after another. The result is a list of ``{"status", "stdout",
+    "stderr", "truncated", "took_s"}``; ``status`` is null for one that did not end within
+    ``timeout``. What a command leaves running is ended with it.
+
 ``{"task": "clock"}``
     ``{"epoch", "monotonic", "boot_id", "machine"}``; the latter a hash of its id.
 
@@ -79,6 +84,12 @@ LOOK_LIMIT = 1 << 17
 ENGINE = "/var/run/docker.sock"
 BODIES_LIMIT = 1 << 18
 """Bytes kept of all bodies of a traffic or load task, in equal shares."""
+OUTPUT_LIMIT = 1 << 17
+"""Bytes kept of each of a command's two outputs, if it is alone; else they share sixteen
+times as much."""
+MOST_COMMANDS = 256
+ENDING_S = 0.2
+"""Seconds of silence after a command's end in which its output may still come."""
 MOST_REQUESTS = 5000
 MOST_HTTP_REQUESTS = 64
 LONGEST_S = 600.0
@@ -741,6 +752,69 @@ def read_or_say(path: str) -> str | None:
     return content
 
 
+def run(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run shell commands one after another."""
+    timeout = number(task, "timeout", 10.0, 0.01, LONGEST_S)
+    commands = items(task, "commands", MOST_COMMANDS)
+    limit = min(OUTPUT_LIMIT, max(1 << 14, 16 * OUTPUT_LIMIT // len(commands)))
+    return [run_command(str(command), timeout, limit) for command in commands]
+
+
+def run_command(command: str, timeout: float, limit: int) -> dict[str, Any]:
+    """Run a shell command in a session of its own; read its outputs up to a limit."""
+    started = time.monotonic()
+    out, err = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+            os.dup2(out[1], 1)
+            os.dup2(err[1], 2)
+            os.closerange(3, 256)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            os.execv("/bin/sh", ["sh", "-c", command])  # noqa: S606  it is to be a shell
+        finally:
+            os._exit(127)
+    os.close(out[1])
+    os.close(err[1])
+    kept = {out[0]: bytearray(), err[0]: bytearray()}
+    cut, status, quiet = False, None, 0.0
+    left = list(kept)
+    while time.monotonic() < started + timeout:
+        ready = select.select(left, [], [], 0.02 if status is None else 0.0)[0]
+        for pipe in ready:
+            data = os.read(pipe, 1 << 16)
+            room = limit - len(kept[pipe])
+            kept[pipe] += data[: max(0, room)]
+            cut = cut or len(data) > room
+            quiet = time.monotonic() + ENDING_S
+            if not data:
+                left.remove(pipe)
+        if status is None:
+            ended, raw = os.waitpid(child, os.WNOHANG)
+            if ended:
+                status = os.WEXITSTATUS(raw) if os.WIFEXITED(raw) else 128 + os.WTERMSIG(raw)
+                quiet = time.monotonic() + ENDING_S
+        elif not left or (not ready and time.monotonic() > quiet):
+            break  # what it left running may hold the pipes
+    try:
+        os.killpg(child, 9)
+    except OSError:  # nothing of it runs any more
+        left.clear()
+    if status is None:
+        os.waitpid(child, 0)
+    os.close(out[0])
+    os.close(err[0])
+    return {
+        "status": status,
+        "stdout": text(bytes(kept[out[0]])),
+        "stderr": text(bytes(kept[err[0]])),
+        "truncated": cut,
+        "took_s": round(time.monotonic() - started, 6),
+    }
+
+
 def message(peer: Peer, method: str, headers: dict[str, str], body: str) -> bytes:
     """Return a request as it is sent."""
     if not isinstance(headers, dict) or not isinstance(body, str):
@@ -791,6 +865,7 @@ TASKS = {
     "look": (look, {"requests", "files", "interfaces", "engine", "commands", "timeout"}),
     "traffic": (traffic, {"url", "count", "pipeline", "timeout", "connect_s", "limit_s", "gap_s"}),
     "load": (load, {"url", "gaps_ms", "drain_s"}),
+    "run": (run, {"commands", "timeout"}),
     "clock": (clock, set()),
 }
 

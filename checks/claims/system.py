@@ -1,0 +1,147 @@
+"""How mounts, parameters and modules of the kernel are looked at."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from labwright.checks.claims.look import (
+    Ask,
+    Look,
+    as_list,
+    as_run,
+    evidence,
+    in_netns,
+    looks_at,
+    quoted,
+    require,
+    unseen,
+)
+from labwright.lab.claims import Module, Mount, Sysctl
+
+_OCTAL = re.compile(r"\\(\d{3})")
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """A line of /proc/self/mountinfo; proc(5) has its fields."""
+
+    where: str
+    root: str
+    """What of the file system is mounted: the directory, for a bind mount."""
+    fstype: str
+    source: str
+    options: frozenset[str]
+
+
+@looks_at(Mount)
+def mount(claim: Mount) -> Look:
+    """Look into the kernel's table of mounts."""
+    table, fstab = yield Ask(("cat /proc/self/mountinfo", "cat /etc/fstab"))
+    what = f"something mounted on {claim.mount}"
+    if not table.ok:
+        raise unseen(what, table)
+    wanted = claim.mount.rstrip("/") or "/"
+    here = [one for line in table.stdout.splitlines() if (one := _mounted(line)).where == wanted]
+    found = here[-1] if here else None  # the last one hides those before it
+    saw = f"{found.source} {found.fstype} {','.join(sorted(found.options))}" if found else "nothing"
+    yield evidence(what, f"findmnt {claim.mount}", saw)
+    if claim.absent:
+        require(not found, f"nothing mounted on {claim.mount}", f"there is {saw}")
+        return
+    if found is None:
+        require(False, what, "nothing is")
+        return
+    if claim.source:
+        require(
+            claim.source in (found.source, found.root),
+            f"{claim.source} mounted on {claim.mount}",
+            f"{found.source} is",
+        )
+    if claim.fstype:
+        has = f"it is {found.fstype}"
+        require(found.fstype == claim.fstype, f"{claim.mount} to be of type {claim.fstype}", has)
+    for option in as_list(claim.options):
+        has = f"its options are {','.join(sorted(found.options))}"
+        require(option in found.options, f"{claim.mount} to be mounted with {option}", has)
+    if claim.persistent:
+        rows = [
+            row.split()
+            for row in fstab.stdout.splitlines()
+            if not row.lstrip().startswith("#") and len(row.split()) > 1
+        ]
+        there = [row for row in rows if (row[1].rstrip("/") or "/") == wanted]
+        yield evidence("the mounts of the next boot", "cat /etc/fstab", fstab.stdout)
+        require(there, f"a line for {claim.mount} in /etc/fstab", "there is none")
+
+
+def _mounted(line: str) -> Mounted:
+    def plain(text: str) -> str:
+        return _OCTAL.sub(lambda found: chr(int(found[1], 8)), text)
+
+    first, _, last = line.partition(" - ")
+    before, after = [*first.split(), *[""] * 6], [*last.split(), *[""] * 3]
+    options = {*before[5].split(","), *after[2].split(",")}
+    return Mounted(
+        plain(before[4]), plain(before[3]), after[0], plain(after[1]), frozenset(options)
+    )
+
+
+@looks_at(Sysctl)
+def sysctl(claim: Sysctl) -> Look:
+    """Read the parameter from /proc/sys, and the files that set it at boot."""
+    path = f"/proc/sys/{claim.sysctl.replace('.', '/')}"
+    result = yield from in_netns(f"cat {shlex.quote(path)}", claim.netns, claim.sysctl)
+    value = " ".join(result.stdout.split())
+    where = f" in {claim.netns}" if claim.netns else ""
+    what = f"{claim.sysctl}{where}"
+    yield evidence(what, as_run(f"sysctl {claim.sysctl}", claim.netns), value or result.stderr)
+    if not result.ok and "No such file" not in result.stderr:
+        raise unseen(claim.sysctl, result)
+    require(result.ok, f"a parameter {what}", "the kernel has none of this name")
+    wanted = " ".join(str(claim.value).split())
+    require(value == wanted, f"{what} to be {wanted}", f"it is {value}")
+    if claim.persistent:
+        name = re.sub(r"[./]", "[./]", claim.sysctl)
+        lines = f"grep -hsE '^[[:space:]]*-?{name}[[:space:]]*=' /etc/sysctl.d/*.conf"
+        last, first = yield Ask(
+            (f"{lines} | tail -n 1", f"{lines[: lines.rindex(' ')]} /etc/sysctl.conf | tail -n 1")
+        )
+        line = (last.stdout + first.stdout).strip().splitlines()
+        value = " ".join(line[-1].partition("=")[2].split()) if line else ""
+        yield evidence(
+            f"{claim.sysctl} at boot", f"grep {claim.sysctl} /etc/sysctl.d/*.conf", "\n".join(line)
+        )
+        require(
+            value == wanted,
+            f"{claim.sysctl} = {wanted} in a file of /etc/sysctl.d",
+            f"there it is {value}" if value else "no file sets it",
+            "What `sysctl -w` sets is gone after the next boot.",
+        )
+
+
+@looks_at(Module)
+def module(claim: Module) -> Look:
+    """See whether the kernel has it."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "", claim.module).replace("-", "_")
+    pattern = name.replace("_", "[-_]")
+    builtin = f"grep -qsE '/{pattern}[.]ko' \"/lib/modules/$(uname -r)/modules.builtin\""
+    kernel = f"if [ -d /sys/module/{name} ]; then echo loaded; elif {builtin}; then echo built in; "
+    files = "/etc/modules /etc/modules-load.d/*.conf"
+    named = f"grep -hsxE '[[:space:]]*{pattern}[[:space:]]*' {files}"
+    loaded, boot = yield Ask((f"{kernel}else echo not loaded; fi", named))
+    what = f"the kernel module {claim.module}"
+    if not loaded.ok:
+        raise unseen(what, loaded)
+    state = loaded.stdout.strip()
+    yield evidence(what, f"lsmod | grep {name}", state)
+    if claim.absent:
+        require(state == "not loaded", f"no kernel module {claim.module}", f"it is {state}")
+        return
+    hint = f"`sudo modprobe {claim.module}`."
+    require(state != "not loaded", what, "it is not loaded", hint)
+    if claim.persistent and state == "loaded":
+        yield evidence(f"{what} at boot", "cat /etc/modules /etc/modules-load.d/*", boot.stdout)
+        no = f"no file of /etc/modules-load.d names it: {quoted(boot.stdout)}".rstrip(": ")
+        require(boot.stdout.strip(), f"{what} to be loaded at boot", no)

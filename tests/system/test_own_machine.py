@@ -52,7 +52,7 @@ def check_on(guest, packed: bytes, *arguments: str) -> tuple[int, dict, str]:
 def test_a_deployed_lab_gets_all_points_on_itself(lab_machine, packed):
     status, score, said = check_on(lab_machine("deployed"), packed)
     assert (status, score["points"], score["target"]) == (0, 100, "local"), said
-    assert "this machine has Docker and ip_vs" in said
+    assert "this computer has Docker and ip_vs" in said
 
 
 def test_deploying_works_on_the_machine_itself_and_leaves_nothing(lab_machine, packed):

@@ -217,6 +217,48 @@ def test_a_check_is_not_given_values_that_it_does_not_take(write):
         step_check.bind(lab, lab.steps[1], lab.values)
 
 
+MACHINE = """
+[machine]
+packages = ["nginx", "libstdc++6"]
+setup = "systemctl stop nginx"
+
+[machine.files]
+"/etc/motd" = "hello"
+"/srv/secret" = { content = "s", mode = "0600", owner = "www-data:adm" }
+"""
+
+
+def test_a_lab_says_what_its_machine_has(write):
+    setup = load_lab(write(DEFINITION + MACHINE)).setup
+    assert setup.packages == ("nginx", "libstdc++6")
+    assert [(f.path, f.mode, f.owner) for f in setup.files] == [
+        ("/etc/motd", "0644", "root"),
+        ("/srv/secret", "0600", "www-data:adm"),
+    ]
+    assert setup.script == "systemctl stop nginx"
+    assert not load_lab(write()).setup
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"nginx"', '"-oDir::Bin=x"', "no name of a Debian package"),
+        ('"nginx"', '"nginx; reboot"', "no name of a Debian package"),
+        ('"nginx"', "3", "packages"),
+        ('"/etc/motd"', '"etc/motd"', "no absolute path"),
+        ('"/etc/motd"', '"/etc/../motd"', "no absolute path"),
+        ('"/etc/motd"', '"/etc/"', "no absolute path"),
+        ('"0600"', '"rw"', "the mode 'rw'"),
+        ('"www-data:adm"', '"a b"', "the owner 'a b'"),
+        ('content = "s"', 'text = "s"', "text"),
+    ],
+)
+def test_what_a_machine_cannot_have_is_named_with_its_line(write, old, new, says):
+    with pytest.raises(DefinitionError, match=says) as raised:
+        load_lab(write(DEFINITION + MACHINE.replace(old, new)))
+    assert raised.value.line > DEFINITION.count("\n")
+
+
 @pytest.mark.parametrize("name", ["docker-server", "gorb"])
 def test_the_labs_that_come_along_are_valid(name):
     lab = load_lab(find_lab(name))

@@ -138,8 +138,10 @@ def _target(lab: Lab, arguments: argparse.Namespace) -> str:
         return str(arguments.target)
     choice = choose(lab)
     _say(f"target: {choice.target}, since {choice.reason}")
-    if choice.target == f"vm:{default_guest(lab)}":
-        up(default_guest(lab), lab, lab.start)
+    if choice.starts:
+        name = default_guest(lab)
+        up(name, lab, lab.start)
+        _say(f"{name} stays up: labwright vm ssh {name}; labwright vm down {name}")
     return choice.target
 
 

@@ -14,8 +14,8 @@ from rich.table import Table
 from labwright.cli.options import add_lab, add_system
 from labwright.host.progress import say
 from labwright.lab.definition import load_lab
-from labwright.lab.model import DEFAULT, find_lab, own_labs
-from labwright.vm import guest, lab_states, states
+from labwright.lab.model import DEFAULT, DOCKER, find_lab, own_labs
+from labwright.vm import carry, guest, lab_states, states
 from labwright.vm.systems import SYSTEMS
 from labwright.vm.target import guest_machine
 
@@ -31,6 +31,7 @@ examples:
   labwright vm ssh a                      a shell on it
   labwright vm ssh a -- docker ps
   labwright vm down a
+  labwright vm export gorb.machine        one file, for computers that only have QEMU
 """
 
 
@@ -68,6 +69,18 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     down = actions.add_parser("down", help="stop a machine and forget it")
     down.add_argument("name", metavar="NAME")
     down.set_defaults(run=_down)
+
+    export = actions.add_parser("export", help="write a lab's machine into one file")
+    export.add_argument("file", type=Path, metavar="FILE")
+    add_lab(export)
+    add_system(export)
+    export.set_defaults(run=_export)
+
+    import_ = actions.add_parser(
+        "import", help="take a machine from such a file: nothing is built then"
+    )
+    import_.add_argument("file", type=Path, metavar="FILE")
+    import_.set_defaults(run=_import)
 
     prune = actions.add_parser("prune", help="remove images and states that are out of date")
     prune.add_argument("--all", action="store_true", help="also those that are up to date")
@@ -137,6 +150,21 @@ def _ls(_: argparse.Namespace) -> int:
 def _down(arguments: argparse.Namespace) -> int:
     ran = guest.down(arguments.name)
     say(f"{arguments.name} is down" if ran else f"{arguments.name} did not run")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    lab, system = load_lab(find_lab(arguments.lab)), SYSTEMS[arguments.system]
+    carry.export(lab, system, lab_states.states(lab, system)[DOCKER], arguments.file)
+    size = arguments.file.stat().st_size / (1 << 20)
+    say(f"written: {arguments.file} ({size:.0f} MiB); labwright vm import {arguments.file}")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    found = carry.import_file(arguments.file)
+    say(f"imported: {found.system} of the lab {found.lab}, exported on {found.exported}")
+    say(f"labwright vm up NAME --lab {found.lab} --system {found.system}")
     return 0
 
 

@@ -22,6 +22,7 @@ PACKAGES = {
     "mke2fs": "e2fsprogs",
     "cpio": "cpio",
     "chromium": "chromium",
+    "apt-get": "apt",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "newuidmap": "uidmap",

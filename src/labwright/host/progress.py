@@ -21,12 +21,29 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def expected(estimate_s: float, last_s: float | None = None) -> str:
+    """Say how long something takes: as long as the last time, or about as long as elsewhere.
+
+    A range, since a computer can be busy, or have a processor that guests run on directly.
+    """
+    if last_s is not None:
+        return f"{_time(last_s)} the last time"
+    return f"{_time(estimate_s / 2)} to {_time(4 * estimate_s)}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
 @contextmanager
-def step(what: str, estimate_s: float) -> Iterator[None]:
-    """Announce a piece of slow work with its estimate, and how long it took in the end."""
+def step(what: str, estimate_s: float, last_s: float | None = None) -> Iterator[None]:
+    """Announce a piece of slow work with how long it may take, and how long it took in the end.
+
+    :param last_s: how long it took here before, if it did.
+    """
     global _depth
     indent = "  " * _depth
-    say(f"{indent}{what} (about {estimate_s:.0f} s)")
+    say(f"{indent}{what} ({expected(estimate_s, last_s)})")
     start = time.monotonic()
     _depth += 1
     try:

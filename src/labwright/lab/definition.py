@@ -18,14 +18,26 @@ from labwright.errors import DefinitionError
 from labwright.lab import claim_reader, performance
 from labwright.lab.definition_tables import CommandTable, LabTable
 from labwright.lab.document import Document
-from labwright.lab.model import DOCKER, Code, Command, Image, Lab, Prose, Step, Typing, Waived
+from labwright.lab.model import (
+    DOCKER,
+    Code,
+    Command,
+    Image,
+    Lab,
+    MachineFile,
+    MachineSetup,
+    Prose,
+    Step,
+    Typing,
+    Waived,
+)
 from labwright.lab.toml_file import TomlFile, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from labwright.lab.definition_tables import StepTable
+    from labwright.lab.definition_tables import FileTable, StepTable
 
 STEP_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 CHECK = re.compile(r"[a-z_]+\.[a-z_0-9]+")
@@ -33,6 +45,10 @@ SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(?:s|seconds?)?")
 TOTAL_POINTS = 100
 LONGEST_WAIT_S = 600
 """Seconds for which a check may be repeated."""
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+PATH = re.compile(r"(/[^/\x00-\x1f]+)+")
+MODE = re.compile(r"0?[0-7]{3,4}")
+OWNER = re.compile(r"[a-z_][a-z0-9_-]*(:[a-z_][a-z0-9_-]*)?")
 LONGEST_NAME = 30
 """A machine can be named after its lab."""
 
@@ -90,6 +106,7 @@ def load_lab(folder: Path) -> Lab:
         images=tuple(reader.images(folder)),
         start=reader.start(states),
         modules=tuple(tables.machine.modules),
+        setup=reader.setup(),
     )
 
 
@@ -368,6 +385,34 @@ class _Reader:
                 *("machine", "start"),
             )
         return start
+
+    def setup(self) -> MachineSetup:
+        """Return what the lab machine has beside its system and Docker."""
+        machine = self.tables.machine
+        for number, name in enumerate(machine.packages):
+            if not PACKAGE.fullmatch(name):
+                raise self.file.error(
+                    f"{shown(name)} is no name of a Debian package", "machine", "packages", number
+                )
+        files = tuple(self._machine_file(path, table) for path, table in machine.files.items())
+        return MachineSetup(tuple(machine.packages), files, machine.setup.strip())
+
+    def _machine_file(self, path: str, table: str | FileTable) -> MachineFile:
+        place = ("machine", "files", path)
+        if not PATH.fullmatch(path) or ".." in path.split("/"):
+            raise self.file.error(f"{shown(path)} is no absolute path of a file", *place)
+        if isinstance(table, str):
+            return MachineFile(path, table)
+        if not MODE.fullmatch(table.mode):
+            raise self.file.error(
+                f"the mode {shown(table.mode)} is not one like '0644'", *place, "mode"
+            )
+        if not OWNER.fullmatch(table.owner):
+            raise self.file.error(
+                f"the owner {shown(table.owner)} is not one like 'root' or 'root:adm'",
+                *(*place, "owner"),
+            )
+        return MachineFile(path, table.content, table.mode, table.owner)
 
     def images(self, folder: Path) -> Iterator[Image]:
         """Yield the images that the lab machine has before a student begins."""

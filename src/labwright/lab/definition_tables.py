@@ -37,11 +37,22 @@ class StepTable(Table):
     perform: list[str | CommandTable] | None = None
 
 
+class FileTable(Table):
+    """A file of ``[machine.files]``."""
+
+    content: str
+    mode: str = "0644"
+    owner: str = "root"
+
+
 class MachineTable(Table):
     """``[machine]``."""
 
     start: str | None = None
     modules: list[str] = field(default_factory=list)
+    packages: list[str] = field(default_factory=list)
+    files: dict[str, str | FileTable] = field(default_factory=dict)
+    setup: str = ""
 
 
 class PerformTable(Table):

@@ -132,6 +132,32 @@ class Image:
 
 
 @dataclass(frozen=True)
+class MachineFile:
+    """A file that the lab machine has before a student begins."""
+
+    path: str
+    content: str
+    mode: str = "0644"
+    owner: str = "root"
+    """``user`` or ``user:group``; the group is the user's own where none is named."""
+
+
+@dataclass(frozen=True)
+class MachineSetup:
+    """What the lab machine has beside its system and Docker; made in this order."""
+
+    packages: tuple[str, ...] = ()
+    """Debian packages."""
+    files: tuple[MachineFile, ...] = ()
+    script: str = ""
+    """Run by bash as root."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.packages or self.files or self.script)
+
+
+@dataclass(frozen=True)
 class Lab:
     """A lab's steps, in the order of its document."""
 
@@ -165,6 +191,7 @@ class Lab:
     """The state in which a student finds the machine."""
     modules: tuple[str, ...] = ()
     """Modules that the kernel of a machine must have."""
+    setup: MachineSetup = field(default_factory=MachineSetup)
 
     def step(self, id: str) -> Step:
         """Return the step of this id.

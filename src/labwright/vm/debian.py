@@ -12,8 +12,9 @@ import tarfile
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from labwright.errors import SetupError
 from labwright.host import programs, progress
-from labwright.vm import mmdebstrap, store
+from labwright.vm import accelerator, mmdebstrap, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 KERNEL = "linux-image-cloud-amd64"
 DISK = "base.raw"
 DISK_SIZE = "8G"
+DISK_BYTES = 8 << 30
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 """What Debian's packages are signed by; Ubuntu does not come with it."""
+ESTIMATE_S = 50.0
+RUN_PROGRAMS = (accelerator.QEMU, "qemu-img", "ssh")
+"""What a machine that is built takes to run."""
 PROGRAMS = ("mmdebstrap", "mke2fs", "cpio", "ssh-keygen", KEYRING)
 SCRIPTS = {
     "tmp/customize.sh": "customize.sh",
@@ -58,13 +63,28 @@ def _script(name: str) -> str:
     return resources.files("labwright.vm").joinpath(name).read_text(encoding="utf-8")
 
 
-def _make(system: System, folder: Path) -> None:
+def require() -> None:
+    """See to it that this computer can make a lab machine's Debian.
+
+    :raises SetupError: it cannot; it says what to install, or what to do instead.
+    """
+    if not programs.find("mmdebstrap") and not programs.find("apt-get"):
+        raise SetupError(
+            "this computer cannot build a lab machine: that takes mmdebstrap, on Debian or Ubuntu. "
+            "Run `labwright vm export FILE` on such a computer, and `labwright vm import FILE` here"
+        )
     if os.geteuid() == 0:
-        programs.require(PROGRAMS)
+        programs.require([*PROGRAMS, *RUN_PROGRAMS])
     else:
-        programs.require([*PROGRAMS, "newuidmap"])
+        programs.require([*PROGRAMS, *RUN_PROGRAMS, "newuidmap"])
         programs.require_lent_ids()
-    with progress.step(f"building the lab machine's system, {system.name}", 40):
+
+
+def _make(system: System, folder: Path) -> None:
+    require()
+    name = place(system).name
+    what = f"building the lab machine's system, {system.name}"
+    with progress.step(what, ESTIMATE_S, store.last_s(name)):
         for name in ("id_ed25519", "host_key"):
             argv = ["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "labwright"]
             programs.run([*argv, "-f", str(folder / name)]).check_returncode()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labwright.errors import SetupError, UsageError
 from labwright.host import programs
+from labwright.vm import guest
 
 if TYPE_CHECKING:
     from labwright.lab.model import Lab
@@ -20,6 +22,8 @@ class Choice:
 
     target: str
     reason: str
+    starts: bool = False
+    """Whether it is a guest that is to be started first."""
 
 
 def default_guest(lab: Lab) -> str:
@@ -28,11 +32,32 @@ def default_guest(lab: Lab) -> str:
 
 
 def choose(lab: Lab) -> Choice:
-    """Choose this machine if it can run a lab, else a guest of the lab's own."""
+    """Choose the lab's guest that runs, else this machine if it can run the lab, else a guest.
+
+    :raises UsageError: it would be a guest, and several of the lab's run.
+    """
+    own = _own_guests(lab)
+    if len(own) == 1:
+        return Choice(f"vm:{own[0]}", "it is the lab machine that runs")
     lacks = _lacks(lab)
+    if lacks and own:
+        raise UsageError(
+            f"several machines of the lab {lab.name} run: name one: "
+            f"{' or '.join(f'--target vm:{name}' for name in own)}"
+        )
     if lacks:
-        return Choice(f"vm:{default_guest(lab)}", f"this machine cannot run the lab: {lacks}")
-    return Choice("local", f"this machine has {' and '.join(['Docker', *lab.modules])}")
+        reason = f"this computer cannot run the lab: {lacks}"
+        return Choice(f"vm:{default_guest(lab)}", reason, starts=True)
+    return Choice("local", f"this computer has {' and '.join(['Docker', *lab.modules])}")
+
+
+def _own_guests(lab: Lab) -> list[str]:
+    """Return the names of a lab's guests that the user has started."""
+    try:
+        running = guest.running()
+    except SetupError:  # there is no place for a cache, so there are no guests
+        return []
+    return [one.name for one in running if one.lab == lab.name and not one.is_temporary]
 
 
 def _lacks(lab: Lab) -> str:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_NAME = 40
+TEMPORARY = "tmp-"
+"""How the name of a machine begins that ends with the command that has started it."""
 READY_S = 60.0
 
 
@@ -60,6 +62,11 @@ class Guest:
     """The lab whose state it is."""
     system: str = ""
     """What it runs."""
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it ends with the command that has started it."""
+        return self.name.startswith(TEMPORARY)
 
     def destination(self) -> Destination:
         """Return how to reach it by SSH."""
@@ -291,7 +298,7 @@ def _clear(folder: Path) -> None:
 @contextmanager
 def ephemeral(state: str, known: dict[str, State], *, lab: str = "") -> Iterator[Guest]:
     """Run a machine of its own that is gone afterwards, also when we are killed."""
-    name = f"tmp-{secrets.token_hex(4)}"
+    name = f"{TEMPORARY}{secrets.token_hex(4)}"
     try:
         yield up(name, state, known, lab=lab, dies_with_us=True)
     finally:

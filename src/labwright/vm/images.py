@@ -24,17 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from labwright.machines.machine import Machine
-    from labwright.vm.systems import System
 
-BASE = "labwright/base"
-"""Its tag is the suite of the system."""
+BASE = "labwright/base:latest"
+"""A minimal Debian with Python: of the machine's own system."""
 REGISTRY = "127.0.0.1:5000"
 """In the machine; its Docker asks it before Docker Hub."""
 _PUBLISH_BASE = f"""
 set -eu
-tag=$1
 cd /var/lib/labwright
-repository=http://{REGISTRY}/v2/{BASE}
+repository=http://{REGISTRY}/v2/{BASE.partition(":")[0]}
 type=application/vnd.docker
 until curl -sf "$repository/../../" >/dev/null; do sleep 0.2; done
 describe() {{
@@ -56,10 +54,10 @@ printf '{{"schemaVersion": 2, "mediaType": "%s", "config": %s, "layers": [%s]}}'
     "$(describe /tmp/config "$type.container.image.v1+json")" \\
     "$(describe base.tar.gz "$type.image.rootfs.diff.tar.gzip")" |
     curl -sSf -T - -H "Content-Type: $type.distribution.manifest.v2+json" \\
-        "$repository/manifests/$tag"
-docker pull -q {REGISTRY}/{BASE}:$tag
-docker tag {REGISTRY}/{BASE}:$tag {BASE}:$tag
-docker rmi {REGISTRY}/{BASE}:$tag
+        "$repository/manifests/{BASE.partition(":")[2]}"
+docker pull -q {REGISTRY}/{BASE}
+docker tag {REGISTRY}/{BASE} {BASE}
+docker rmi {REGISTRY}/{BASE}
 sudo rm base.tar.gz /tmp/config
 """
 """Puts the base into the registry, by its interface, and from there into Docker.
@@ -112,15 +110,20 @@ def key(components: Sequence[Component]) -> str:
     return store.key(*versions, *fetched, *files)
 
 
-def import_base(system: System, machine: Machine) -> None:
+def base_key() -> str:
+    """Return a name for how the base image is made."""
+    return store.key(_PUBLISH_BASE)
+
+
+def import_base(machine: Machine) -> None:
     """Make the base image in a machine that runs Docker, from what came with the machine.
 
     :raises SetupError: Docker did not.
     """
-    _do(machine, f"set -- {system.suite}\n{_PUBLISH_BASE}")
+    _do(machine, _PUBLISH_BASE)
 
 
-def build_images(system: System, components: Sequence[Component], machine: Machine) -> None:
+def build_images(components: Sequence[Component], machine: Machine) -> None:
     """Build images in a machine that has the base image, as its user.
 
     :raises SetupError: Docker, in the machine, did not build one.
@@ -137,7 +140,7 @@ def build_images(system: System, components: Sequence[Component], machine: Machi
                 python3 -c '{_ZIP}'
                 rm -r dependencies
             fi
-            tar -cf - . | docker build --build-arg BASE={BASE}:{system.suite} -t {component.image} -
+            tar -cf - . | docker build --build-arg BASE={BASE} -t {component.image} -
             cd ..
             rm -r context
             """

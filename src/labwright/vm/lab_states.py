@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from labwright.lab.model import DOCKER
 from labwright.machines.perform import perform
-from labwright.vm import guest
+from labwright.vm import carry, guest
 from labwright.vm.images import Component
+from labwright.vm.setup import with_setup
 from labwright.vm.states import State, with_images
 from labwright.vm.systems import DEFAULT
 
@@ -35,7 +36,9 @@ def states(lab: Lab, system: System = DEFAULT) -> dict[str, State]:
         Component(image.name, image.folder, image.package, image.dependencies, image.published)
         for image in lab.images
     ]
-    found = {DOCKER: with_images(DOCKER, system, components)}
+    own = with_images(DOCKER, with_setup(system, lab.setup), components)
+    imported = carry.find(lab, system)
+    found = {DOCKER: carry.imported_state(imported, system) if imported else own}
     below, done = found[DOCKER], set[str]()
     for name, ids in lab.states.items():
         steps = tuple(step for step in lab.with_needs(list(ids)) if step.id not in done)

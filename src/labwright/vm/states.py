@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -25,11 +26,17 @@ if TYPE_CHECKING:
     from labwright.vm.images import Component
     from labwright.vm.systems import System
 
-PROGRAMS = (accelerator.QEMU, "qemu-img", "ssh")
+PROGRAMS = debian.RUN_PROGRAMS
 USER = "student"
 BOOT_S = 180.0
 COPY_S = 600.0
 """Seconds in which a machine's memory is copied, on a slow disk."""
+_UNMOUNT = """
+systemctl stop docker.socket docker containerd docker-registry || /etc/init.d/docker stop
+sync
+echo u >/proc/sysrq-trigger
+"""
+"""Ends what writes, and makes all file systems read-only, which leaves them whole."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class State:
     """Names all that ``prepare`` does: another key is another state."""
     prepare: Callable[[Machine], None]
     estimate_s: float
+    imported: Path | None = None
+    """The folder of an imported machine that it boots; else its system's own image."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +71,8 @@ def saved(state: State) -> Saved:
 
     :raises SetupError: a program is missing, or the machine could not be made.
     """
-    programs.require(PROGRAMS)
-    image = debian.image(state.system)
+    _announce(state)
+    image = _ancestry(state)[0].imported or debian.image(state.system)
     chosen = accelerator.choose(image / "vmlinuz")
     chain = [image]
     for each in _ancestry(state):
@@ -71,11 +80,25 @@ def saved(state: State) -> Saved:
     return Saved(chain[-1], image, chosen, tuple(chain))
 
 
+def _announce(state: State) -> None:
+    """Say what is missing, and how long the first time takes, before anything slow is done."""
+    image = _ancestry(state)[0].imported or debian.place(state.system)
+    if store.is_complete(image):
+        programs.require(PROGRAMS)
+        return
+    debian.require()
+    total = debian.ESTIMATE_S + sum(each.estimate_s for each in _ancestry(state))
+    progress.say(
+        f"{state.system.name} is made first, which takes {progress.expected(total)} and about "
+        f"{store.NEEDED_BYTES >> 30} GiB, once; later machines start in seconds"
+    )
+
+
 def in_cache(states: Iterable[State]) -> set[Path]:
     """Return the folders of the cache that belong to states as things are now."""
     found = set()
     for state in states:
-        chain = [debian.place(state.system)]
+        chain = [_ancestry(state)[0].imported or debian.place(state.system)]
         if not store.is_complete(chain[0]):
             continue
         chosen = accelerator.choose(chain[0] / "vmlinuz")
@@ -114,11 +137,11 @@ def _name(state: State, parent: Path, chosen: str) -> str:
 def _ensure(state: State, chain: Sequence[Path], chosen: str) -> Path:
     """Return the folder of a state, made on top of the last of a chain if it is not there."""
     image, parent = chain[0], chain[-1]
+    name = _name(state, parent, chosen)
 
     def make(new: Path) -> None:
-        with progress.step(
-            f"bringing {state.system.name} into the state {state.name}", state.estimate_s
-        ):
+        what = f"bringing {state.system.name} into the state {state.name}"
+        with progress.step(what, state.estimate_s, store.last_s(name)):
             memory, incoming = new / qemu.MEMORY, None
             if parent == image:
                 overlay(image / debian.DISK, new)
@@ -130,7 +153,7 @@ def _ensure(state: State, chain: Sequence[Path], chosen: str) -> Path:
                 incoming = parent / qemu.DEVICES
             _freeze(new, image, chosen, incoming, state.prepare)
 
-    return store.ensure(_name(state, parent, chosen), make)
+    return store.ensure(name, make)
 
 
 @cache
@@ -166,6 +189,29 @@ def _freeze(
     programs.run(["fallocate", "--dig-holes", str(new / qemu.MEMORY)], COPY_S)
     # Frozen: machines stand on it.
     (new / qemu.DISK).chmod(0o444)
+
+
+def shut_down(saved: Saved, folder: Path) -> None:
+    """Bring a machine from a saved state to a whole file system, on a disk in a folder."""
+    overlay(saved.folder / qemu.DISK, folder)
+    launch = Launch(
+        folder,
+        saved.debian,
+        saved.accelerator,
+        saved.folder / qemu.MEMORY,
+        False,
+        saved.folder / qemu.DEVICES,
+        dies_with_us=True,
+    )
+    process = Qemu.start(launch)
+    try:
+        with closing(connected(reach(folder, saved.debian), process, BOOT_S)) as machine:
+            machine.run("sudo sh -c %s", _UNMOUNT, timeout=BOOT_S)
+        with contextlib.suppress(SetupError):  # it may be gone before it answers
+            process.monitor("quit")
+        process.process.wait(timeout=qemu.MONITOR_S)
+    finally:
+        process.kill()
 
 
 def _last_words(folder: Path) -> str:
@@ -253,18 +299,18 @@ def base(system: System) -> State:
 
     It changes neither with our code nor with a lab, and begins by booting.
     """
-    return State("base", system, None, "", partial(images.import_base, system), 30)
+    return State("base", system, None, images.base_key(), images.import_base, 30)
 
 
-def with_images(name: str, system: System, components: Sequence[Component]) -> State:
-    """Return the state with a lab's images; it is the lowest one if the lab has none."""
+def with_images(name: str, below: State, components: Sequence[Component]) -> State:
+    """Return the state with a lab's images; it is the one below if the lab has none."""
     if not components:
-        return base(system)
+        return below
     return State(
         name,
-        system,
-        base(system),
+        below.system,
+        below,
         images.key(components),
-        partial(images.build_images, system, components),
+        partial(images.build_images, components),
         estimate_s=15.0 * len(components),
     )

@@ -17,6 +17,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NOTE = "complete.json"
+DURATIONS = "durations.json"
+"""How long each kind of thing took to make here."""
 NEEDED_BYTES = 2 << 30
 """Room that making one thing takes, at most."""
 FULL_BYTES = 64 << 20
@@ -113,10 +116,12 @@ def ensure(name: str, make: Callable[[Path], None]) -> Path:
         _require_room(folder.parent)
         temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=root()))
         temporary.chmod(0o755)
+        start = time.monotonic()
         try:
             make(temporary)
             _write_note(temporary)
             temporary.rename(folder)
+            _note_duration(name, time.monotonic() - start)
         except (OSError, subprocess.CalledProcessError, LabwrightError) as problem:
             full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
             if full or shutil.disk_usage(folder.parent).free < FULL_BYTES:
@@ -126,6 +131,29 @@ def ensure(name: str, make: Callable[[Path], None]) -> Path:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def last_s(name: str) -> float | None:
+    """Return how many seconds it took to make the last thing of a kind, if there was one."""
+    try:
+        return float(json.loads((root() / DURATIONS).read_text())[_kind(name)])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _note_duration(name: str, seconds: float) -> None:
+    """Note it for the next time; only for who holds the lock ``build``."""
+    path = root() / DURATIONS
+    try:
+        noted = dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        noted = {}
+    noted[_kind(name)] = round(seconds, 1)
+    path.write_text(json.dumps(noted))
+
+
+def _kind(name: str) -> str:
+    return name.rpartition("-")[0]
 
 
 def sweep() -> int:

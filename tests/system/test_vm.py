@@ -27,13 +27,14 @@ from labwright.vm.target import guest_machine
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("image")]
 
 HOLD = """
-import sys
+import time
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.vm.lab_states import ephemeral
 with ephemeral(load_lab(find_lab("gorb")), "docker") as guest:
     print(guest.name, guest.pid, flush=True)
-    sys.stdin.read()
+    while True:  # not one long wait: an interruption just before it would be noticed at its end
+        time.sleep(0.1)
 """
 
 

@@ -125,8 +125,12 @@ def test_the_log_says_in_plain_words_why_a_pulse_failed(caplog):
 def test_a_pulse_that_is_not_answered_in_time_is_a_failure(monkeypatch, caplog):
     monkeypatch.setattr(labwright.components.gorb.pulse, "TIMEOUT_S", 0.01)
 
+    async def keep_silent(reader, writer):
+        await reader.read()  # until whoever asks has gone
+        writer.close()
+
     async def ask():
-        async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as silent:
+        async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as silent:
             port = silent.sockets[0].getsockname()[1]
             return await check_of(backend(port, "http"))()
 

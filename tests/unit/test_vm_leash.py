@@ -11,17 +11,18 @@ import sys
 import pytest
 
 LEASHED = """
-import subprocess, sys
+import subprocess, sys, time
 from labwright.vm.leash import Leash
 child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, start_new_session=True)
 leash = Leash(child.pid, group="group" in sys.argv)
 if "release" in sys.argv:
     leash.release()
 print(child.pid, flush=True)
-sys.stdin.read()
+while True:  # not one long wait: an interruption just before it would be noticed at its end
+    time.sleep(0.1)
 """
 DYING = """
-import subprocess, sys
+import subprocess, sys, time
 from labwright.vm.leash import die_with_us
 child = subprocess.Popen(
     ["sleep", "60"],
@@ -30,7 +31,8 @@ child = subprocess.Popen(
     preexec_fn=die_with_us(),
 )
 print(child.pid, flush=True)
-sys.stdin.read()
+while True:  # not one long wait: an interruption just before it would be noticed at its end
+    time.sleep(0.1)
 """
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -150,9 +151,9 @@ def test_what_an_image_lacks_on_this_computer_is_one_sentence(tmp_path, lacks):
 def test_the_disk_of_a_state_names_the_one_below_it_relatively(tmp_path, monkeypatch):
     commands = []
     monkeypatch.setattr(
-        states.subprocess,
+        states.programs,
         "run",
-        lambda argv, **_: commands.append(argv) or states.subprocess.CompletedProcess(argv, 0),
+        lambda argv, *_, **__: commands.append(argv) or CompletedProcess(argv, 0),
     )
     states.overlay(tmp_path / "base-1" / "disk.qcow2", tmp_path / "docker-2")
     assert "../base-1/disk.qcow2" in commands[0]

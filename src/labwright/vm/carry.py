@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
 import tarfile
 import tempfile
 import time
@@ -38,6 +37,8 @@ ORIGIN = "origin.json"
 """In the cache, beside the files of an imported machine: its manifest."""
 FILES = ("id_ed25519", "host_key.pub", "vmlinuz", "initramfs", DISK)
 BLOCK = 1 << 20
+PACK_S = 1800.0
+"""Seconds in which a disk is packed or unpacked, on a busy computer."""
 
 
 @dataclass(frozen=True)
@@ -221,9 +222,8 @@ def _require_own_disk(file: Path, disk: Path) -> None:
 
 
 def _qemu_img(*arguments: str | Path) -> str:
-    done = subprocess.run(
-        ["qemu-img", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    command = ["qemu-img", *map(str, arguments)]
+    done = programs.run(command, PACK_S, capture_output=True, text=True)
     if done.returncode != 0:
         raise SetupError(f"qemu-img: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
     return done.stdout

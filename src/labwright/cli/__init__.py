@@ -18,6 +18,7 @@ from labwright.cli import (
     gate,
     grade,
     hand_out,
+    images,
     lab,
     mistakes,
     new,
@@ -143,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     classroom.add_parser(commands)
     hand_out.add_parser(commands)
     vm.add_parser(commands)
+    images.add_parser(commands)
     client.add_parser(commands)
     conform.add_parser(commands)
 

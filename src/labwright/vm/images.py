@@ -6,22 +6,14 @@ too; the base here is the machine's own minimal Debian, which came with it.
 
 from __future__ import annotations
 
-import importlib.util
-import io
-import sys
-import tarfile
-import tempfile
-from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labwright.errors import SetupError
-from labwright.host import programs
+from labwright.machines.image_context import Component, context, sources, version
 from labwright.vm import store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from labwright.machines.machine import Machine
 
@@ -75,23 +67,6 @@ with zipfile.PyZipFile("site-packages/dependencies.zip", "w") as file:
 """Makes the dependencies one file, which Python imports from: Docker takes longer over a
 thousand files than over all else in an image."""
 BUILD_S = 300.0
-PIP_S = 300.0
-
-
-@dataclass(frozen=True)
-class Component:
-    """A Docker image of a lab."""
-
-    image: str
-    folder: Path
-    """The context: its Dockerfile, and whatever stands beside it."""
-    package: str = ""
-    """The Python package that runs in it, by its dotted name, if it is one of ours; it imports
-    nothing else of what is above it."""
-    dependencies: tuple[str, ...] = ()
-    """Distributions that the package imports: all of it pure Python."""
-    published: bool = False
-    """Whether the student fetches it: it is in the registry, and not in Docker."""
 
 
 def key(components: Sequence[Component]) -> str:
@@ -100,11 +75,11 @@ def key(components: Sequence[Component]) -> str:
     :raises SetupError: something of it is not there.
     """
     names = dict.fromkeys(name for component in components for name in component.dependencies)
-    versions = [f"{name} {_version(name)}" for name in names]
+    versions = [f"{name} {version(name)}" for name in names]
     files = [
         f"{path}\n{data.decode(errors='backslashreplace')}"
         for component in components
-        for path, data in _sources(component)
+        for path, data in sources(component)
     ]
     fetched = [_publish(component.image) for component in components if component.published]
     return store.key(*versions, *fetched, *files)
@@ -146,7 +121,7 @@ def build_images(components: Sequence[Component], machine: Machine) -> None:
             """
         if component.published:
             script += _publish(component.image)
-        _do(machine, script, _context(component))
+        _do(machine, script, context(component))
 
 
 def _publish(image: str) -> str:
@@ -168,64 +143,3 @@ def _do(machine: Machine, script: str, stdin: bytes = b"") -> None:
     if not result.ok:
         last = (result.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise SetupError(f"the lab's images could not be built in the machine: {last}")
-
-
-def _sources(component: Component) -> Iterator[tuple[str, bytes]]:
-    """Yield a component's own files with their places in the context, sorted."""
-    if component.package:
-        yield from _package(component.package)
-    for file in sorted(path for path in component.folder.rglob("*") if path.is_file()):
-        yield str(file.relative_to(component.folder)), file.read_bytes()
-
-
-def _package(name: str) -> Iterator[tuple[str, bytes]]:
-    """Yield a package's modules with their places, and what makes it one of those above it."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        spec = None
-    if spec is None or not spec.origin or not spec.submodule_search_locations:
-        raise SetupError(f"an image of the lab needs the Python package {name}: install it")
-    folder = Path(spec.origin).parent
-    root = folder.parents[name.count(".")]
-    above = [parent / "__init__.py" for parent in folder.parents if root in parent.parents]
-    for file in [*reversed(above), *sorted(folder.rglob("*.py"))]:
-        yield f"site-packages/{file.relative_to(root)}", file.read_bytes()
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        raise SetupError(
-            f"an image of the lab needs the Python package {distribution}: install it with pip"
-        ) from None
-
-
-def _context(component: Component) -> bytes:
-    """Return what Docker builds an image from, as a tar file.
-
-    Dependencies are a folder of their own, yet to be made into the one file.
-    """
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, data in _sources(component):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(data), 0o644
-            tar.addfile(entry, io.BytesIO(data))
-        if component.dependencies:
-            with tempfile.TemporaryDirectory() as folder:
-                _install(component.dependencies, folder)
-                tar.add(folder, "dependencies")
-    return packed.getvalue()
-
-
-def _install(names: Sequence[str], folder: str) -> None:
-    """Put packages into a folder, in the versions that we run with."""
-    wanted = [f"{name}=={_version(name)}" for name in names]
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-    command += ["--disable-pip-version-check", "--target", folder, *wanted]
-    done = programs.run(command, PIP_S, capture_output=True, text=True)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        raise SetupError(f"pip could not fetch what the lab's images need: {last}")

@@ -12,9 +12,9 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from labwright.lab.model import DOCKER
+from labwright.machines.image_context import Component
 from labwright.machines.perform import perform
 from labwright.vm import carry, guest
-from labwright.vm.images import Component
 from labwright.vm.setup import with_setup
 from labwright.vm.states import State, with_images
 from labwright.vm.systems import DEFAULT

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from labwright.errors import HostUnreachable, SetupError
+from labwright.errors import CommandTimedOut, HostUnreachable, SetupError
 from labwright.host import programs, progress
 from labwright.machines.destination import Destination
 from labwright.machines.ssh import SshMachine
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from labwright.machines.image_context import Component
     from labwright.machines.machine import Machine
-    from labwright.vm.images import Component
     from labwright.vm.systems import System
 
 PROGRAMS = debian.RUN_PROGRAMS
@@ -274,9 +274,14 @@ def connected(destination: Destination, process: Qemu, timeout: float) -> SshMac
 def _wait_for_docker(machine: Machine) -> None:
     deadline = time.monotonic() + BOOT_S
     while True:
-        asked = machine.run("docker version", timeout=60)
-        if asked.ok:
-            return
+        try:
+            asked = machine.run("docker version", timeout=60)
+            if asked.ok:
+                return
+        except CommandTimedOut:  # on a busy computer it may take longer than that
+            if time.monotonic() > deadline:
+                raise
+            continue
         if time.monotonic() > deadline:
             log = machine.run(
                 "sudo sh -c 'journalctl -u docker -o cat || cat /var/log/docker.log' 2>&1 | tail -1"

@@ -1,0 +1,43 @@
+"""The gorb lab is done on a machine whose Docker has no image, by an ordinary user."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from labwright.vm.target import guest_machine
+
+pytestmark = pytest.mark.system
+
+EMPTY = """
+docker ps --all --quiet | xargs --no-run-if-empty docker rm --force
+docker images --all --quiet | sort -u | xargs --no-run-if-empty docker rmi --force
+docker system prune --all --force
+sudo pkill docker-registry
+test -z "$(docker images --quiet)"
+"""
+
+
+def labwright(*arguments: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "labwright", *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=900)
+
+
+def test_images_are_loaded_where_there_are_none_and_the_lab_is_done_with_them(lab_machine):
+    guest = lab_machine("docker")
+    target = f"--target=vm:{guest.name}"
+    with closing(guest_machine(guest)) as machine:
+        emptied = machine.run(EMPTY, timeout=120)
+        assert emptied.ok, emptied.stderr
+    loaded = labwright("images", "load", target)
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stderr.count("is built, on labwright/own-base") == 3
+    again = labwright("images", "load", target)
+    assert again.stderr.count("is there already") == 3
+    done = labwright("perform", target)
+    assert done.returncode == 0, done.stderr
+    checked = labwright("check", target)
+    assert "100 of 100" in checked.stdout, checked.stdout

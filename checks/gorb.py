@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from labwright.checks.docker import container_evidence
 from labwright.checks.docker import image_present as _image_present
-from labwright.errors import CheckFailed
+from labwright.errors import CheckFailed, MachineError
 from labwright.outcome import Evidence
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from labwright.machines.machine import Reply
 
 MASQUERADE = "Masq"
+ROOTLESS = (
+    "This Docker is rootless: its host network is not the machine's, so Gorb cannot reach the "
+    "kernel's IPVS from there. Use the system's Docker: `docker context use default`."
+)
 """How /proc/net/ip_vs writes the forwarding method that Gorb calls nat."""
 ANEW = "Restart Gorb with `-f` and register everything again."
 
@@ -79,6 +84,19 @@ def running(
     interface: str,
 ) -> Iterator[Evidence]:
     """Gorb runs in Docker as the document says, and answers."""
+    try:
+        yield from _runs(gorb, docker_engine, gorb_container, gorb_image, interface)
+    except CheckFailed as failure:
+        # Asked only now, and perhaps not when a record was made.
+        with contextlib.suppress(MachineError):
+            if docker_engine.is_rootless():
+                failure.hint = ROOTLESS
+        raise
+
+
+def _runs(
+    gorb: Gorb, docker_engine: Engine, gorb_container: str, gorb_image: str, interface: str
+) -> Iterator[Evidence]:
     seen = docker_engine.container(gorb_container)
     yield container_evidence(seen)
     if seen.absent:

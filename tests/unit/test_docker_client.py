@@ -72,6 +72,12 @@ def test_a_container_whose_log_cannot_be_read_leaves_the_others(engine, engine_s
     assert engine.container("server2").absent
 
 
+@pytest.mark.parametrize(("options", "rootless"), [(["name=rootless"], True), (None, False)])
+def test_a_rootless_engine_is_told_apart(options, rootless, engine, engine_server):
+    engine_server.answers["/info"] = lambda c: reply(c, {"SecurityOptions": options})
+    assert engine.is_rootless() is rootless
+
+
 def test_an_engine_elsewhere_is_named(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
     with pytest.raises(

@@ -124,6 +124,10 @@ class Engine:
         """
         return str(self.ask("console", name, since, tail) or "")
 
+    def is_rootless(self) -> bool:
+        """Whether the Engine runs without root: its host network is not the machine's."""
+        return bool(self.ask("rootless"))
+
     def ask(self, what: str, *arguments: Any) -> Any:
         """Ask one question; the answer is plain data, None for what there is not.
 
@@ -203,5 +207,8 @@ QUESTIONS: dict[str, Callable[..., Any]] = {
     ),
     "containers": _containers,
     "console": _console,
+    "rootless": lambda machine: any(
+        "rootless" in str(option) for option in machine.docker.api.info()["SecurityOptions"] or []
+    ),
 }
 """What can be asked, each answered by the docker SDK."""

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labwright.errors import SetupError
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -31,10 +33,15 @@ class Scratch:
 
     def __init__(self) -> None:
         sweep()
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE))
-        self._lock = os.open(self.path, os.O_RDONLY)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        (self.path / MARK).touch()
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE))
+            self._lock = os.open(self.path, os.O_RDONLY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            (self.path / MARK).touch()
+        except OSError as problem:
+            raise SetupError(
+                f"no temporary folder can be made in {PLACE}: {problem.strerror}"
+            ) from None
 
     def close(self) -> None:
         """Remove it, with all that is in it."""

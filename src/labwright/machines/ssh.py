@@ -20,6 +20,7 @@ from labwright.errors import (
     HostUnreachable,
     LabwrightError,
     MachineError,
+    SetupError,
 )
 from labwright.host.temporary import Scratch
 from labwright.machines import login
@@ -303,7 +304,11 @@ class SshMachine(Machine):
     def _options(self, *options: str) -> list[str]:
         """Return these options, and those of the destination, whose file is written."""
         if not self._configuration.exists():
-            self._configuration.write_text(self._destination.configuration())
+            text = self._destination.configuration()
+            try:
+                self._configuration.write_text(text)
+            except OSError as problem:
+                raise SetupError(f"{self._configuration}: {problem.strerror}") from None
         return [*options, *self._destination.options(self._configuration)]
 
 

@@ -45,5 +45,5 @@ def test_a_dry_run_ends_though_a_login_hangs(account, server, agent, tmp_path):
     assert "closes its output and runs no command" in said, said
     assert "b  can be reached" in said, said
     assert done.returncode == 3, said
-    listed = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, timeout=30)
+    listed = subprocess.run(["ps", "-wweo", "args="], capture_output=True, text=True, timeout=30)
     assert f"-l{silent.name}" not in listed.stdout

@@ -16,7 +16,7 @@ PERSIST = "ControlMaster auto\nControlPath {folder}/master-%h\nControlPersist 10
 
 
 def processes(word: str) -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, timeout=30)
+    listed = subprocess.run(["ps", "-wweo", "args="], capture_output=True, text=True, timeout=30)
     return [line for line in listed.stdout.splitlines() if line.startswith("ssh ") and word in line]
 
 

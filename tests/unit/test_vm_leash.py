@@ -12,7 +12,7 @@ import pytest
 
 LEASHED = """
 import subprocess, sys, time
-from labwright.vm.leash import Leash
+from labwright.host.leash import Leash
 child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, start_new_session=True)
 leash = Leash(child.pid, group="group" in sys.argv)
 if "release" in sys.argv:
@@ -23,7 +23,7 @@ while True:  # not one long wait: an interruption just before it would be notice
 """
 DYING = """
 import subprocess, sys, time
-from labwright.vm.leash import die_with_us
+from labwright.host.leash import die_with_us
 child = subprocess.Popen(
     ["sleep", "60"],
     stdout=subprocess.DEVNULL,

@@ -22,6 +22,7 @@ from labwright.errors import (
     MachineError,
     SetupError,
 )
+from labwright.host.leash import Leash
 from labwright.host.temporary import Scratch
 from labwright.machines import login
 from labwright.machines.destination import CONNECT_TIMEOUT_S
@@ -251,7 +252,12 @@ class SshMachine(Machine):
                 if self._master.poll() is not None:
                     self._give_up("the connection was lost")
                 return
-            problem = self._await_mark(self._master)
+            # Its session is no `cat` yet, which would end when we are killed.
+            leash = Leash(self._master.pid, group=True)
+            try:
+                problem = self._await_mark(self._master)
+            finally:
+                leash.release()
             if problem:
                 self._give_up(problem)
             self._ready = True

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from labwright.errors import SetupError
 from labwright.host import programs
+from labwright.host.leash import Leash
 from labwright.vm import store
-from labwright.vm.leash import Leash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labwright.errors import SetupError
+from labwright.host.leash import Leash, die_with_us
 from labwright.vm import accelerator
-from labwright.vm.leash import Leash, die_with_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable

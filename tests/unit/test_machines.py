@@ -35,6 +35,15 @@ def test_a_command_that_does_not_end_is_killed_with_its_children(local, tmp_path
     assert not alive.exists()
 
 
+def test_what_a_command_that_has_ended_left_behind_is_ended_too(local, tmp_path):
+    alive = tmp_path / "alive"
+    with pytest.raises(CommandTimedOut, match=r"did not end within 0\.3 s"):
+        local.run("(while :; do touch %s; sleep 0.05; done) & echo hi", str(alive), timeout=0.3)
+    alive.unlink()
+    local.run("sleep 0.3")
+    assert not alive.exists()
+
+
 def test_output_is_cut_at_the_limit_and_says_so(local):
     result = local.run("head -c 3000000 /dev/zero", limit=1000)
     assert (len(result.stdout), result.truncated, result.ok) == (1000, True, True)

@@ -32,7 +32,7 @@ OVERRIDES: tuple[tuple[str, str, tuple[int, int]], ...] = (
     # A machine that is gone is noticed.
     ("ServerAliveInterval", "5", (0, 0)),
     ("ServerAliveCountMax", "3", (0, 0)),
-    ("ChannelTimeout", "none", (9, 7)),
+    ("ChannelTimeout", "none", (9, 6)),
     # What runs there, and how its input and output come here.
     ("SessionType", "default", (8, 7)),
     ("RemoteCommand", "none", (7, 6)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import labwright
 from labwright.cli import (
+    board,
     checks,
     classroom,
     client,
@@ -133,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     regrade.set_defaults(run=lab.regrade)
 
     open_command.add_parser(commands)
+    board.add_parser(commands)
     new.add_parser(commands)
     checks.add_parser(commands)
     gate.add_parser(commands)

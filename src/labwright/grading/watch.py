@@ -133,6 +133,7 @@ class Watch:
         self._wanted: set[str] = set()
         self._wake = threading.Condition()
         self._stopped = False
+        self._pause = SHORTEST_S
         self._started = _now()
         self._examined_at = 0.0
 
@@ -179,20 +180,22 @@ class Watch:
 
     def follow(self) -> None:
         """Follow the machine until :meth:`stop`."""
-        pause = SHORTEST_S
         try:
             while not self._stopped:
-                try:
-                    pause = self._round()
-                except MachineError as problem:
-                    pause = self._lost(str(problem), pause)
-                self._sleep(pause)
+                self._sleep(self.visit())
         finally:
             if self._machine:
                 self._machine.close()
 
+    def visit(self) -> float:
+        """Look once, examine what that calls for, and return the pause until the next time."""
+        try:
+            self._pause = self._round()
+        except MachineError as problem:
+            self._pause = self._lost(str(problem), self._pause)
+        return self._pause
+
     def _round(self) -> float:
-        """Look once, examine what that calls for, and return the pause until the next look."""
         if self._machine is None:
             self._machine = self._connect()
             self._questions = Questions()

@@ -45,21 +45,36 @@ BYE_S = 8.0
 LOST_S = 1800.0
 """The same for a page that is only not heard of: its computer may sleep."""
 TYPES = {"css": "text/css", "js": "text/javascript", "mjs": "text/javascript"}
-FILES = ("page.css", "page.js", "xterm/xterm.mjs", "xterm/addon-fit.mjs", "xterm/xterm.css")
+FILES = (
+    "page.css",
+    "page.js",
+    "xterm/xterm.mjs",
+    "xterm/addon-fit.mjs",
+    "xterm/xterm.css",
+    "board.css",
+    "board.js",
+)
 
 
 class Page:
     """One lab on one machine, as any number of open pages show it."""
 
-    def __init__(self, lab: Lab, target: str, shell: Callable[[], list[str]] | None = None) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        target: str,
+        shell: Callable[[], list[str]] | None = None,
+        place: str = "",
+    ) -> None:
         """Make the page; :meth:`begin` it within the event loop.
 
+        :param place: the path under which it is served.
         :param shell: returns the program that is a shell on the machine; None: the page only
             shows, and offers nothing that changes anything.
         """
-        self.lab, self.target = lab, target
+        self.lab, self.target, self._place = lab, target, place
         self.watch: Watch | None = None
-        self.state = State(lab, self._changed_in_a_thread)
+        self.state = State(lab, self.changed)
         self.terminals = Terminals(shell, self._changed) if shell else None
         self.report: Score | None = None
         self.problem = ""
@@ -78,7 +93,7 @@ class Page:
         """Return what the page answers."""
         routes: list[BaseRoute] = [
             Route("/", self._show),
-            Route("/static/{name:path}", _static),
+            Route("/static/{name:path}", static_file),
             Route("/lab/{name:path}", self._picture),
             WebSocketRoute("/live", self._live),
             Route("/report", self._report),
@@ -106,14 +121,15 @@ class Page:
     def graded(self, score: Score) -> None:
         """Take over a score of all steps; from any thread."""
         self.report, self._finishing = score, False
-        self._changed_in_a_thread()
+        self.changed()
 
     def ended(self, problem: str) -> None:
         """Say that nothing is followed any more, and why; from any thread."""
         self.problem = problem
-        self._changed_in_a_thread()
+        self.changed()
 
-    def _changed_in_a_thread(self) -> None:
+    def changed(self) -> None:
+        """Show what is known now; from any thread."""
         if self._loop and not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # it was closed just now
                 self._loop.call_soon_threadsafe(self._changed)
@@ -125,16 +141,17 @@ class Page:
     async def _show(self, request: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
         known = [step.id for step in self.lab.steps]
-        shown = _template().render(
+        shown = template("page.html").render(
             lab=self.lab,
             target=self.target,
             sections=sections("\n".join(self._document.source), known),
             steps={step.id: step for step in self.lab.steps},
             terminals=self.terminals is not None,
             nonce=nonce,
+            place=self._place,
         )
-        policy = _policy(nonce, request.headers["host"])
-        return HTMLResponse(shown, headers={"Content-Security-Policy": policy})
+        rules = policy(nonce, request.headers["host"])
+        return HTMLResponse(shown, headers={"Content-Security-Policy": rules})
 
     async def _picture(self, request: Request) -> Response:
         folder = self.lab.folder.resolve()
@@ -316,7 +333,8 @@ def _shown(sentence: str) -> str:
     return text.excerpt(sentence, SENTENCE_LIMIT)
 
 
-async def _static(request: Request) -> Response:
+async def static_file(request: Request) -> Response:
+    """Hand out one of our own files, and no other."""
     name = request.path_params["name"]
     if name not in FILES:
         return Response(status_code=404)
@@ -325,8 +343,9 @@ async def _static(request: Request) -> Response:
     return Response(content, media_type=kind)
 
 
-def _template() -> Any:
-    source = resources.files("labwright.live").joinpath("static", "page.html").read_text("utf-8")
+def template(name: str) -> Any:
+    """Return one of our pages' templates: everything is escaped, nothing is undefined."""
+    source = resources.files("labwright.live").joinpath("static", name).read_text("utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -334,7 +353,7 @@ def _template() -> Any:
     return environment.from_string(source)
 
 
-def _policy(nonce: str, host: str) -> str:
+def policy(nonce: str, host: str) -> str:
     """Return the Content-Security-Policy: nothing but our own files.
 
     xterm.js makes style elements, which the page's script gives the nonce.

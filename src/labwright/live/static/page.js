@@ -55,7 +55,7 @@ function prose(name, sentence, attributes = {}) {
 // --- What is known of the lab.
 
 function connect() {
-  live = new WebSocket(`${place}/live`);
+  live = new WebSocket(`${place}${document.body.dataset.place}/live`);
   live.onmessage = (message) => show(JSON.parse(message.data));
   live.onclose = (event) => {
     if (STOPPED.includes(event.code)) ended = true;

@@ -1,0 +1,76 @@
+"""``labwright board``: the class while it works, and who needs help."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labwright.cli.open import add_serving, listen_address, require_live, say
+from labwright.cli.options import add_lab
+from labwright.grading import step_check
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "board",
+        help="see a class while it works: who is stuck where, and since when",
+        epilog="Machines are looked at and never sent traffic; nothing is graded.",
+    )
+    parser.add_argument("roster", type=Path, metavar="class.csv", help="as of labwright grade")
+    add_lab(parser)
+    add_serving(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the class until Ctrl-C."""
+    require_live()
+    from labwright.batch import roster
+    from labwright.batch.task import Task
+    from labwright.host.temporary import Scratch
+    from labwright.live.board import Board
+    from labwright.live.serving import Served, invite
+
+    lab = load_lab(find_lab(arguments.lab))
+    students = roster.read(arguments.roster, lab).students
+    tasks = []
+    for student in students:
+        settings = [f"{key}={value}" for key, value in student.values.items()]
+        values = lab.values_with(settings)
+        for step in lab.steps:
+            step_check.bind(lab, step, values)
+        tasks.append(
+            Task(
+                id=student.id,
+                target=student.target,
+                lab=str(lab.folder),
+                jump=student.jump,
+                pins=(f"{student.id} {student.host_key}",) if student.host_key else (),
+                options=tuple(f"--set={setting}" for setting in settings),
+            )
+        )
+    board = Board(lab, students, tasks)
+    address, port = listen_address(arguments.listen)
+    served = Served(board.app(), address, port)
+
+    async def serve() -> None:
+        board.begin()
+        await served.serve()
+
+    try:
+        with Scratch() as folder:
+            invite(served.url, folder, say, browser=not arguments.no_browser)
+            asyncio.run(serve())
+    except KeyboardInterrupt:
+        pass
+    finally:
+        board.end()
+        served.close()
+    return 0

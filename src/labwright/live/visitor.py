@@ -1,0 +1,123 @@
+"""Visits machines of a class, again and again: ``python -m labwright.live.visitor``.
+
+A line of JSON on standard input says which lab and which machines; lines of JSON on standard
+output tell what is new of whom. All ends when standard input does. Whoever does not move is
+visited less and less often.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import random
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from labwright.batch import reach
+from labwright.batch.task import Task
+from labwright.errors import LabwrightError
+from labwright.grading.watch import Examined, Examining, MachineBack, MachineGone, StepChanged
+from labwright.host.temporary import Scratch
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+from labwright.live.following import watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import TextIO
+
+    from labwright.grading.watch import Event, Watch
+
+SOON_S, LATE_S = 5.0, 60.0
+"""Seconds until the next visit: after something has moved, and at the most."""
+
+
+class Visited:
+    """One student's machine."""
+
+    def __init__(self, task: Task, folder: Path, tell: Callable[..., None]) -> None:
+        self._pause = SOON_S
+        self._moved = False
+        self._id, self._tell = task.id, tell
+        lab = load_lab(find_lab(task.lab))
+        folder.mkdir()
+        self._watch: Watch = watch(
+            lab,
+            task.target,
+            task.options,
+            self._hear,
+            lambda: reach.connection(task, folder),
+            traffic=False,
+        )
+
+    def visit(self) -> float:
+        """Visit it, and return the seconds until the next time."""
+        self._moved = False
+        start = time.process_time()
+        try:
+            self._watch.visit()
+        except LabwrightError as problem:
+            self._tell(self._id, "gone", str(problem))
+        self._tell(self._id, "visited", round(time.process_time() - start, 4))
+        self._pause = SOON_S if self._moved else min(1.5 * self._pause, LATE_S)
+        return self._pause
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._watch.stop()
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, StepChanged):
+            self._moved = True
+            # The record is for grading; here it would be most of what is told.
+            told = replace(event.result, observations=(), evidence=())
+            self._tell(self._id, "step", [asdict(told), event.unsettled])
+        elif isinstance(event, MachineGone):
+            self._tell(self._id, "gone", event.reason)
+        elif isinstance(event, MachineBack):
+            self._moved = True
+            self._tell(self._id, "back", None)
+        elif not isinstance(event, Examining | Examined):
+            raise TypeError(f"not an event: {event!r}")
+
+
+def main() -> int:
+    """Visit until nobody wants to know."""
+    told = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
+    os.dup2(2, 1)  # whatever else is printed must not get among what we tell
+    tasks = [Task.from_json(text) for text in json.loads(sys.stdin.readline())]
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    with Scratch() as folder:
+        visit_all(tasks, folder, told)
+    return 0
+
+
+def visit_all(tasks: list[Task], folder: Path, told: TextIO) -> NoReturn:
+    """Visit each, whoever is due first."""
+
+    def tell(id: str, what: str, body: Any) -> None:
+        told.write(json.dumps([id, what, body]) + "\n")
+        told.flush()
+
+    visited = [Visited(task, folder / str(n), tell) for n, task in enumerate(tasks)]
+    due = [(0.0, n) for n in range(len(visited))]
+    while True:
+        when, n = heapq.heappop(due)
+        time.sleep(max(0.0, when - time.monotonic()))
+        pause = visited[n].visit() * random.uniform(0.9, 1.1)  # noqa: S311  not all at once
+        heapq.heappush(due, (time.monotonic() + pause, n))
+
+
+def _end_with_input() -> None:
+    """End with whoever started us; connections end with our end of their pipes."""
+    os.read(0, 1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,132 +2,220 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from labwright.checks.statistics import false_pass
+from labwright.checks.traffic import console_notices
 from labwright.errors import CheckFailed, Disturbed
-from labwright.outcome import Evidence
+from labwright.outcome import Evidence, Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from labwright.checks.traffic import Sender, Traffic
+    from labwright.checks.attribution import Traffic
+    from labwright.checks.traffic import Sender
 
 MOST_ROUNDS = 4
-"""How often the requests are sent again while others disturb them."""
+"""How often the requests are sent while others' connections leave it undecided."""
+ROUNDING = 1e-9
+"""So that a share such as 0.1 of 10 is 1, whatever its binary fraction."""
 
 
-def round_robin(sender: Sender, *, tolerance: float, false_pass_limit: float) -> Iterator[Evidence]:
-    """The requests went to the servers in turn, and the servers say the same.
+def round_robin(
+    sender: Sender, *, tolerance: float, false_pass_limit: float
+) -> Iterator[Evidence | Notice]:
+    """The requests went to the servers in turn, as no balancer that leaves it to chance does.
 
-    Others' connections take turns too. Each excuses one request that is out of turn, and
-    more requests are sent until chance is as improbable as it must be.
+    Others' connections take turns too. They are counted, and more requests are sent until
+    chance is as improbable as it must be.
     """
     traffic = sender.requests
     yield traffic.evidence("sequence")
     yield traffic.console_evidence()
-    for n in range(MOST_ROUNDS):
-        rounds = sender.rounds
-        _all_attributed(rounds[-1])
-        _in_turn(rounds)
-        chance = _chance(rounds)
-        if chance <= false_pass_limit:
-            break
-        if n + 1 < MOST_ROUNDS:
-            yield sender.another_round().evidence("sequence")
-    else:
-        raise Disturbed(
-            f"{sum(len(r.foreign) for r in rounds)} connections of others "
-            f"({rounds[-1].clients()}) came between {sum(len(r.requests) for r in rounds)} of "
-            "ours, too many to tell how they are split: stop what sends requests to the service "
-            "(the client, say), wait until the servers are idle, and check again"
-        )
-    yield Evidence(
-        "the servers took turns",
-        "",
-        f"a balancer that chooses at random would do so with a probability of {chance:.2g}; "
-        f"at most {false_pass_limit:g} is accepted",
-    )
-    for server in traffic.servers:
-        yield _share(traffic, server, tolerance)
-    for each in rounds:
-        _consoles_agree(each)
+    chance = _judged(traffic, sender)
+    while chance > false_pass_limit:
+        if len(sender.rounds) == MOST_ROUNDS:
+            raise _undecided(sender, chance, false_pass_limit)
+        traffic = sender.another_round()
+        yield traffic.evidence("sequence")
+        chance *= _judged(traffic, sender)
+    yield _improbable(chance, false_pass_limit)
+    for server in sender.servers:
+        yield _share(next(r for r in sender.rounds if r.steady), server, sender, tolerance)
+    for each in sender.rounds:
+        yield from console_notices(each)
 
 
-def about_half(sender: Sender, *, container: str, tolerance: float) -> Iterator[Evidence]:
+def about_half(
+    sender: Sender, *, container: str, tolerance: float, false_pass_limit: float
+) -> Iterator[Evidence | Notice]:
     """A server was given its share of the load, in turn, by what the kernel scheduled."""
     load = sender.load
     _all_attributed(load)
-    yield _share(load, container, tolerance)
     yield load.console_evidence()
-    _in_turn([load])
-    _consoles_agree(load)
+    _steady(load)
+    yield _share(load, container, sender, tolerance)
+    chance = _judged(load, sender)
+    if chance > false_pass_limit:
+        raise Disturbed(
+            f"beside the load there were {load.told_of_others()}, too many to tell how it was "
+            f"split: {ALONE}"
+        )
+    yield _improbable(chance, false_pass_limit)
+    yield from console_notices(load)
 
 
-def _in_turn(rounds: Sequence[Traffic]) -> None:
-    """Hold the order in which the kernel handed out connections against its list of servers."""
-    foreign = sum(len(each.foreign) for each in rounds)
-    out_of_turn = []
-    for each in rounds:
-        place = {server: n for n, server in enumerate(each.servers)}
-        order = [request.server for request in each.requests]
-        for n in range(1, len(order)):
-            turn = (place[str(order[n])] - place[str(order[n - 1])]) % len(place)
-            if turn != 1 % len(place):
-                out_of_turn.append((each.requests[n], order))
-    if len(out_of_turn) > foreign:
-        request, order = out_of_turn[0]
-        if len(set(order)) == 1:
-            raise CheckFailed(
-                f"requests to go to {' and '.join(rounds[0].servers)}", f"all went to {order[0]}"
-            )
-        beside = f", beside {foreign} connections of others" if foreign else ""
+ALONE = (
+    "stop what sends requests to the service (the client, say), wait until the servers are "
+    "idle, and check again"
+)
+
+
+def _judged(traffic: Traffic, sender: Sender) -> float:
+    """Hold one round against round-robin.
+
+    :returns: a bound on the probability that chance would look like this; 1 if the round
+        tells nothing.
+    :raises CheckFailed: round-robin cannot have done this.
+    """
+    _all_attributed(traffic)
+    if not traffic.steady:
+        return 1.0
+    names = " and ".join(sender.servers)
+    if len(set(traffic.order)) == 1 and not traffic.others and len(traffic.requests) > 1:
+        raise CheckFailed(f"requests to go to {names}", f"all went to {traffic.requests[0].server}")
+    if not traffic.in_turn:
+        raise _out_of_turn(traffic)
+    missing = [server for server in sender.servers if server not in traffic.servers]
+    if missing:
         raise CheckFailed(
-            "each request to go to the next server in turn",
-            f"request {request.n} went to {request.server}, out of turn{beside}: "
-            f"{' '.join(map(str, order))}",
+            f"requests to go to {names}", f"the kernel gives {missing[0]} none: its weight is 0"
+        )
+    return false_pass(len(traffic.requests) - 1, traffic.others, len(traffic.servers))
+
+
+def _steady(traffic: Traffic) -> None:
+    """See that the kernel had the same servers all the time.
+
+    :raises Disturbed: it had not.
+    """
+    if not traffic.steady:
+        raise Disturbed(
+            "the servers behind the service changed while requests were sent: Gorb's pulse found "
+            "one gone or back, or somebody changed a backend; check again"
         )
 
 
-def _chance(rounds: Sequence[Traffic]) -> float:
-    """Return with what probability a random balancer would have looked like this."""
-    turns = sum(len(each.requests) - 1 for each in rounds)
-    foreign = sum(len(each.foreign) for each in rounds)
-    return false_pass(turns, foreign, len(rounds[0].servers))
+def _undecided(sender: Sender, chance: float, limit: float) -> Disturbed:
+    """Say why all rounds together do not tell enough."""
+    rounds = sender.rounds
+    sent = sum(len(each.requests) for each in rounds)
+    told = [each.told_of_others() for each in rounds if each.others]
+    for each in rounds:
+        if not told:
+            _steady(each)
+    if told:
+        return Disturbed(
+            f"{told[-1]} came between ours, the last time of {len(rounds)}; after {sent} requests "
+            f"it cannot be told how they are split: {ALONE}"
+        )
+    return Disturbed(
+        f"{sent} requests do not suffice: a balancer that chooses at random would look like this "
+        f"with a probability of {chance:.2g}, and at most {limit:g} is accepted; "
+        "raise the lab's value `requests`"
+    )
 
 
-def _share(traffic: Traffic, server: str, tolerance: float) -> Evidence:
-    """Hold a server's share against an equal one; tolerance is a share, 0.1 is 10 %."""
-    fair = 1 / len(traffic.servers)
-    share = traffic.count(server) / len(traffic.requests)
-    # Each connection of somebody else can have taken a turn that would have been ours.
-    allowed = tolerance + len(traffic.foreign) / len(traffic.requests)
-    counts = {name: traffic.count(name) for name in traffic.servers}
+def _improbable(chance: float, limit: float) -> Evidence:
+    return Evidence(
+        "the servers took turns",
+        "",
+        "a balancer that chooses at random would do so with a probability of at most "
+        f"{chance:.2g}; at most {limit:g} is accepted",
+    )
+
+
+def _out_of_turn(traffic: Traffic) -> CheckFailed:
+    """Say where the order is not that of round-robin."""
+    names = [str(request.server) for request in traffic.requests]
+    cycle = len(traffic.servers)
+    wrong = [
+        request
+        for request, (before, after) in zip(
+            traffic.requests[1:], pairwise(traffic.order), strict=True
+        )
+        if (after - before) % cycle != 1 % cycle
+    ]
+    beside = ""
+    if traffic.others:
+        handed = ", ".join(f"{server} {traffic.total(server)}" for server in traffic.servers)
+        beside = (
+            f", beside {traffic.told_of_others()}; with those, connections handed out: {handed}"
+        )
+    first = (
+        f"request {wrong[0].n} went to {wrong[0].server}, out of turn"
+        if wrong
+        else ("the servers were not given equally many")
+    )
+    return CheckFailed(
+        "each request to go to the next server in turn", f"{first}{beside}: {' '.join(names)}"
+    )
+
+
+def _share(traffic: Traffic, server: str, sender: Sender, tolerance: float) -> Evidence:
+    """Hold a server's share of all connections against an equal one.
+
+    Connections do not always divide: of 13, round-robin gives one server 7 and the other 6.
+
+    :param tolerance: a share of all connections, 0.1 is 10 %.
+    """
+    fair = 1 / len(sender.servers)
+    counts = {name: traffic.total(name) for name in sender.servers}
+    given, seen = counts[server], sum(counts.values())
+    total = max(1, seen)
+    low = math.floor(total * (fair - tolerance) + ROUNDING) - traffic.unseen
+    high = math.ceil(total * (fair + tolerance) - ROUNDING) + traffic.unseen
+    low, high = max(0, low), min(total, high)
+    asked = f"{low}" if low == high else f"{low} to {high}"
+    what = f"{given} of {seen} connections ({given / total:.0%})"
+    if traffic.others:
+        what += f", those of others included; of ours {traffic.count(server)}"
     evidence = Evidence(
         f"{server} was given its share",
         "the kernel's connection table",
-        f"{counts[server]} of {len(traffic.requests)} ({share:.0%}); "
-        f"asked for: {fair:.0%}, give or take {allowed:.0%}",
+        f"{what}; asked for: {asked}",
         {
             "kind": "split",
             "counts": counts,
-            "share": {server: share},
-            "low": fair - allowed,
-            "high": fair + allowed,
-            "tolerance": allowed,
+            "share": {server: given / total},
+            "low": low / total,
+            "high": high / total,
+            "tolerance": tolerance,
         },
     )
-    if abs(share - fair) > allowed + 1e-9:
+    if not low <= given <= high:
         raise CheckFailed(
-            f"{server} to be given {fair:.0%} of the requests, give or take {allowed:.0%}",
-            f"it was given {counts[server]} of {len(traffic.requests)} ({share:.0%})",
+            f"{server} to be given {fair:.0%} of the requests, that is {asked} of {seen}",
+            f"it was given {what}",
             evidence=(evidence,),
         )
     return evidence
 
 
 def _all_attributed(traffic: Traffic) -> None:
+    """See that the kernel handed every request to a server.
+
+    :raises CheckFailed: it handed one to something else, or has never seen it.
+    :raises Disturbed: it has handled as many as are missing, and no entry is left of them.
+    """
     lost = [request.n for request in traffic.requests if request.server is None]
+    if lost and len(lost) <= traffic.unseen:
+        raise Disturbed(
+            f"the kernel has no entry any more of {len(lost)} requests, though it counted them: "
+            "its table forgot them before it was read; check again when the machine is idle"
+        )
     if lost:
         raise CheckFailed(
             "every request to go through IPVS to one of the servers",
@@ -135,17 +223,9 @@ def _all_attributed(traffic: Traffic) -> None:
             "Something takes them before IPVS does. See `sudo iptables -t nat -L -n` and "
             "`sudo ss -ltnp`: does anything else answer on, or redirect, the service's port?",
         )
-
-
-def _consoles_agree(traffic: Traffic) -> None:
-    """The third witness: the servers printed no less than the kernel gave them.
-
-    They may have printed more: what others sent, through the service or past it.
-    """
-    for server in traffic.servers:
-        if traffic.consoles[server] < traffic.count(server):
-            raise CheckFailed(
-                f"{server} to have handled the {traffic.count(server)} requests it was given",
-                f"its console says {traffic.consoles[server]}",
-                f"See `docker logs --tail 30 {server}`: does another program answer there?",
-            )
+    elsewhere = [r for r in traffic.requests if r.server not in traffic.servers and traffic.steady]
+    if elsewhere:
+        raise CheckFailed(
+            "every request to go to one of the servers",
+            f"request {elsewhere[0].n} went to {elsewhere[0].server}, which is none of them now",
+        )

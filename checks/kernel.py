@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 TABLE = "/proc/net/ip_vs"
 
+Endpoint = tuple[str, int]
+"""An address and a port."""
+
 
 @dataclass(frozen=True)
 class Destination:
@@ -32,6 +35,15 @@ class Destination:
     forward: str
     """``Masq`` (nat), ``Route`` (dr), ``Tunnel`` or ``Local``."""
     weight: int
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Its address and port."""
+        return self.address, self.port
+
+    def __str__(self) -> str:
+        """Return what people call it: ``172.17.0.2:4444``."""
+        return f"{self.address}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -56,9 +68,9 @@ class Connection:
     """One entry of the connection table: who came from where and was handed to whom."""
 
     protocol: str
-    client: tuple[str, int]
-    virtual: tuple[str, int]
-    destination: tuple[str, int]
+    client: Endpoint
+    virtual: Endpoint
+    destination: Endpoint
     state: str
 
 
@@ -140,6 +152,17 @@ class Kernel:
             if (service.protocol, service.address, service.port) == ("tcp", address, port):
                 return service, evidence
         return None, evidence
+
+    def service_on(self, interface: str, port: int) -> tuple[Service | None, Evidence]:
+        """Return the TCP service on a port of an interface, whichever of its addresses has it.
+
+        Errors as of :meth:`addresses_of`.
+        """
+        for address in self.addresses_of(interface):
+            service, evidence = self.service(address, port)
+            if service:
+                break
+        return service, evidence
 
     def address_of(self, interface: str) -> str:
         """Return an interface's first IPv4 address; errors as of :meth:`addresses_of`."""

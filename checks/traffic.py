@@ -1,112 +1,34 @@
-"""Requests through the service, each attributed to the server that the kernel chose.
-
-The probe remembers the local port of each request; the kernel's connection table tells
-which server that port was handed to, and the servers' consoles tell what they handled.
-"""
+"""Requests through the service: what is sent, and whether it is answered."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from labwright.checks.attribution import attribute
 from labwright.checks.docker import HANDLED
-from labwright.checks.kernel import TABLE, Connection, parse_connections, parse_table
-from labwright.errors import CheckFailed, ProbeError
-from labwright.outcome import Evidence
+from labwright.errors import CheckFailed, Disturbed, EngineRefused, ProbeError
+from labwright.machines.recorded import NotRecorded
+from labwright.outcome import Evidence, Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from labwright.checks.kernel import Kernel
+    from labwright.checks.attribution import Request, Traffic
+    from labwright.checks.kernel import Kernel, Service
     from labwright.machines.engine import Engine
     from labwright.machines.machine import Machine
 
-CONNECTIONS = "/proc/net/ip_vs_conn"
 DRAIN_S = 30.0
 """How long the servers may take for what is left over when the last request is sent."""
+CONNECT_S = 20.0
+"""How long a connection may take: a first packet that is lost is sent again after 1, 3, 7 and
+15 s."""
+SECOND_SYN_S = 0.95
+"""A connection that takes so long needed a second packet; see RFC 6298, 2.1."""
 CONSOLE_S = 5.0
 """How long what a server has printed may take to be seen."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request, from its intended start to its answer; times in seconds."""
-
-    n: int
-    intended_s: float
-    end_s: float | None
-    status: int | None
-    body: str
-    error: str
-    server: str | None
-    """The container that the kernel chose, or None if it chose none that we know."""
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """What was sent to the service, and what three witnesses say became of it."""
-
-    url: str
-    servers: tuple[str, ...]
-    """In the order in which the kernel has them: round-robin takes them in turn."""
-    requests: tuple[Request, ...]
-    """In the order in which their connections were opened."""
-    foreign: tuple[Connection, ...]
-    """Connections to the service that appeared meanwhile and are not ours."""
-    consoles: Mapping[str, int]
-    """How many requests each server says it has handled meanwhile."""
-
-    @property
-    def scheduled(self) -> Counter[str]:
-        """How many requests the kernel gave to each server."""
-        return Counter(dict.fromkeys(self.servers, 0)) + Counter(
-            request.server for request in self.requests if request.server
-        )
-
-    def evidence(self, kind: str, **data: Any) -> Evidence:
-        """Return the requests as evidence that a report can draw."""
-        counts = ", ".join(f"{server} {self.count(server)}" for server in self.servers)
-        rows = [
-            {
-                "n": request.n,
-                "server": request.server,
-                "status": request.status,
-                "error": request.error,
-                "intended_s": request.intended_s,
-                "start_s": request.intended_s,
-                "end_s": request.end_s,
-            }
-            for request in self.requests
-        ]
-        saw = f"scheduled: {counts}"
-        if self.foreign:
-            saw += f"; beside them {len(self.foreign)} connections of others: {self.clients()}"
-        return Evidence(
-            "which server each request was handed to, by the kernel's connection table",
-            f"{len(rows)} requests, each on a connection of its own: curl {self.url}; "
-            f"cat {CONNECTIONS}",
-            saw,
-            {"kind": kind, "servers": list(self.servers), "requests": rows, **data},
-        )
-
-    def console_evidence(self) -> Evidence:
-        """Return what the servers printed, as evidence."""
-        return Evidence(
-            "how many requests the servers say they handled",
-            "; ".join(f"docker logs {s} | grep -c '{HANDLED}'" for s in self.servers),
-            ", ".join(f"{server} {count}" for server, count in self.consoles.items()),
-        )
-
-    def count(self, server: str) -> int:
-        """How many requests the kernel gave to a server."""
-        return self.scheduled[server]
-
-    def clients(self) -> str:
-        """Return the addresses from which others came."""
-        return ", ".join(sorted({connection.client[0] for connection in self.foreign}))
 
 
 class Sender:
@@ -124,10 +46,11 @@ class Sender:
         self._machine = machine
         self._docker = docker_engine
         self.url = url
-        self._servers = servers
+        self.servers = servers
         self._requests = requests
         self._windows = load_windows
         self.rounds: list[Traffic] = []
+        self._sent = 0
 
     def refresh(self) -> None:
         """Send again when it is next asked for: time has passed."""
@@ -145,6 +68,8 @@ class Sender:
 
         The next connection is opened without waiting for the last one's answer: the kernel
         decides when a connection is opened, so the order is known, and all servers work.
+
+        :raises NotRecorded: the machine is a record, in which there was no such round.
         """
         task = {
             "task": "traffic",
@@ -152,8 +77,21 @@ class Sender:
             "count": self._requests,
             "pipeline": True,
             "timeout": DRAIN_S,
+            "connect_s": CONNECT_S,
+            # Not the question of the last round: an old answer to it would be no new data.
+            "round": self._sent + 1,
         }
-        self.rounds.append(self._send(task, DRAIN_S + 15))
+        self._sent += 1
+        try:
+            self.rounds.append(self._send(task, DRAIN_S + 15))
+        except NotRecorded:
+            if not self.rounds:
+                raise
+            raise NotRecorded(
+                f"the {sum(len(r.requests) for r in self.rounds)} requests that were recorded of "
+                f"{self._machine.target} do not suffice to tell how they were split, and a record "
+                "cannot be sent more: grade the machine again"
+            ) from None
         return self.rounds[-1]
 
     @cached_property
@@ -169,7 +107,11 @@ class Sender:
 
     def _send(self, task: Mapping[str, Any], timeout: float) -> Traffic:
         """Have the probe send requests, and gather what the witnesses say."""
-        addresses = {self._docker.container(server).address: server for server in self._servers}
+        addresses = {
+            address: server
+            for server in self.servers
+            for address in self._docker.container(server).addresses
+        }
         answer = self._machine.probe(task, timeout=timeout)
         try:
             since = float(answer["started_at"])
@@ -178,65 +120,41 @@ class Sender:
             raise ProbeError(
                 f"the probe on {self._machine.target} answered something odd: {problem!r}"
             ) from problem
-        return Traffic(**{**vars(sent), "consoles": self._consoles(sent, since)})
+        return replace(sent, consoles={s: self._handled(s, sent, since) for s in self.servers})
 
-    def _consoles(self, sent: Traffic, since: float) -> dict[str, int]:
-        """Count what the servers printed; the last line may come after its answer."""
-        deadline = time.monotonic() + CONSOLE_S
-        while True:
-            said = {s: self._docker.console(s, since=since).count(HANDLED) for s in self._servers}
-            if all(said[server] >= count for server, count in sent.scheduled.items()):
-                return said
-            if time.monotonic() > deadline:
-                return said
-            time.sleep(0.2)
+    def _handled(self, server: str, sent: Traffic, since: float) -> int | None:
+        """Count what a server printed; the last line may come after its answer."""
+        deadline = self._machine.now() + CONSOLE_S
+        try:
+            while True:
+                said = self._docker.console(server, since=since).count(HANDLED)
+                if said >= sent.count(server) or self._machine.now() > deadline:
+                    return said
+                self._machine.pause(0.2)
+        except EngineRefused:
+            return None
 
 
-def attribute(url: str, answer: Mapping[str, Any], addresses: Mapping[str, str]) -> Traffic:
-    """Join the probe's requests with the kernel's connection table.
+def console_notices(traffic: Traffic) -> Iterator[Notice]:
+    """Tell which servers printed less than they handled.
 
-    :param addresses: the servers by their addresses.
+    The answers and the kernel agree, so this is no failure: Docker's log of a container ends
+    at a line that was damaged when the disk was full, and some logging drivers keep none.
+    They may have printed more: what others sent, through the service or past it.
     """
-    host, _, port = url.split("/")[2].rpartition(":")
-    virtual = (host, int(port))
-    after = [c for c in parse_connections(_file(answer, "after")) if c.virtual == virtual]
-    before = {c.client for c in parse_connections(_file(answer, "before"))}
-    chosen = {c.client: c.destination[0] for c in after}
-    ours = set()
-    requests = []
-    for row in answer["requests"]:
-        client = (str(row["local_address"]), int(row["local_port"] or 0))
-        ours.add(client)
-        requests.append(
-            Request(
-                n=int(row["n"]),
-                intended_s=float(row.get("intended_s", row["start_s"])),
-                end_s=None if row["end_s"] is None else float(row["end_s"]),
-                status=row["status"],
-                body=str(row["body"]),
-                error=str(row["error"]),
-                server=addresses.get(chosen.get(client, "")),
+    for server, said in traffic.consoles.items():
+        given = traffic.count(server)
+        if said is None:
+            yield Notice(
+                f"`docker logs {server}` cannot be read: its logging driver keeps no log. The "
+                "kernel's table and the answers say what it handled."
             )
-        )
-    foreign = tuple(c for c in after if c.client not in ours and c.client not in before)
-    servers = _in_turn(_file(answer, "after", TABLE), virtual, addresses)
-    return Traffic(url, servers, tuple(requests), foreign, {})
-
-
-def _in_turn(table: str, virtual: tuple[str, int], addresses: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the servers in the order in which the kernel lists, and takes, them."""
-    listed = [
-        addresses[destination.address]
-        for service in parse_table(table)
-        if (service.address, service.port) == virtual
-        for destination in service.destinations
-        if destination.address in addresses
-    ]
-    return tuple(dict.fromkeys([*listed, *addresses.values()]))
-
-
-def _file(answer: Mapping[str, Any], when: str, path: str = CONNECTIONS) -> str:
-    return str(answer[when].get(path) or "")
+        elif said < given:
+            yield Notice(
+                f"{server}'s console tells of {said} of the {given} requests that it was given "
+                "and that were answered. Docker's log ends at a damaged line if the disk was once "
+                f"full; see `docker logs --tail 30 {server}` and `df -h`."
+            )
 
 
 def requests_succeed(
@@ -249,27 +167,62 @@ def requests_succeed(
     servers: list[str],
     requests: int,
     work_answer: str,
-) -> Iterator[Evidence]:
+) -> Iterator[Evidence | Notice]:
     """Each of the document's requests is answered as a server answers."""
-    held, table = kernel.service(kernel.address_of(interface), service_port)
+    held, table = kernel.service_on(interface, service_port)
     yield table
-    known = {docker_engine.container(server).address for server in servers}
-    strangers = [d for d in (held.destinations if held else ()) if d.address not in known]
-    if strangers:
-        raise CheckFailed(
-            f"{' and '.join(servers)} behind the service, and nothing else",
-            f"the kernel also has {strangers[0].address}:{strangers[0].port}",
-            "Delete the backend that the document does not ask for; see `cat /proc/net/ip_vs`.",
-        )
+    yield from _only_the_servers(held, docker_engine, servers, service_port)
     traffic = sender.requests
     yield traffic.evidence("sequence")
     bad = [r for r in traffic.requests if r.status != 200 or r.body != work_answer]
     if len(traffic.requests) != requests or bad:
+        _undisturbed(traffic, bad)
         first = bad[0] if bad else None
         saw = "" if not first else first.error or f"{first.status} {first.body.strip()[:100]}"
         raise CheckFailed(
             f"all of {requests} requests to {traffic.url} to be answered `{work_answer.strip()}`",
             f"{len(bad)} were not; request {first.n}: {saw}" if first else "fewer were sent",
+        )
+    late = [r for r in traffic.requests if (r.connect_s or 0.0) >= SECOND_SYN_S]
+    if late:
+        yield Notice(
+            f"request {late[0].n} was connected only after {late[0].connect_s:.1f} s: its first "
+            "packet was lost, or found the server's queue full, and was sent again"
+        )
+
+
+def _only_the_servers(
+    held: Service | None, docker_engine: Engine, servers: list[str], port: int
+) -> Iterator[Notice]:
+    """See that nothing else gets requests; what has weight 0 gets none, and is a notice."""
+    left = {server: docker_engine.container(server).addresses for server in servers}
+    for destination in held.destinations if held else ():
+        at = [s for s, found in left.items() if destination.address in found]
+        if at and destination.port == port:
+            del left[at[0]]
+        elif destination.weight == 0:
+            yield Notice(
+                f"the kernel also has {destination} behind the service, with weight 0: it gets no "
+                "requests, and the document does not ask for it"
+            )
+        else:
+            raise CheckFailed(
+                f"{' and '.join(servers)} behind the service, and nothing else",
+                f"the kernel also has {destination}",
+                "Delete the backend that the document does not ask for; see `cat /proc/net/ip_vs`.",
+            )
+
+
+def _undisturbed(traffic: Traffic, lost: Sequence[Request]) -> None:
+    """See that requests that got no answer in time had the servers for themselves.
+
+    :raises Disturbed: they had not.
+    """
+    if traffic.others and all(request.error == "timeout" for request in lost):
+        raise Disturbed(
+            f"{len(lost)} of {len(traffic.requests)} requests got no answer in time, beside "
+            f"{traffic.told_of_others()}: stop what sends requests to the service (the client, "
+            "say), wait until the servers are idle, and check again"
         )
 
 
@@ -281,10 +234,11 @@ def load_exceeds_capacity(
     Open loop: the requests are sent at their intended times, whatever has come back.
     """
     load = sender.load
-    capacity = server_rate * len(load.servers)
+    capacity = server_rate * len(sender.servers)
     yield load.evidence("load", bin_s=1.0, capacity_per_s=capacity)
     lost = [r for r in load.requests if r.status != 200 or r.body != work_answer]
     if lost:
+        _undisturbed(load, lost)
         raise CheckFailed(
             "every request of the load to be answered in the end",
             f"{len(lost)} of {len(load.requests)} were not ({lost[0].error or lost[0].status})",
@@ -292,7 +246,7 @@ def load_exceeds_capacity(
     end = max(request.intended_s for request in load.requests)
     answered = sum(r.end_s is not None and r.end_s <= end for r in load.requests)
     # By then each server can have ended what the document lets it, and one more.
-    most = capacity * end + len(load.servers)
+    most = capacity * end + len(sender.servers)
     offered = len(load.requests) / end
     yield Evidence(
         "the servers fall behind",
@@ -301,7 +255,7 @@ def load_exceeds_capacity(
     )
     if answered > most or answered == len(load.requests):
         raise CheckFailed(
-            f"{len(load.servers)} servers to fall behind at {offered:.1f} requests a second",
+            f"{len(sender.servers)} servers to fall behind at {offered:.1f} requests a second",
             f"they had answered {answered} of {len(load.requests)} when the last was sent; "
             f"one at a time, {1000 / server_rate:.0f} ms each, they could have answered "
             f"{most:.0f}",

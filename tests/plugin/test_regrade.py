@@ -53,10 +53,18 @@ def test_a_record_is_judged_as_the_machine_was():
 
 
 def test_another_threshold_changes_what_it_is_about_and_says_so():
-    again = judged(judge_again.recorded(OLD), "--set=weight=50")
-    assert outcomes(again)["server1-registered"] is Outcome.FAILED
+    again = judged(judge_again.recorded(OLD), "--set=scheduler=wlc")
+    assert outcomes(again)["service-created"] is Outcome.FAILED
     (first, *_) = judge_again.changes(OLD, again)
-    assert first.startswith("server1-registered: passed 10/10 -> failed 0/10: expected")
+    assert first.startswith("service-created: passed 15/15 -> failed 0/15: expected")
+
+
+def test_a_record_is_never_counted_as_new_data():
+    again = judged(judge_again.recorded(OLD), "--set=false_pass_limit=1e-10")
+    split = next(step for step in again.steps if step.id == "split-round-robin")
+    assert split.outcome is Outcome.BROKEN
+    assert "the 12 requests that were recorded" in split.reason
+    assert "grade the machine again" in split.reason
 
 
 def test_what_was_not_asked_then_is_broken_and_not_guessed():
@@ -67,10 +75,10 @@ def test_what_was_not_asked_then_is_broken_and_not_guessed():
 
 def test_the_command_says_what_changed_and_writes_the_new_score(tmp_path, capfd):
     new = tmp_path / "new.json"
-    assert main(["regrade", str(RECORD), "--set", "weight=50", "--json", str(new)]) == 1
+    assert main(["regrade", str(RECORD), "--set", "scheduler=wlc", "--json", str(new)]) == 1
     told = capfd.readouterr().err
-    assert "server1-registered: passed 10/10 -> failed 0/10" in told
-    assert "100 of 100 -> 50 of 100" in told
+    assert "service-created: passed 15/15 -> failed 0/15" in told
+    assert "100 of 100 -> 35 of 100" in told
     assert Score.from_json(new.read_text()).target == OLD.target
     assert main(["regrade", str(new)]) == 0
 
@@ -95,13 +103,13 @@ def test_a_score_without_a_record_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("level", "hint"),
-    [("none", ""), ("short", "Set it with `curl -X PATCH"), ("full", "does not answer its pulse")],
+    [("none", ""), ("short", "from the document's image"), ("full", "Make it again")],
 )
 def test_hints_can_be_held_back(level, hint):
-    again = judged(judge_again.recorded(OLD), "--set=weight=50", f"--hints={level}")
-    step = next(step for step in again.steps if step.id == "server1-registered")
+    again = judged(judge_again.recorded(OLD), "--set=work_answer=done", f"--hints={level}")
+    step = next(step for step in again.steps if step.id == "server1-running")
     assert hint in step.hint
-    assert level == "full" or "pulse" not in step.hint
+    assert level == "full" or "again" not in step.hint
     assert (level == "none") == (step.hint == "")
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TUPLES = ("arguments", "addresses", "capabilities")
+"""What of a container JSON has as lists."""
 NEVER = "0001-01-01"
 """The day on which Docker says something has happened that has not: Go's zero time."""
 
@@ -33,6 +35,8 @@ class Container:
     """One on each of its networks; none when it does not run."""
     network_mode: str = ""
     privileged: bool = False
+    capabilities: tuple[str, ...] = ()
+    """What was added to those that each container has, such as ``NET_ADMIN``."""
     arguments: tuple[str, ...] = ()
     exit_status: int = 0
     ended_before: bool = False
@@ -72,6 +76,9 @@ class Container:
                 ),
                 network_mode=str(host.get("NetworkMode", "")),
                 privileged=bool(host.get("Privileged")),
+                capabilities=tuple(
+                    str(name).removeprefix("CAP_") for name in host.get("CapAdd") or ()
+                ),
                 arguments=tuple(map(str, attributes.get("Args") or ())),
                 exit_status=int(attributes["State"].get("ExitCode", 0)),
                 ended_before=not str(attributes["State"].get("FinishedAt", NEVER)).startswith(
@@ -106,7 +113,7 @@ class Engine:
         found = self.ask("container", name)
         if found is None:
             return Container(name, "absent")
-        lists = {key: tuple(found.get(key, ())) for key in ("arguments", "addresses")}
+        lists = {key: tuple(found.get(key, ())) for key in TUPLES}
         try:
             return Container(**{**found, **lists})
         except TypeError as problem:

@@ -215,10 +215,14 @@ def _pulse(given: dict[str, Any]) -> PulseOptions:
     if kind not in PULSES:
         raise Invalid("specified pulse type is unknown")
     interval = given.get("interval") or "1m"
-    return PulseOptions(kind, interval, given.get("args"), _seconds(interval))
+    return PulseOptions(kind, interval, given.get("args"), interval_seconds(interval))
 
 
-def _seconds(interval: str) -> int:
+def interval_seconds(interval: str) -> int:
+    """Return the seconds of a pulse's interval, such as ``1m``.
+
+    :raises Invalid: it is none.
+    """
     match = INTERVAL.fullmatch(interval.strip())
     if match is None:
         raise Invalid("invalid interval format")

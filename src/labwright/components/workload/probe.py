@@ -30,7 +30,8 @@ All times are seconds; a task is bounded in time and in memory and writes no fil
     kernel scheduled them. With ``pipeline`` the next one is opened when this one is
     connected, else when it is answered; after ``gap_s``. ``timeout`` is for one request,
     ``connect_s`` (4) for its connection, ``limit_s`` (else ``timeout``) for all of them;
-    what that leaves unsent is a timeout with no port.
+    what that leaves unsent is a timeout with no port. ``round`` means nothing here: it tells
+    one round of the same requests from another in a record.
 
 ``{"task": "load", "url": ..., "gaps_ms": [[100, 5.0], ...], "drain_s": 20}``
     Open loop: each request is sent at its intended time, whatever has come back: every
@@ -97,10 +98,11 @@ MOST_ADDRESSES = 1000
 """Of all interfaces: more are not looked at."""
 
 CONNECTIONS = "/proc/net/ip_vs_conn"
+COUNTERS = "/proc/net/ip_vs_stats_percpu"
 WITNESSES = (
     "/proc/net/ip_vs",
     CONNECTIONS,
-    "/proc/net/ip_vs_stats",
+    COUNTERS,
     "/proc/sys/net/ipv4/vs/conn_reuse_mode",
     "/proc/sys/net/ipv4/vs/expire_nodest_conn",
     "/proc/sys/net/ipv4/vs/conntrack",
@@ -678,7 +680,10 @@ class Campaign:
 
     def begin(self) -> float:
         """Look at the kernel's tables, and start the clock."""
-        self.before = witnesses(self.peer.port, set())
+        # The counters before the table, and after it at the end: what comes in between is
+        # counted, not missed.
+        counters = {COUNTERS: read(COUNTERS)}
+        self.before = {**witnesses(self.peer.port, set()), **counters}
         table = (self.before[CONNECTIONS] or "").splitlines()[1:]
         self.peer.taken = {int(row.split()[2], 16) for row in table if len(row.split()) > 2}
         self.started_at, self.start = time.time(), time.monotonic()
@@ -863,7 +868,10 @@ TASKS = {
     "http": (http, {"requests", "timeout"}),
     "visit": (visit, {"requests", "files", "interfaces", "timeout"}),
     "look": (look, {"requests", "files", "interfaces", "engine", "commands", "timeout"}),
-    "traffic": (traffic, {"url", "count", "pipeline", "timeout", "connect_s", "limit_s", "gap_s"}),
+    "traffic": (
+        traffic,
+        {"url", "count", "pipeline", "timeout", "connect_s", "limit_s", "gap_s", "round"},
+    ),
     "load": (load, {"url", "gaps_ms", "drain_s"}),
     "run": (run, {"commands", "timeout"}),
     "clock": (clock, set()),

@@ -31,7 +31,8 @@ def render(matrix: Matrix, console: Console) -> None:
     for trial in matrix.trials:
         cells = [_cell(trial.outcomes.get(step)) for step in matrix.steps]
         verdict = "" if not trial.deviations else Text("not as expected", "bold red")
-        table.add_row(trial.mistake.id, *cells, verdict)
+        name = f"{trial.mistake.id} (right)" if trial.mistake.right else trial.mistake.id
+        table.add_row(name, *cells, verdict)
     console.print(table)
     for number, step in enumerate(matrix.steps, 1):
         console.print(f"{number:>4}  {step}", highlight=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from labwright.errors import DefinitionError, UsageError
-from labwright.grading.mistakes import Matrix, Mistake, Trial, load_mistakes
+from labwright.grading.mistakes import Matrix, Mistake, Trial, judged, load_mistakes
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.outcome import Outcome
@@ -15,12 +17,13 @@ def test_the_mistakes_of_the_gorb_lab_can_be_read():
     lab = load_lab(find_lab("gorb"))
     found = load_mistakes(lab)
     assert len(found) > 50
+    assert sum(one.right for one in found) > 10
     charged = {step for mistake in found for step in mistake.fails}
     assert charged == {step.id for step in lab.steps}
 
 
 def test_an_unknown_mistake_is_refused_with_those_that_there_are():
-    with pytest.raises(UsageError, match="no mistake 'x'; it has: addresses-swapped"):
+    with pytest.raises(UsageError, match="no mistake or variant 'x'; it has: addresses-swapped"):
         load_mistakes(load_lab(find_lab("gorb")), ["x"])
 
 
@@ -37,8 +40,6 @@ def test_an_unknown_mistake_is_refused_with_those_that_there_are():
     ],
 )
 def test_what_is_wrong_with_a_mistake_is_told_with_its_line(tmp_path, text, line, says):
-    from dataclasses import replace
-
     (tmp_path / "mistakes").mkdir()
     (tmp_path / "mistakes" / "a.toml").write_text(text)
     lab = replace(load_lab(find_lab("gorb")), folder=tmp_path)
@@ -63,3 +64,36 @@ def trial(outcome: Outcome, *deviations: str) -> Trial:
 )
 def test_a_survivor_a_deviation_or_an_idle_check_is_no_trust(trials, steps, holds):
     assert Matrix("l", "L", steps, tuple(trials), complete=True).holds is holds
+
+
+def test_a_right_variant_must_pass_every_step_and_say_what_is_unusual(tmp_path):
+    from .samples import all_passed, changed
+
+    (tmp_path / "variants").mkdir()
+    path = tmp_path / "variants" / "a.toml"
+    path.write_text('title = "t"\nsays = ["weight 7"]')
+    lab = replace(load_lab(find_lab("gorb")), folder=tmp_path)
+    (variant,) = load_mistakes(lab)
+    right = changed(all_passed(), "server1-registered", notices=("it has weight 7",))
+    assert judged(variant, right, 1.0).deviations == ()
+    assert not judged(variant, right, 1.0).survives
+    assert judged(variant, all_passed(), 1.0).deviations == ("no notice says 'weight 7'",)
+    lost = changed(right, "client-split", outcome=Outcome.FAILED, reason="r")
+    assert judged(variant, lost, 1.0).deviations == ("client-split is failed, not passed: r",)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "variant", "says"),
+    [
+        ("", 'title = "t"\nfails = ["gorb-running"]', "unknown key 'fails'"),
+        ('title = "t"\nfails = ["gorb-running"]', 'title = "t"', "there is a mistake 'a' as well"),
+    ],
+)
+def test_a_variant_that_is_a_mistake_is_refused(tmp_path, mistake, variant, says):
+    for folder, text in (("mistakes", mistake), ("variants", variant)):
+        (tmp_path / folder).mkdir()
+        if text:
+            (tmp_path / folder / "a.toml").write_text(text)
+    lab = replace(load_lab(find_lab("gorb")), folder=tmp_path)
+    with pytest.raises(DefinitionError, match=says):
+        load_mistakes(lab)

@@ -39,3 +39,12 @@ server() {
     docker rm --force "$1" >/dev/null
     docker run --detach --name "$1" "${@:2}" >/dev/null
 }
+
+# until_weight_0 SERVICE/ID: wait until Gorb's pulse has found a backend down.
+until_weight_0() {
+    for _ in $(seq 150); do
+        curl --silent "$api/$1" | grep --quiet '"weight": 0,' && return
+        sleep 1
+    done
+    return 1
+}

@@ -1,4 +1,4 @@
-"""``labwright mistakes``: tries every known mistake on a machine of its own."""
+"""``labwright mistakes``: tries every known mistake, and every right variant, on a machine."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ examples:
   labwright mistakes -n 2 --out mistakes      two at a time; write matrix.html and matrix.json
   labwright mistakes --repeat 5               the verdict must be the same each time
 
-exit status: 0 every mistake is caught by the right step and every check catches one,
-1 not so, 2 wrong usage
+exit status: 0 every mistake is caught by the right step, every check catches one, and every
+right variant passes; 1 not so; 2 wrong usage
 """
 
 
@@ -53,7 +53,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add_lab(parser)
     add_system(parser)
     parser.add_argument(
-        "--only", action="append", default=[], metavar="ID", help="only this mistake"
+        "--only", action="append", default=[], metavar="ID", help="only this mistake or variant"
     )
     parser.add_argument("-n", type=int, default=1, metavar="N", help="so many at a time")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="try each so often")
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     for mistake in chosen:
         if mistake.state not in known:
             raise UsageError(
-                f"the mistake {mistake.id} starts from {mistake.state!r}, which is no state of "
+                f"{mistake.id} starts from {mistake.state!r}, which is no state of "
                 f"the lab {lab.name}; its states are: {', '.join(known)}"
             )
         # Made now, and not by several workers that wait for each other.
@@ -99,7 +99,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _try_all(lab: Lab, chosen: list[Mistake], arguments: argparse.Namespace) -> list[Trial]:
     """Try mistakes, several at a time, each in a process: pytest runs once in a process."""
-    say(f"trying {len(chosen)} mistakes, about {15 * len(chosen) / arguments.n:.0f} s")
+    right = sum(mistake.right for mistake in chosen)
+    say(
+        f"trying {len(chosen) - right} mistakes and {right} right variants, "
+        f"about {15 * len(chosen) / arguments.n:.0f} s"
+    )
     done: list[Trial] = []
     # Forked, so that a worker need not load everything anew; there are no threads here yet.
     context = multiprocessing.get_context("fork")
@@ -117,7 +121,8 @@ def _try_all(lab: Lab, chosen: list[Mistake], arguments: argparse.Namespace) -> 
 
 def _tell(trial: Trial, number: int, of: int) -> None:
     charged = ", ".join(trial.mistake.fails or trial.mistake.breaks)
-    verdict = "; ".join(trial.deviations) or f"caught: {charged}"
+    expected = "all passed" if trial.mistake.right else f"caught: {charged}"
+    verdict = "; ".join(trial.deviations) or expected
     say(f"  {number:2}/{of} {trial.mistake.id}: {verdict} ({trial.duration_s:.1f} s)")
 
 

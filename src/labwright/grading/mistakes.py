@@ -4,6 +4,9 @@ A mistake is a file ``mistakes/NAME.toml`` of its lab: a script that turns a mac
 on which the lab was done wrongly in a known way, and the verdict that is expected. A lab's
 checks are trusted because every mistake is caught, by the right step, and every check
 catches one.
+
+A variant is a file ``variants/NAME.toml``: a script for a machine on which the lab was done
+rightly, but in an unusual way. Every step must pass.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import field
 
-from labwright.errors import UsageError
+from labwright.errors import DefinitionError, UsageError
 from labwright.lab.toml_file import Table, TomlFile, shown
 from labwright.outcome import Outcome
 
@@ -27,20 +30,26 @@ if TYPE_CHECKING:
 
 SCHEMA = "labwright/mistakes/v1"
 FOLDER = "mistakes"
+VARIANTS = "variants"
 PRELUDE = "prelude.sh"
 """Shell code before every mistake's script, beside the lab's own prelude."""
 
 
-class MistakeTable(Table):
-    """A file of a mistake; :class:`Mistake` says what each key means."""
+class VariantTable(Table):
+    """A file of a right variant; :class:`Mistake` says what each key means."""
 
     title: str
     state: str = "deployed"
     run: str = ""
+    says: list[str] = field(default_factory=list)
+
+
+class MistakeTable(VariantTable):
+    """A file of a mistake; :class:`Mistake` says what each key means."""
+
     fails: list[str] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
     breaks: list[str] = field(default_factory=list)
-    says: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,10 @@ class Mistake:
     breaks: tuple[str, ...]
     """Steps that cannot be examined on such a machine. All others must pass."""
     says: tuple[str, ...]
-    """What the reasons and hints of these steps must tell the student, word for word."""
+    """What the reasons and hints of these steps must tell the student, word for word; of a
+    right variant, what the notices must."""
+    right: bool = False
+    """Whether it is no mistake, but a right way that looks unusual: all steps must pass."""
 
     def expected(self, step_id: str) -> Outcome:
         """Return the outcome that a step must have."""
@@ -85,7 +97,8 @@ class Trial:
     @property
     def survives(self) -> bool:
         """Whether no step notices the mistake."""
-        return bool(self.outcomes) and set(self.outcomes.values()) == {Outcome.PASSED}
+        passed = bool(self.outcomes) and set(self.outcomes.values()) == {Outcome.PASSED}
+        return passed and not self.mistake.right
 
 
 @dataclass(frozen=True)
@@ -153,24 +166,32 @@ def judged(mistake: Mistake, score: Score, duration_s: float) -> Trial:
         for step in score.steps
         if step.outcome in (Outcome.FAILED, Outcome.BROKEN)
     )
-    deviations += [f"no reason or hint says {word!r}" for word in mistake.says if word not in told]
+    where = "reason or hint"
+    if mistake.right:
+        where, told = "notice", "\n".join(n for step in score.steps for n in step.notices)
+    deviations += [f"no {where} says {word!r}" for word in mistake.says if word not in told]
     return Trial(mistake, outcomes, tuple(deviations), duration_s)
 
 
 def load_mistakes(lab: Lab, only: Iterable[str] = ()) -> list[Mistake]:
-    """Read the mistakes of a lab, sorted by id.
+    """Read the mistakes and the right variants of a lab, each sorted by id.
 
     :param only: the ids of those that are wanted; none: all.
     :raises DefinitionError: one is not as it must be, with file and line.
     :raises UsageError: there is none, or none of a wanted id.
     """
-    found = {path.stem: _read(path, lab) for path in sorted((lab.folder / FOLDER).glob("*.toml"))}
+    found: dict[str, Mistake] = {}
+    for folder, read in ((FOLDER, _read), (VARIANTS, _read_variant)):
+        for path in sorted((lab.folder / folder).glob("*.toml")):
+            if path.stem in found:
+                raise DefinitionError(path, 1, f"there is a mistake {path.stem!r} as well")
+            found[path.stem] = read(path, lab)
     if not found:
         raise UsageError(f"the lab {lab.name} has no mistakes: {lab.folder / FOLDER}/NAME.toml")
     for id in only:
         if id not in found:
             raise UsageError(
-                f"the lab {lab.name} has no mistake {id!r}; it has: {', '.join(found)}"
+                f"the lab {lab.name} has no mistake or variant {id!r}; it has: {', '.join(found)}"
             )
     return [found[id] for id in (dict.fromkeys(only) or found)]
 
@@ -191,7 +212,10 @@ def _read(path: Path, lab: Lab) -> Mistake:
             if id not in steps:
                 raise file.error(f"{shown(id)} is no step of the lab {lab.name}", key, number)
     if not table.fails and not table.breaks:
-        raise file.error("a mistake must fail a step: name it in 'fails'", "fails")
+        raise file.error(
+            f"a mistake must fail a step: name it in 'fails'; what is right stands in {VARIANTS}/",
+            "fails",
+        )
     return Mistake(
         id=path.stem,
         title=table.title,
@@ -202,3 +226,9 @@ def _read(path: Path, lab: Lab) -> Mistake:
         breaks=tuple(table.breaks),
         says=tuple(table.says),
     )
+
+
+def _read_variant(path: Path, _lab: Lab) -> Mistake:
+    table = TomlFile.read(path).convert(VariantTable)
+    says = tuple(table.says)
+    return Mistake(path.stem, table.title, table.state, table.run, (), (), (), says, right=True)

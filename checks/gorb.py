@@ -107,7 +107,7 @@ def running(
 
 def _runs(
     gorb: Gorb, docker_engine: Engine, gorb_container: str, gorb_image: str, interface: str
-) -> Iterator[Evidence]:
+) -> Iterator[Evidence | Notice]:
     seen = docker_engine.container(gorb_container)
     yield container_evidence(seen)
     if seen.absent:

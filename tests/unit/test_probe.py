@@ -329,6 +329,53 @@ def test_a_load_ends_as_soon_as_all_is_answered():
     assert [row["status"] for row in result["requests"]] == [200] * 10
 
 
+def test_a_watched_load_serves_the_clients_numbers_and_runs_commands_at_their_times():
+    port = free_port()
+    fetch = (
+        "import sys, urllib.request as r; "
+        "print(*[r.urlopen(sys.argv[1] + p).read().decode().strip() for p in sys.argv[2:]])"
+    )
+    paths = "/requestRate /responseRate /numRequests /numResponses"
+    command = f"{sys.executable} -c '{fetch}' http://127.0.0.1:{port} {paths}"
+    task = {
+        "gaps_ms": [[100, 1.0]],
+        "drain_s": 5,
+        "statistics_port": port,
+        "commands": [{"after_s": 0.5, "run": command}, {"after_s": 0.6, "run": "exit 3"}],
+        "watch_s": 2,
+    }
+    with server(saying(OK)) as peer:
+        watch = probe.load({"url": peer.url, **task})["watch"]
+    first, second = watch["commands"]
+    assert first["status"] == 0, first["output"]
+    rate, responses_a_second, sent, answered = map(float, first["output"].split())
+    assert rate == pytest.approx(10)
+    assert 0 < answered <= sent <= 10
+    assert responses_a_second <= answered
+    assert first["after_s"] >= 0.5
+    assert (second["status"], second["output"]) == (3, "")
+    assert watch["asked"] == dict.fromkeys(paths.split(), 1)
+
+
+def test_a_watched_load_keeps_the_kernels_table_when_it_changed(monkeypatch):
+    tables = itertools.chain(["one", "one", "two"], itertools.repeat("two"))
+    monkeypatch.setattr(
+        probe,
+        "read",
+        lambda path, limit=0: next(tables) if path == probe.SERVICES and limit else "",
+    )
+    with server(saying(OK)) as peer:
+        task = {"url": peer.url, "gaps_ms": TEN_MS, "sample_s": 0.01, "watch_s": 0.3}
+        watch = probe.load(task)["watch"]
+    assert [text for _, text in watch["samples"]] == ["one", "two"]
+    assert not watch["cut"]
+
+
+def test_a_load_whose_statistics_cannot_be_served_is_no_result():
+    with server(saying(OK)) as peer, pytest.raises(probe.ProbeFailed, match="cannot be served"):
+        probe.load({"url": peer.url, "gaps_ms": TEN_MS, "statistics_port": peer.port})
+
+
 def test_a_port_that_the_kernels_table_holds_is_not_used_again(monkeypatch):
     table = (
         "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires\n"
@@ -454,7 +501,8 @@ def test_it_needs_no_module_that_a_minimal_python_lacks():
         for alias in node.names
     }
     assert imported == {
-        "_signal", "_socket", "array", "errno", "fcntl", "hashlib", "os", "select", "sys", "time",
+        "_signal", "_socket", "array", "errno", "fcntl", "hashlib", "os", "select", "subprocess",
+        "sys", "threading", "time",
     }  # fmt: skip
 
 

@@ -39,6 +39,14 @@ All times are seconds; a task is bounded in time and in memory and writes no fil
     answered, or ``drain_s`` after the last was due. The kernel's table forgets a
     connection two minutes after its end, so a longer load cannot be attributed.
 
+    What is watched meanwhile, each only if it is asked for: ``sample_s``, how often the
+    kernel's table of services is read (kept when it changed); ``statistics_port``, where the
+    four numbers of the lab's client are served, one a line, as the client serves them;
+    ``commands``, ``[{"after_s", "run"}]``, shell commands at times of their own. The result
+    then holds ``"watch": {"samples": [[seconds, text]], "cut": bool, "asked": {path: count},
+    "commands": [{"after_s", "took_s", "status", "output"}]}``; ``cut`` tells that there was
+    more than is kept.
+
     The result of both is ``{"started_at": epoch, "requests": [{"n", "local_address",
     "local_port", "start_s", "connected_s", "end_s", "status", "bytes", "body", "error",
     "detail"[, "intended_s"]}], "before": {path: text}, "after": {...}}``, counted from
@@ -96,11 +104,17 @@ MOST_HTTP_REQUESTS = 64
 LONGEST_S = 600.0
 MOST_ADDRESSES = 1000
 """Of all interfaces: more are not looked at."""
+SAMPLES_LIMIT = 1 << 19
+"""Characters kept of all samples of a watched load."""
+MOST_COMMANDS = 16
+COMMAND_S = 30.0
+"""Seconds that a command of a watched load may take."""
 
 CONNECTIONS = "/proc/net/ip_vs_conn"
 COUNTERS = "/proc/net/ip_vs_stats_percpu"
+SERVICES = "/proc/net/ip_vs"
 WITNESSES = (
-    "/proc/net/ip_vs",
+    SERVICES,
     CONNECTIONS,
     COUNTERS,
     "/proc/sys/net/ipv4/vs/conn_reuse_mode",
@@ -622,15 +636,181 @@ def load(task: dict[str, Any]) -> dict[str, Any]:
     drain = number(task, "drain_s", 20.0, 0, LONGEST_S)
     due = list(intended(items(task, "gaps_ms", MOST_REQUESTS)))
     campaign = Campaign(task, len(due))
+    watch = Watch(task, campaign, due)
     flight = Flight()
     start = campaign.begin()
-    for exchange, after in zip(campaign.exchanges, due):  # noqa: B905  Python 3.8
-        exchange.intended = start + after
-        while time.monotonic() < exchange.intended:
-            flight.turn(exchange.intended)
-        flight.launch(exchange, start + due[-1] + drain)
-    flight.finish()
-    return campaign.result()
+    watch.begin(start)
+    try:
+        for exchange, after in zip(campaign.exchanges, due):  # noqa: B905  Python 3.8
+            exchange.intended = start + after
+            while time.monotonic() < exchange.intended:
+                flight.turn(exchange.intended)
+            flight.launch(exchange, start + due[-1] + drain)
+        flight.finish()
+        # What was to be seen after the last request is seen, too.
+        watch.wait(start + number(task, "watch_s", 0.0, 0, LONGEST_S))
+    finally:
+        seen = watch.end()
+    return {**campaign.result(), **({"watch": seen} if watch.wanted else {})}
+
+
+class Watch:
+    """What is seen, served and done while a load runs, in threads beside it."""
+
+    def __init__(self, task: dict[str, Any], campaign: Campaign, due: list[float]) -> None:
+        self._sample_s = number(task, "sample_s", 0.0, 0, 60)
+        port = int(number(task, "statistics_port", 0, 0, 65535))
+        commands = task.get("commands") or []
+        if not isinstance(commands, list) or len(commands) > MOST_COMMANDS:
+            raise ProbeFailed(f"commands: a list of at most {MOST_COMMANDS} is wanted")
+        self._commands = sorted(
+            (number(one, "after_s", 0.0, 0, LONGEST_S), str(one.get("run"))) for one in commands
+        )
+        self.wanted = bool(self._sample_s or port or commands)
+        self._exchanges = campaign.exchanges
+        self._due = due
+        self._over = False
+        self._threads: list[Any] = []
+        self._samples: list[list[Any]] = []
+        self._cut = False
+        self._asked: dict[str, int] = {}
+        self._done: list[dict[str, Any]] = []
+        self._start = 0.0
+        self._listener = self._listen(port) if port else None
+
+    def _listen(self, port: int) -> socket.socket:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("0.0.0.0", port))  # noqa: S104  as the client does
+            listener.listen(16)
+        except OSError as problem:
+            raise ProbeFailed(f"port {port} cannot be served: {problem.strerror}") from None
+        return listener
+
+    def begin(self, start: float) -> None:
+        """Begin to watch; times count from ``start``."""
+        import threading  # only this task needs it
+
+        self._start = start
+        work = [self._sample] if self._sample_s else []
+        work += [self._serve] if self._listener else []
+        work += [self._command] if self._commands else []
+        for target in work:
+            thread = threading.Thread(target=target, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def wait(self, until: float) -> None:
+        """Go on watching until then."""
+        while self.wanted and time.monotonic() < until:
+            time.sleep(min(0.1, until - time.monotonic()))
+
+    def end(self) -> dict[str, Any]:
+        """Stop, and return what was seen."""
+        self._over = True
+        for thread in self._threads:
+            thread.join(COMMAND_S + 5)
+        if self._listener:
+            self._listener.close()
+        return {
+            "samples": self._samples,
+            "cut": self._cut,
+            "asked": self._asked,
+            "commands": self._done,
+        }
+
+    def _now(self) -> float:
+        return round(time.monotonic() - self._start, 3)
+
+    def _pause(self, until: float) -> None:
+        while not self._over and time.monotonic() < until:
+            time.sleep(min(0.1, max(0.0, until - time.monotonic())))
+
+    def _sample(self) -> None:
+        last, kept, number_of = None, 0, 0
+        while not self._over:
+            table = read(SERVICES, FILE_LIMIT) or ""
+            if table != last:
+                kept += len(table)
+                self._cut = self._cut or kept > SAMPLES_LIMIT
+                if not self._cut:
+                    self._samples.append([self._now(), table])
+                last = table
+            number_of += 1
+            self._pause(self._start + number_of * self._sample_s)
+
+    def _command(self) -> None:
+        import subprocess
+
+        for after, run in self._commands:
+            self._pause(self._start + after)
+            if self._over:
+                return
+            began = self._now()
+            try:
+                done = subprocess.run(
+                    ["sh", "-c", run],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    timeout=COMMAND_S,
+                    check=False,
+                )
+                status, output = done.returncode, text(done.stdout[:BODY_LIMIT])
+            except subprocess.TimeoutExpired:
+                status, output = -1, f"it did not end in {COMMAND_S:g} s"
+            took = round(self._now() - began, 3)
+            row = {"after_s": began, "took_s": took, "status": status, "output": output}
+            self._done.append(row)
+
+    def _serve(self) -> None:
+        listener = self._listener
+        assert listener is not None  # noqa: S101  else there is no such thread
+        listener.settimeout(0.2)
+        while not self._over:
+            try:
+                # The module _socket gives a number, not a socket.
+                handle, _ = listener._accept()  # type: ignore[attr-defined]
+                peer = socket.socket(fileno=handle)
+            except OSError:
+                continue
+            try:
+                peer.settimeout(1.0)
+                path = peer.recv(4096).split(b" ")[1:2]
+                peer.sendall(self._answer(text(path[0]) if path else ""))
+            except OSError:
+                pass
+            finally:
+                peer.close()
+
+    def _answer(self, path: str) -> bytes:
+        name = path.partition("?")[0]
+        value = self._statistics().get(name)
+        if value is None:
+            head = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            return head.encode()
+        self._asked[name] = self._asked.get(name, 0) + 1
+        body = f"{value}\n".encode()
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+        head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        return head.encode() + body
+
+    def _statistics(self) -> dict[str, str]:
+        """Return the client's four numbers as they are now."""
+        now = time.monotonic()
+        since = now - self._start
+        sent = [one for one in self._exchanges if one.started is not None]
+        answered = [one.ended for one in sent if one.answer is not None and one.ended is not None]
+        # The rate that is offered now: from the request that was due last to the next one.
+        after = next((n for n, due in enumerate(self._due) if due > since), None)
+        gap = self._due[after] - self._due[after - 1] if after else None
+        return {
+            "/requestRate": f"{1 / gap if gap else 0.0:.6f}",
+            "/responseRate": f"{float(sum(now - 1 < moment for moment in answered)):.6f}",
+            "/numRequests": str(len(sent)),
+            "/numResponses": str(len(answered)),
+        }
 
 
 def intended(windows: list[Any]) -> Iterator[float]:
@@ -872,8 +1052,14 @@ TASKS = {
         traffic,
         {"url", "count", "pipeline", "timeout", "connect_s", "limit_s", "gap_s", "round"},
     ),
-    "load": (load, {"url", "gaps_ms", "drain_s"}),
     "run": (run, {"commands", "timeout"}),
+    "load": (
+        load,
+        {
+            *("url", "gaps_ms", "drain_s"),
+            *("watch_s", "sample_s", "statistics_port", "commands"),
+        },
+    ),
     "clock": (clock, set()),
 }
 

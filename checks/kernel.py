@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labwright.errors import CheckFailed, MachineError
@@ -35,6 +35,8 @@ class Destination:
     forward: str
     """``Masq`` (nat), ``Route`` (dr), ``Tunnel`` or ``Local``."""
     weight: int
+    active: int = field(default=0, compare=False)
+    """Connections that are open."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -85,7 +87,8 @@ def parse_table(text: str) -> list[Service]:
             found.append((service, []))
         elif len(words) == 6 and words[0] == "->" and found and words[3].isdigit():
             address, port = _endpoint(words[1])
-            found[-1][1].append(Destination(address, port, words[2], int(words[3])))
+            active = int(words[4]) if words[4].isdigit() else 0
+            found[-1][1].append(Destination(address, port, words[2], int(words[3]), active))
     return [
         Service(**{**vars(service), "destinations": tuple(destinations)})
         for service, destinations in found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labwright.reports import load_chart, sequence_chart, split_chart
+from labwright.reports import behaviour_chart, load_chart, sequence_chart, split_chart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, Callable[[Mapping[str, Any]], Picture]] = {
     "sequence": sequence_chart.draw,
+    "behaviour": behaviour_chart.draw,
     "load": load_chart.draw,
     "split": split_chart.draw,
 }

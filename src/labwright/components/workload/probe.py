@@ -107,7 +107,7 @@ MOST_ADDRESSES = 1000
 SAMPLES_LIMIT = 1 << 19
 """Characters kept of all samples of a watched load."""
 MOST_COMMANDS = 16
-COMMAND_S = 30.0
+COMMAND_S = 60.0
 """Seconds that a command of a watched load may take."""
 
 CONNECTIONS = "/proc/net/ip_vs_conn"

@@ -1,0 +1,174 @@
+"""Draws how a program scaled: the load over time, and how many servers took part."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labwright.reports.evidence_data import Request, requests_of, seconds
+from labwright.reports.svg import Canvas, Picture
+from labwright.reports.text import line, number, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LEFT, WIDTH, RIGHT = 36, 560, 12
+KEY, RATE, GAP, FLIGHT, SERVERS, AXIS = 44, 120, 30, 50, 50, 34
+MOST_S = 1200.0
+MOST_POINTS = 5000
+
+
+@dataclass(frozen=True)
+class _Behaviour:
+    """The data of evidence of kind ``behaviour``, converted."""
+
+    requests: list[Request]
+    phases: list[tuple[float, float, float]]
+    """Rate, start and end of each."""
+    serving: list[tuple[float, float]]
+    """From when on how many servers took part."""
+    per_server: float
+    events: list[tuple[float, str]]
+    end_s: float
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> _Behaviour:
+        requests = requests_of(data, "intended_s")
+        phases = [(seconds(r), seconds(a), seconds(b)) for r, a, b in data["phases"]]
+        serving = [(seconds(at), seconds(count)) for at, count in data["serving"]]
+        events = [(seconds(at), line(str(what), 60)) for at, what in data["events"]]
+        ends = [one.end_s for one in requests if one.end_s is not None]
+        end_s = max([phase[2] for phase in phases] + ends)
+        if not requests or not phases or not 0 < end_s <= MOST_S or len(serving) > MOST_POINTS:
+            raise ValueError("no behaviour that can be drawn")
+        return cls(requests, phases, serving, seconds(data["capacity_per_server"]), events, end_s)
+
+    def answered(self) -> list[int]:
+        """Return how many answers came in each second."""
+        counts = Counter(int(one.end_s) for one in self.requests if one.ok and one.end_s)
+        return [counts[second] for second in range(math.ceil(self.end_s))]
+
+    def lost(self) -> list[Request]:
+        return [one for one in self.requests if not one.ok]
+
+    def in_flight(self) -> list[tuple[float, int]]:
+        changes = [(one.start_s, 1) for one in self.requests]
+        changes += [(one.end_s, -1) for one in self.requests if one.end_s is not None]
+        level, levels = 0, [(0.0, 0)]
+        for at, change in sorted(changes):
+            level += change
+            levels.append((at, level))
+        return levels
+
+
+def draw(data: Mapping[str, Any]) -> Picture:
+    """Draw evidence of kind ``behaviour``."""
+    seen = _Behaviour.read(data)
+    words = _words(seen)
+    height = KEY + RATE + GAP + FLIGHT + GAP + SERVERS + AXIS
+    canvas = Canvas(LEFT + WIDTH + RIGHT, height, words)
+    entries = [("line offered", "offered"), ("s0", "answered"), ("line capacity", "capacity")]
+    entries += [("line bad", "lost")] if seen.lost() else []
+    canvas.key(LEFT, 12, entries)
+    _rates(canvas, seen)
+    levels = [(at, float(level)) for at, level in seen.in_flight()]
+    _level(canvas, seen, levels, KEY + RATE + GAP + FLIGHT, FLIGHT, "in flight")
+    foot = KEY + RATE + GAP + FLIGHT + GAP + SERVERS
+    _level(canvas, seen, seen.serving, foot, SERVERS, "servers that take part")
+    _events(canvas, seen, foot)
+    return Picture("behaviour", words, str(canvas))
+
+
+def _x(seen: _Behaviour, at_s: float) -> float:
+    return LEFT + WIDTH * min(max(at_s, 0.0), seen.end_s) / seen.end_s
+
+
+def _rates(canvas: Canvas, seen: _Behaviour) -> None:
+    foot, answered = KEY + RATE, seen.answered()
+    capacity = [(at, count * seen.per_server) for at, count in seen.serving]
+    highest = max([*answered, *(rate for rate, _, _ in seen.phases), *(c for _, c in capacity)])
+    top = math.ceil(highest) or 1
+    _scale(canvas, foot, RATE, top, "requests/s")
+    for second, count in enumerate(answered):
+        x, right = _x(seen, second), _x(seen, second + 1)
+        tip = f"{second} s: {count} answered"
+        height = RATE * count / top
+        if count:
+            canvas.box(x, foot - height, (right - x) * 0.9, height, "s0", tip)
+    offered: list[tuple[float, float]] = []
+    for rate, start, end in seen.phases:
+        y = foot - RATE * rate / top
+        offered += [(_x(seen, start), y), (_x(seen, end), y)]
+    canvas.path(offered, "line offered")
+    canvas.path(_staircase(seen, capacity, foot, RATE, top), "line capacity")
+    for one in seen.lost():
+        canvas.cross(_x(seen, one.start_s), foot - 4, 3, "line bad")
+
+
+def _level(
+    canvas: Canvas,
+    seen: _Behaviour,
+    levels: list[tuple[float, float]],
+    foot: float,
+    height: float,
+    words: str,
+) -> None:
+    top = max([1.0, *(level for _, level in levels)])
+    _scale(canvas, foot, height, top, words)
+    points = _staircase(seen, levels, foot, height, top)
+    canvas.path([(LEFT, foot), *points, (_x(seen, seen.end_s), foot)], "area")
+
+
+def _staircase(
+    seen: _Behaviour,
+    levels: list[tuple[float, float]],
+    foot: float,
+    height: float,
+    top: float,
+) -> list[tuple[float, float]]:
+    points, before = [], 0.0
+    for at, level in [*levels, (seen.end_s, levels[-1][1] if levels else 0.0)]:
+        x = _x(seen, at)
+        points += [(x, foot - height * before / top), (x, foot - height * level / top)]
+        before = level
+    return points
+
+
+def _events(canvas: Canvas, seen: _Behaviour, foot: float) -> None:
+    for place, (at, _) in enumerate(seen.events, 1):
+        x = _x(seen, at)
+        canvas.line(x, KEY, x, foot, "line thread")
+        canvas.text(x + 3, KEY + 10, str(place), "strong")
+    step = max(1, 5 * math.ceil(seen.end_s / 50))
+    for tick in range(0, math.ceil(seen.end_s), step):
+        canvas.text(_x(seen, tick), foot + 15, str(tick), "quiet", "middle")
+    named = "; ".join(f"{place} {what}" for place, (_, what) in enumerate(seen.events, 1))
+    canvas.text(LEFT, foot + 30, named, "quiet")
+    canvas.text(LEFT + WIDTH, foot + 30, "seconds", "quiet", "end")
+
+
+def _scale(canvas: Canvas, foot: float, height: float, top: float, words: str) -> None:
+    for value in (0.0, top):
+        y = foot - height * value / top
+        canvas.line(LEFT, y, LEFT + WIDTH, y, "line grid")
+        canvas.text(LEFT - 6, y + 4, number(value), "quiet", "end")
+    canvas.text(LEFT, foot - height - 6, words, "quiet")
+
+
+def _words(seen: _Behaviour) -> str:
+    rates = ", ".join(number(rate) for rate, _, _ in seen.phases)
+    counts = [int(count) for _, count in seen.serving] or [0]
+    peak = max(level for _, level in seen.in_flight())
+    first = (
+        f"{plural(len(seen.requests), 'request')} in {seen.end_s:.0f} s, at {rates} a second "
+        f"one after the other. From {min(counts)} to {max(counts)} servers took part; at most "
+        f"{peak} requests waited."
+    )
+    said = [first]
+    said += [f"After {at:.0f} s {what}." for at, what in seen.events]
+    lost = seen.lost()
+    if lost:
+        said.append(f"{len(lost)} were lost, the first with: {line(lost[0].problem, 80)}.")
+    return " ".join(said)

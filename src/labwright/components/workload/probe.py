@@ -702,9 +702,12 @@ class Watch:
             self._threads.append(thread)
 
     def wait(self, until: float) -> None:
-        """Go on watching until then."""
-        while self.wanted and time.monotonic() < until:
-            time.sleep(min(0.1, until - time.monotonic()))
+        """Go on watching until then, and until all commands have ended."""
+        latest = until + COMMAND_S * len(self._commands)
+        while self.wanted and time.monotonic() < latest:
+            if time.monotonic() >= until and len(self._done) == len(self._commands):
+                break
+            time.sleep(0.05)
 
     def end(self) -> dict[str, Any]:
         """Stop, and return what was seen."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from labwright.reports.evidence_data import Request, requests_of, seconds
 from labwright.reports.svg import Canvas, Picture
-from labwright.reports.text import line, number, plural
+from labwright.reports.wording import number, plural
+from labwright.text import line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

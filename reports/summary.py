@@ -79,6 +79,8 @@ def verdict(step: StepResult) -> list[tuple[str, str]]:
     """Return why a step is not passed, as pairs of a word and a sentence."""
     if step.outcome is Outcome.PASSED:
         return []
+    if step.outcome is Outcome.BLOCKED:
+        return [("why", step.reason)]
     pairs = [("expected", step.expected), ("seen", step.actual), ("hint", step.hint)]
     # What was expected and seen says more than the reason, which repeats it.
     if step.outcome is not Outcome.FAILED or not step.actual:

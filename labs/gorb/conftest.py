@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labwright.checks.visit import Visit
+    from labwright.grading.run import Run
     from labwright.machines.engine import Engine
     from labwright.machines.machine import Machine
 
@@ -46,9 +47,9 @@ def gorb(visit: Visit, lab_values: dict[str, Any]) -> Gorb:
 
 
 @pytest.fixture(scope="module")
-def deployment(request: pytest.FixtureRequest) -> Iterator[None]:
+def deployment(lab_run: Run, request: pytest.FixtureRequest) -> Iterator[None]:
     """Bring the lab up when ``--deploy`` asks for it; else attach to what is there."""
-    if not request.config.getoption("--deploy"):
+    if not lab_run.deploy:
         yield
         return
     machine: Machine = request.getfixturevalue("machine")

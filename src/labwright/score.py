@@ -42,6 +42,8 @@ class StepResult:
     line: int = 0
     observations: tuple[Observation, ...] = ()
     """All that was asked of the machine for it: ``labwright regrade`` judges it again."""
+    cause: str = ""
+    """What is wrong where several steps fail for it: the first is charged, the others blocked."""
     notices: tuple[str, ...] = ()
     """What is worth knowing about it and costs nothing, a sentence each."""
 

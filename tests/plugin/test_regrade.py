@@ -23,11 +23,12 @@ from labwright.errors import (
     UsageError,
 )
 from labwright.grading import judge_again
+from labwright.grading.run import plan
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.machines.recorded import RecordedMachine
 from labwright.outcome import Observation, Outcome
-from labwright.plugin import Silence, grade
+from labwright.plugin.grade import grade
 from labwright.score import Score
 
 RECORD = Path(__file__).parents[1] / "unit" / "data" / "deployed.json"
@@ -37,8 +38,9 @@ SEEN = [seen for step in OLD.steps for seen in step.observations]
 QUESTIONS = list(dict.fromkeys(seen.asked for seen in SEEN))
 
 
-def judged(machine: RecordedMachine, *more: str) -> Score:
-    return grade(LAB.folder, [*judge_again.options(OLD, LAB), *more], Silence(), machine)
+def judged(machine: RecordedMachine, *settings: str, **more) -> Score:
+    run = plan(LAB, steps=judge_again.selected(OLD, LAB), settings=settings, seed=OLD.seed, **more)
+    return grade(run, machine=machine)
 
 
 def outcomes(score: Score) -> dict[str, Outcome]:
@@ -53,14 +55,14 @@ def test_a_record_is_judged_as_the_machine_was():
 
 
 def test_another_threshold_changes_what_it_is_about_and_says_so():
-    again = judged(judge_again.recorded(OLD), "--set=scheduler=wlc")
+    again = judged(judge_again.recorded(OLD), "scheduler=wlc")
     assert outcomes(again)["service-created"] is Outcome.FAILED
     (first, *_) = judge_again.changes(OLD, again)
     assert first.startswith("service-created: passed 15/15 -> failed 0/15: expected")
 
 
 def test_a_record_is_never_counted_as_new_data():
-    again = judged(judge_again.recorded(OLD), "--set=false_pass_limit=1e-10")
+    again = judged(judge_again.recorded(OLD), "false_pass_limit=1e-10")
     split = next(step for step in again.steps if step.id == "split-round-robin")
     assert split.outcome is Outcome.BROKEN
     assert "the 12 requests that were recorded" in split.reason
@@ -68,7 +70,7 @@ def test_a_record_is_never_counted_as_new_data():
 
 
 def test_what_was_not_asked_then_is_broken_and_not_guessed():
-    again = judged(judge_again.recorded(OLD), "--set=requests=15")
+    again = judged(judge_again.recorded(OLD), "requests=15")
     assert outcomes(again)["requests-succeed"] is Outcome.BROKEN
     assert outcomes(again)["server2-registered"] is Outcome.PASSED
 
@@ -106,7 +108,7 @@ def test_a_score_without_a_record_is_refused(tmp_path):
     [("none", ""), ("short", "from the document's image"), ("full", "Make it again")],
 )
 def test_hints_can_be_held_back(level, hint):
-    again = judged(judge_again.recorded(OLD), "--set=work_answer=done", f"--hints={level}")
+    again = judged(judge_again.recorded(OLD), "work_answer=done", hints=level)
     step = next(step for step in again.steps if step.id == "server1-running")
     assert hint in step.hint
     assert level == "full" or "again" not in step.hint

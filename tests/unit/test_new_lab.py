@@ -12,10 +12,11 @@ from labwright.errors import CheckFailed, DefinitionError
 from labwright.gate import stages
 from labwright.grading import step_check
 from labwright.grading.mistakes import load_mistakes
+from labwright.grading.run import plan
 from labwright.lab.definition import load_lab
 from labwright.lab.model import DOCKER
 from labwright.machines.machine import CommandResult
-from labwright.plugin import Silence, grade
+from labwright.plugin.grade import grade
 from labwright.vm import lab_states, states
 from labwright.vm.systems import DEFAULT
 
@@ -145,17 +146,17 @@ def test_a_lab_outside_of_the_package_is_graded(lab, monkeypatch, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
-    score = grade(lab, ["--target=local"], Silence())
+    score = grade(plan(load_lab(lab)))
     assert (score.lab, score.steps[0].outcome) == (lab.name, "failed")
     (home / "greeting").write_text("hello")
-    assert grade(lab, ["--target=local"], Silence()).points == 100
+    assert grade(plan(load_lab(lab))).points == 100
     summary = tmp_path / "summary.md"
     assert main(["check", f"--lab={lab}", "--target=local", f"--summary={summary}"]) == 0
     assert "100 of 100 points" in summary.read_text()
 
 
 def test_a_lab_that_does_not_say_how_it_is_deployed_is_broken_with_that_reason(lab):
-    score = grade(lab, ["--target=local", "--deploy"], Silence())
+    score = grade(plan(load_lab(lab), deploy=True))
     assert score.steps[0].outcome == "broken"
     assert "no fixture `deployment`" in score.steps[0].reason
 
@@ -163,7 +164,7 @@ def test_a_lab_that_does_not_say_how_it_is_deployed_is_broken_with_that_reason(l
 def test_a_value_that_a_witness_goes_by_is_named_when_it_is_missing(own):
     text = (own / "checks.py").read_text().replace("(machine,", "(sender,")
     (own / "checks.py").write_text(text)
-    (step,) = grade(own, ["--target=local"], Silence()).steps
+    (step,) = grade(plan(load_lab(own))).steps
     assert step.outcome == "broken"
     assert "[values] lacks 'interface', which service_url goes by" in step.reason
 

@@ -11,6 +11,7 @@ import pytest
 from tests.pretended import PretendedMachine
 
 from labwright.grading import watch as watching
+from labwright.grading.run import plan
 from labwright.grading.watch import Examined, Examining, MachineBack, MachineGone, StepChanged
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
@@ -29,7 +30,7 @@ class Watched:
         self.machine = machine
         self._told: queue.Queue = queue.Queue()
         self.events: list = []
-        self.watch = watch(LAB, "local", [], self._told.put, lambda: machine, **options)
+        self.watch = watch(plan(LAB), self._told.put, lambda: machine, **options)
         self._thread = threading.Thread(target=self.watch.follow, daemon=True)
 
     def __enter__(self) -> Watched:

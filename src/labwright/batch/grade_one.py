@@ -9,13 +9,16 @@ import json
 import platform
 import time
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labwright.batch import reach
 from labwright.batch.task import Examined, Identity, Task, definition_of
 from labwright.errors import LabwrightError
-from labwright.grading import judge_again, step_check
+from labwright.grading import judge_again
+from labwright.grading.assemble import assemble
+from labwright.grading.run import plan
 from labwright.host.temporary import Scratch
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
@@ -24,6 +27,7 @@ from labwright.outcome import Outcome
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from labwright.grading.run import Run
     from labwright.machines.machine import Machine
     from labwright.score import Score, StepResult
 
@@ -81,25 +85,46 @@ def grade_one(task: Task, teller: Teller) -> Examined:
 
 
 def _run(task: Task, machine: Machine, teller: Teller) -> Score:
-    from labwright.plugin import grade
+    from labwright.plugin.grade import grade
 
-    folder = find_lab(task.lab)
-    options = [f"--target={task.target}", *task.options]
-    score = grade(folder, options, teller, machine)
-    # Their order is the lab's also where pytest could not keep it.
-    return replace(score, target=task.target)
+    return grade(run_of(task), teller, machine)
 
 
 def _judge_again(task: Task, teller: Teller) -> Score:
     """Judge a record once more, by the lab as it is here and now."""
-    from labwright.plugin import grade
+    from labwright.plugin.grade import grade
 
     old = judge_again.read_score(Path(task.record))
-    lab = load_lab(find_lab(task.lab))
+    run = run_of(task)
     # What was handed in does not choose by which steps it is judged.
-    chosen = [] if task.whole else judge_again.options(old, lab)
-    options = [*chosen, *task.options]
-    return judge_again.dated(grade(lab.folder, options, teller, judge_again.recorded(old)), old)
+    chosen = () if task.whole else judge_again.selected(old, run.lab)
+    if chosen:
+        run = run.only([*chosen, *(run.selected if _names_steps(task) else ())])
+    if not any(option.startswith("--seed=") for option in task.options) and old.seed is not None:
+        run = replace(run, seed=old.seed)
+    return judge_again.dated(grade(run, teller, judge_again.recorded(old)), old)
+
+
+def _names_steps(task: Task) -> bool:
+    return any(option.startswith(("--step=", "--part=")) for option in task.options)
+
+
+def run_of(task: Task) -> Run:
+    """Return what a task asks to grade."""
+    given: dict[str, list[str]] = {}
+    for option in task.options:
+        name, _, value = option.removeprefix("--").partition("=")
+        given.setdefault(name, []).append(value)
+    part, seed, hints = (given.get(name, [""])[-1] for name in ("part", "seed", "hints"))
+    return plan(
+        load_lab(find_lab(task.lab)),
+        task.target,
+        part=int(part) if part else None,
+        steps=given.get("step", ()),
+        settings=given.get("set", ()),
+        seed=int(seed) if seed else 0,
+        hints=hints or "full",
+    )
 
 
 def _problem(score: Score | None) -> str:
@@ -127,22 +152,5 @@ def all_broken(task: Task, reason: str, done: tuple[StepResult, ...] = ()) -> Sc
 
     :param done: the steps that were.
     """
-    lab = load_lab(find_lab(task.lab))
-    part = [int(o.partition("=")[2]) for o in task.options if o.startswith("--part=")]
-    ids = [o.partition("=")[2] for o in task.options if o.startswith("--step=")]
-    seed = [int(o.partition("=")[2]) for o in task.options if o.startswith("--seed=")]
-    known = {step.id: step for step in done}
-    pending = [
-        replace(step_check.pending(step, lab.document.name), reason=reason)
-        for step in lab.selected(part[0] if part else None, ids)
-    ]
-    return judged(lab.name, lab.title, task, seed, [known.get(s.id, s) for s in pending])
-
-
-def judged(name: str, title: str, task: Task, seed: list[int], steps: list[StepResult]) -> Score:
-    """Return the score of these steps, as of now."""
-    from labwright.grading.results import Recorder
-
-    recorder = Recorder(task.target, seed[0] if seed else 0)
-    recorder.steps = steps
-    return replace(recorder.score(), lab=name, title=title)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return assemble(run_of(task), done, started=now, finished=now, missing=reason)

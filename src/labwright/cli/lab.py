@@ -14,14 +14,14 @@ from rich.console import Console
 import labwright
 from labwright.errors import UsageError
 from labwright.grading import judge_again as again
-from labwright.grading import step_check
+from labwright.grading.run import plan
 from labwright.host import extras
 from labwright.host.files import append_text
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.machines.perform import perform
 from labwright.outcome import Outcome
-from labwright.plugin import Silence, grade
+from labwright.plugin.grade import grade
 from labwright.reports import markdown, summary
 from labwright.reports.terminal import Checklist
 from labwright.reports.write import write, write_json
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from labwright.grading.run import Run
     from labwright.lab.model import Lab, Step
     from labwright.machines.machine import Machine
     from labwright.score import Score
@@ -45,18 +46,18 @@ REPORT = Path("labwright-report")
 def check(arguments: argparse.Namespace) -> int:
     """Grade a target; see ``labwright check --help``."""
     lab = load_lab(find_lab(arguments.lab))
-    _validate(lab, arguments)
+    run = _run(lab, arguments)  # what is wrong with it is found before a machine is touched
     if arguments.repeat < 1:
         raise UsageError(f"--repeat is {arguments.repeat}: it must be at least 1")
-    target = _target(lab, arguments)
+    run = run.on(_target(lab, arguments))
     if arguments.watch:
-        return _follow(lab, target, arguments)
+        return _follow(run, arguments)
     if arguments.repeat == 1:
-        return _grade(lab, target, arguments)
-    return _repeat(lab, target, arguments)
+        return _grade(run, arguments)
+    return _repeat(run, arguments)
 
 
-def _follow(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
+def _follow(run: Run, arguments: argparse.Namespace) -> int:
     """Follow a target until Ctrl-C; the score is what is known then."""
     from labwright.live.in_terminal import follow
 
@@ -64,7 +65,7 @@ def _follow(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
         if getattr(arguments, option):
             raise UsageError(f"--watch follows the whole lab as it is: leave out --{option}")
     console = Console(stderr=arguments.json == "-")
-    score = follow(lab, target, _judging(arguments), console)
+    score = follow(run, console)
     console.print(summary.total(score), style="bold", highlight=False)
     if summary.not_a_grade(score):
         console.print(summary.not_a_grade(score), highlight=False)
@@ -80,9 +81,15 @@ def regrade(arguments: argparse.Namespace) -> int:
         return regrade_class.run(arguments)
     old = again.read_score(arguments.score)
     lab = load_lab(find_lab(arguments.lab or old.lab))
-    lab.values_with(arguments.set)
-    options = [*again.options(old, lab), *_judging(arguments)]
-    new = grade(lab.folder, options, Silence(), again.recorded(old))
+    run = plan(
+        lab,
+        old.target,
+        steps=again.selected(old, lab),
+        settings=arguments.set,
+        seed=old.seed,
+        hints=arguments.hints,
+    )
+    new = grade(run, machine=again.recorded(old))
     new = again.dated(new, old)
     for sentence in again.changes(old, new) or ["nothing changed"]:
         _say(f"  {sentence}")
@@ -108,7 +115,7 @@ def demo(arguments: argparse.Namespace) -> int:
         given = lab.with_needs(list(lab.states.get(lab.start, ())))
         with closing(guest_machine(guest)) as machine:
             _perform(lab, machine, [step for step in lab.steps if step not in given])
-        return _grade(lab, f"vm:{guest.name}", arguments)
+        return _grade(_run(lab, arguments).on(f"vm:{guest.name}"), arguments)
 
 
 def run_tests(arguments: argparse.Namespace) -> int:
@@ -124,11 +131,20 @@ def run_tests(arguments: argparse.Namespace) -> int:
     return subprocess.run(command, cwd=root, check=False).returncode
 
 
-def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
-    """Find what is wrong with the words of the command line before a machine is touched."""
-    values = lab.values_with(arguments.set)
-    for step in lab.selected(arguments.part, arguments.step):
-        step_check.bind(lab, step, values)
+def _run(lab: Lab, arguments: argparse.Namespace) -> Run:
+    """Return what the command line asks to grade."""
+    if arguments.alluredir:
+        extras.require("allure", "--alluredir")
+    return plan(
+        lab,
+        part=getattr(arguments, "part", None),
+        steps=getattr(arguments, "step", ()),
+        settings=getattr(arguments, "set", ()),
+        seed=arguments.seed,
+        hints=arguments.hints,
+        deploy=getattr(arguments, "deploy", False),
+        alluredir=arguments.alluredir and arguments.alluredir.resolve(),
+    )
 
 
 def _target(lab: Lab, arguments: argparse.Namespace) -> str:
@@ -154,17 +170,15 @@ def _perform(lab: Lab, machine: Machine, steps: Sequence[Step]) -> None:
         start = now
 
 
-def _grade(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
+def _grade(run: Run, arguments: argparse.Namespace) -> int:
     # With the score on standard output, what is for people goes to the other one.
     console = Console(stderr=arguments.json == "-")
-    checklist = Checklist(console, target)
-    steps = lab.selected(getattr(arguments, "part", None), getattr(arguments, "step", []))
-    checklist.begin(lab, len(steps))
-    options = _pytest_options(target, arguments)
-    with closing(open_machine(target)) as machine:
+    checklist = Checklist(console, run.target)
+    checklist.begin(run.lab, len(run.steps))
+    with closing(open_machine(run.target)) as machine:
         # It connects while pytest collects the steps.
         machine.prepare()
-        score = grade(lab.folder, options, checklist, machine)
+        score = grade(run, checklist, machine)
     checklist.end(score)
     _hand_out(score, arguments, console)
     return exit_status(score)
@@ -183,12 +197,12 @@ def _hand_out(score: Score, arguments: argparse.Namespace, console: Console) -> 
         write_json(score, Path(arguments.json))
 
 
-def _repeat(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
+def _repeat(run: Run, arguments: argparse.Namespace) -> int:
     """Grade a machine several times, and say how often each step ended how."""
     scores = []
     for number in range(1, arguments.repeat + 1):
         start = time.monotonic()
-        scores.append(grade(lab.folder, _pytest_options(target, arguments), Silence()))
+        scores.append(grade(run))
         took = time.monotonic() - start
         _say(f"  {number}/{arguments.repeat} {summary.total(scores[-1])} ({took:.1f} s)")
         if arguments.out:
@@ -197,28 +211,6 @@ def _repeat(lab: Lab, target: str, arguments: argparse.Namespace) -> int:
         ended = ", ".join(f"{outcome} {count}" for outcome, count in step.outcomes.items())
         _say(f"  {step.rate:4.0%} flaky  {step.step}: {ended}")
     return max(map(exit_status, scores))
-
-
-def _pytest_options(target: str, arguments: argparse.Namespace) -> list[str]:
-    options = [f"--target={target}"]
-    if getattr(arguments, "part", None) is not None:
-        options.append(f"--part={arguments.part}")
-    options += [f"--step={step}" for step in getattr(arguments, "step", [])]
-    options += _judging(arguments)
-    if getattr(arguments, "deploy", False):
-        options.append("--deploy")
-    if arguments.seed is not None:
-        options.append(f"--seed={arguments.seed}")
-    if arguments.alluredir:
-        extras.require("allure", "--alluredir")
-        options.append(f"--alluredir={arguments.alluredir.resolve()}")
-    return options
-
-
-def _judging(arguments: argparse.Namespace) -> list[str]:
-    """Return pytest's options that change how the same things are judged."""
-    settings = [f"--set={setting}" for setting in getattr(arguments, "set", [])]
-    return [*settings, f"--hints={arguments.hints}"]
 
 
 def exit_status(score: Score) -> int:

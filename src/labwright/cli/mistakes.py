@@ -16,11 +16,12 @@ from labwright.cli.options import add_lab, add_system
 from labwright.errors import LabwrightError, PerformError, UsageError
 from labwright.grading import mistakes
 from labwright.grading.mistakes import Matrix, Mistake, Trial
+from labwright.grading.run import plan
 from labwright.host.files import write_text
 from labwright.host.progress import say
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
-from labwright.plugin import Silence, grade
+from labwright.plugin.grade import grade
 from labwright.reports import matrix as matrix_report
 from labwright.vm import lab_states, states
 from labwright.vm.systems import SYSTEMS
@@ -142,8 +143,7 @@ def _try(folder: Path, mistake: Mistake, arguments: argparse.Namespace) -> Trial
                 raise PerformError(
                     f"its script exited {result.exit_status} and said: {said[-1][:200]}"
                 )
-            options = [f"--target={machine.target}", f"--seed={arguments.seed}"]
-            score = grade(lab.folder, options, Silence(), machine)
+            score = grade(plan(lab, machine.target, seed=arguments.seed), machine=machine)
     except LabwrightError as problem:
         return Trial(mistake, {}, (f"not tried: {problem}",), time.monotonic() - start)
     return mistakes.judged(mistake, score, time.monotonic() - start)

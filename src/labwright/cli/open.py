@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labwright.errors import UsageError
 from labwright.grading import step_check
+from labwright.grading.run import plan
 from labwright.host.extras import require
 from labwright.lab.definition import load_lab
 from labwright.lab.model import DEFAULT, find_lab
@@ -67,15 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
     from labwright.live.serving import open_page
 
     lab = load_lab(find_lab(arguments.lab))
-    values = lab.values_with(arguments.set)
-    for step in lab.steps:
-        step_check.bind(lab, step, values)
+    asked = plan(lab, settings=arguments.set, hints=arguments.hints)
     address, port = listen_address(arguments.listen)
-    target = _target(lab, arguments)
-    options = [*(f"--set={setting}" for setting in arguments.set), f"--hints={arguments.hints}"]
-    open_page(
-        lab, target, options, say, address=address, port=port, browser=not arguments.no_browser
-    )
+    asked = asked.on(_target(lab, arguments))
+    open_page(asked, say, address=address, port=port, browser=not arguments.no_browser)
     return 0
 
 

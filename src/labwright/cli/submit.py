@@ -16,10 +16,11 @@ from labwright.batch.challenge import Challenge
 from labwright.batch.student import ID
 from labwright.cli.options import add_lab
 from labwright.errors import UsageError
+from labwright.grading.run import plan
 from labwright.host.files import write_text
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
-from labwright.plugin import grade
+from labwright.plugin.grade import grade
 from labwright.reports import summary
 from labwright.reports.terminal import Checklist
 from labwright.vm.default_machine import choose
@@ -60,19 +61,17 @@ def run(arguments: argparse.Namespace) -> int:
     if not ID.fullmatch(arguments.id):
         raise UsageError(f"--id: not an id: {arguments.id[:60]!r}")
     lab = load_lab(find_lab(arguments.lab))
-    lab.values_with(arguments.set)
     challenge = Challenge.parse(arguments.challenge) if arguments.challenge else None
     console = Console(stderr=True)
     target = arguments.target or choose(lab).target
-    options = [f"--target={target}", *(f"--set={setting}" for setting in arguments.set)]
-    if challenge:
-        options.append(f"--seed={challenge.seed(arguments.id)}")
+    seed = challenge.seed(arguments.id) if challenge else None
+    run = plan(lab, target, settings=arguments.set, seed=seed)
     checklist = Checklist(console, target)
     checklist.begin(lab, len(lab.steps))
     with closing(open_machine(target)) as machine:
         machine.prepare()
         identity = reach.identity_of(machine)
-        score = grade(lab.folder, options, checklist, machine)
+        score = grade(run, checklist, machine)
     checklist.end(score)
     values = dict(setting.partition("=")[::2] for setting in arguments.set)
     given = challenge.text if challenge else ""

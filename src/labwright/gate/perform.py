@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labwright.errors import MachineError
 from labwright.gate.walkthrough import Walkthrough, performed
+from labwright.grading.run import plan
 from labwright.host.progress import say
-from labwright.plugin import Silence, grade
+from labwright.plugin.grade import grade
 from labwright.vm import lab_states
 from labwright.vm.target import guest_machine, open_machine
 
@@ -74,11 +76,10 @@ def _choose_registry(machine: Machine) -> None:
 
 
 def _examined(lab: Lab, steps: Sequence[Step], machine: Machine) -> tuple[StepResult, ...]:
-    chosen = " or ".join(f"[{step.id}]" for step in steps)
-    options = [f"--target={machine.target}", "--seed=1", f"-k{chosen}"]
-    if len(steps) < len(lab.steps):  # on the way, not at the end
-        options.append("--reached")
-    return grade(lab.folder, options, Silence(), machine).steps
+    # What a step needs was examined when it was performed.
+    run = plan(lab, machine.target, seed=1).only((step.id for step in steps), needs=False)
+    on_the_way = len(steps) < len(lab.steps)
+    return grade(replace(run, reached=on_the_way), machine=machine).steps
 
 
 def _tell(told: Told) -> None:

@@ -41,13 +41,12 @@ def recorded(score: Score) -> RecordedMachine:
     return RecordedMachine(score.target, observations)
 
 
-def options(score: Score, lab: Lab) -> list[str]:
-    """Return pytest's options for judging the same steps with the same random numbers."""
+def selected(score: Score, lab: Lab) -> list[str]:
+    """Return the ids of the steps to judge again; none: all of the lab's."""
     examined = {step.id for step in score.steps}
-    chosen = [f"--step={step.id}" for step in lab.steps if step.id in examined]
+    chosen = [step.id for step in lab.steps if step.id in examined]
     everything = len(chosen) == len(examined) == len(lab.steps)
-    seed = [] if score.seed is None else [f"--seed={score.seed}"]
-    return seed if everything else [*chosen, *seed]
+    return [] if everything else chosen
 
 
 def dated(new: Score, old: Score) -> Score:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labwright.errors import ProbeError
+from labwright.machines.recorded import CLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -139,6 +140,8 @@ def _answers(seen: Observation) -> dict[Question, Any] | None:
         if what == "image":
             return {("engine", f"/images/{names[0]}/json"): seen.answered or ""}
         return {}  # the list of containers tells; what they print would be no news
+    if seen.asked == CLOCK:
+        return {}
     probe = _PROBE.fullmatch(seen.asked)
     if not probe:
         answered = seen.answered

@@ -254,26 +254,9 @@ def failed(result: StepResult, failure: CheckFailed, seen: Seen, hint: str) -> S
         expected=failure.expected,
         actual=failure.actual,
         hint=hint,
+        cause=failure.cause,
         evidence=(*seen.evidence, *filter(is_plain, failure.evidence)),
         notices=tuple(seen.notices),
-    )
-
-
-def same_cause(result: StepResult, failure: CheckFailed, seen: Seen, first: str) -> StepResult:
-    """The claim does not hold, for a cause that another step is charged with already."""
-    return replace(
-        result,
-        outcome=Outcome.BLOCKED,
-        reason=f"it does not hold for the same cause as {first}: {failure.actual}",
-        evidence=(*seen.evidence, *filter(is_plain, failure.evidence)),
-        notices=tuple(seen.notices),
-    )
-
-
-def blocked(result: StepResult, needs: list[str]) -> StepResult:
-    """Steps that this one needs did not pass."""
-    return replace(
-        result, outcome=Outcome.BLOCKED, reason=f"it needs {' and '.join(needs)}, not passed"
     )
 
 

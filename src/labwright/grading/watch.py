@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Protocol
 import labwright
 from labwright.errors import MachineError
 from labwright.grading import step_check
+from labwright.grading.assemble import assemble
 from labwright.grading.look import Questions
+from labwright.grading.run import Run
 from labwright.outcome import Outcome
 from labwright.score import Score, StepResult
 
@@ -278,7 +280,10 @@ class Watch:
             ]
             unsettled = any(self._results[need].outcome is Outcome.BROKEN for need in missing)
             if missing and not unsettled:
-                blocked = step_check.blocked(step_check.pending(step, lab.document.name), missing)
+                known = tuple(s.id for s in lab.steps if s.id in self._results or s.id == id)
+                others = [found for other, found in self._results.items() if other != id]
+                score = assemble(Run(lab, selected=known), others)
+                blocked = next(found for found in score.steps if found.id == id)
                 if id not in self._results or self._results[id].outcome is not Outcome.BLOCKED:
                     self._take(blocked)
 

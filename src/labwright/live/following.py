@@ -10,19 +10,14 @@ from labwright.vm.target import open_machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from labwright.grading.run import Run
     from labwright.grading.watch import Event
-    from labwright.lab.model import Lab
     from labwright.machines.machine import Machine
     from labwright.score import Score, StepResult
 
-# pytest runs in a thread of ours, and leaves alone what belongs to the whole process.
-QUIET = ("-s", "-pno:faulthandler", "-pno:threadexception", "-pno:unraisableexception")
-
 
 def watch(
-    lab: Lab,
-    target: str,
-    options: Sequence[str],
+    run: Run,
     tell: Callable[[Event], None],
     connect: Callable[[], Machine] | None = None,
     traffic: bool = True,
@@ -30,7 +25,7 @@ def watch(
 ) -> Watch:
     """Return a watch that examines steps as ``labwright check`` does.
 
-    :param options: of the run: values that are changed, hints that are held back.
+    :param run: of the whole lab on the target.
     :param connect: opens the machine; the target's own if it is not given.
     :param on_grade: hears the score of an examination of all steps.
     """
@@ -38,16 +33,15 @@ def watch(
     def examine(
         machine: Machine, steps: Sequence[str], on_step: Callable[[StepResult], None]
     ) -> Score:
-        from labwright.plugin import grade
+        from labwright.plugin.grade import grade
 
-        chosen = [f"--step={step}" for step in steps]
-        asked = [f"--target={target}", *chosen, *options, *QUIET]
-        score = grade(lab.folder, asked, _Listener(on_step), machine)
-        if len(steps) == len(lab.steps):
+        score = grade(run.only(steps), _Listener(on_step), machine, in_thread=True)
+        if len(steps) == len(run.lab.steps):
             on_grade(score)
         return score
 
-    return Watch(lab, target, connect or (lambda: open_machine(target)), examine, tell, traffic)
+    target = run.target
+    return Watch(run.lab, target, connect or (lambda: open_machine(target)), examine, tell, traffic)
 
 
 class _Listener:

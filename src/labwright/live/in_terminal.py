@@ -24,10 +24,11 @@ from labwright.reports.wording import number
 from labwright.text import line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from rich.console import Console
 
+    from labwright.grading.run import Run
     from labwright.grading.watch import Event, Watch
     from labwright.lab.model import Lab
     from labwright.machines.machine import Machine
@@ -39,9 +40,7 @@ JOIN_S = 15.0
 
 
 def follow(
-    lab: Lab,
-    target: str,
-    options: Sequence[str],
+    run: Run,
     console: Console,
     connect: Callable[[], Machine] | None = None,
 ) -> Score:
@@ -49,11 +48,11 @@ def follow(
 
     :raises LabwrightError: the steps could not be examined at all.
     """
-    view = View(lab, target, console)
-    followed = watch(lab, target, options, view.hear, connect)
+    view = View(run.lab, run.target, console)
+    followed = watch(run, view.hear, connect)
     problem: list[LabwrightError] = []
 
-    def run() -> None:
+    def watching() -> None:
         try:
             followed.follow()
         except LabwrightError as raised:
@@ -61,7 +60,7 @@ def follow(
         finally:
             view.ended.set()
 
-    thread = threading.Thread(target=run, name="watch", daemon=True)
+    thread = threading.Thread(target=watching, name="watch", daemon=True)
     try:
         with view, keys() as pressed:
             thread.start()

@@ -22,12 +22,12 @@ from labwright.live.page import Page
 from labwright.vm.target import open_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp
 
-    from labwright.lab.model import Lab
+    from labwright.grading.run import Run
     from labwright.machines.machine import Machine
 
 LOOPBACK = "127.0.0.1"
@@ -86,9 +86,7 @@ class Served:
 
 
 def open_page(
-    lab: Lab,
-    target: str,
-    options: Sequence[str],
+    run: Run,
     say: Callable[[str], None],
     *,
     address: str = LOOPBACK,
@@ -101,10 +99,10 @@ def open_page(
     :param connect: opens the machine; the target's own if it is not given.
     :raises LabwrightError: the page cannot be served, or the steps not be examined at all.
     """
-    connect = connect or (lambda: open_machine(target))
+    connect = connect or (lambda: open_machine(run.target))
     shells = _Shells(connect)
-    page = Page(lab, target, shells.program)
-    followed = watch(lab, target, options, page.hear, connect, on_grade=page.graded)
+    page = Page(run.lab, run.target, shells.program)
+    followed = watch(run, page.hear, connect, on_grade=page.graded)
     page.watch = followed
     served = Served(page.app(), address, port)
     page.on_left = served.end

@@ -1,0 +1,153 @@
+"""Assembles a score from the lab's definition and the results that came back. Pure.
+
+Every selected step is in the score exactly once, in the document's order, whatever pytest
+collected, ordered, repeated or left out. A step without a result is broken. What is blocked
+follows from the graph of needs alone. So no option, plugin or lost process can raise a score
+or make its denominator smaller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import labwright
+from labwright.grading.step_check import pending
+from labwright.outcome import Outcome
+from labwright.score import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labwright.grading.run import Run
+    from labwright.lab.model import Step
+    from labwright.score import StepResult
+
+NO_RESULT = "no result of its check came back: the run ended before, or left it out"
+ENDED = {
+    Outcome.FAILED: "which failed",
+    Outcome.BROKEN: "which could not be checked",
+}
+
+
+def assemble(
+    run: Run,
+    results: Iterable[StepResult],
+    *,
+    started: str = "",
+    finished: str = "",
+    missing: str = NO_RESULT,
+) -> Score:
+    """Return the score of a run.
+
+    :param results: what came back, in any order; of unknown steps, or several of one step.
+    :param missing: why a step has no result, as a sentence.
+    """
+    known = {step.id for step in run.steps}
+    told: dict[str, list[StepResult]] = {}
+    for result in results:
+        if result.id in known:
+            told.setdefault(result.id, []).append(result)
+    steps: dict[str, StepResult] = {}
+    charged: dict[str, str] = {}
+    roots: dict[str, dict[str, Outcome]] = {}
+    for step in run.steps:  # in an order in which needs come first
+        found = _one(step, run.lab.document.name, told.get(step.id, []), missing)
+        causes: dict[str, Outcome] = {}
+        for need in step.needs:
+            causes.update(roots.get(need, {}))
+        if causes:
+            found = _blocked(found, causes)
+        elif found.outcome is Outcome.FAILED and charged.get(found.cause):
+            first = charged[found.cause]
+            causes = {first: Outcome.FAILED}
+            found = _same_cause(found, first)
+        elif found.outcome is not Outcome.PASSED:
+            causes = {step.id: found.outcome}
+            if found.outcome is Outcome.FAILED and found.cause:
+                charged[found.cause] = step.id
+        roots[step.id] = causes
+        steps[step.id] = found
+    return Score(
+        lab=run.lab.name,
+        title=run.lab.title,
+        target=run.target,
+        started=started,
+        finished=finished,
+        steps=tuple(steps.values()),
+        labwright=labwright.__version__,
+        seed=run.seed,
+    )
+
+
+def _one(step: Step, document: str, told: list[StepResult], missing: str) -> StepResult:
+    """Return what became of a step by itself, as the definition describes the step."""
+    own = pending(step, document)
+    # What blocks a step is found out here; a check's own word is all that counts.
+    told = [_by_itself(result) for result in told]
+    told = [result for result in told if result.outcome is not Outcome.BLOCKED]
+    if not told:
+        return replace(own, reason=missing)
+    outcomes = list(dict.fromkeys(result.outcome for result in told))
+    found = replace(
+        told[0],
+        **{key: getattr(own, key) for key in ("title", "part", "max_points", "needs")},
+        **{key: getattr(own, key) for key in ("file", "line")},
+        points=step.points if told[0].outcome is Outcome.PASSED else 0,
+    )
+    if len(outcomes) > 1:
+        return _broken(
+            found,
+            f"it was checked {len(told)} times, with different results: "
+            f"{', '.join(outcome.value for outcome in outcomes)}",
+        )
+    if found.outcome is Outcome.PASSED and not found.evidence:
+        return _broken(found, "it was said to pass, but nothing was seen")
+    if found.outcome is Outcome.FAILED and not (found.evidence or found.actual):
+        return _broken(found, "it was said to fail, but nothing was seen")
+    return found
+
+
+def _by_itself(result: StepResult) -> StepResult:
+    """Return a result as its check gave it: what another step was charged with is a failure."""
+    if result.outcome is Outcome.BLOCKED and result.cause:
+        return replace(result, outcome=Outcome.FAILED)
+    return result
+
+
+def _broken(found: StepResult, reason: str) -> StepResult:
+    return replace(
+        found,
+        outcome=Outcome.BROKEN,
+        points=0,
+        reason=reason,
+        expected="",
+        actual="",
+        hint="",
+        cause="",
+    )
+
+
+def _blocked(found: StepResult, causes: dict[str, Outcome]) -> StepResult:
+    """Return a step that was not checked, or in vain: it names the root causes."""
+    named = [f"{id}, {ENDED[outcome]}" for id, outcome in causes.items()]
+    return replace(
+        found,
+        outcome=Outcome.BLOCKED,
+        points=0,
+        reason=f"it needs {'; and '.join(named)}",
+        expected="",
+        actual="",
+        hint="",
+        cause="",
+    )
+
+
+def _same_cause(found: StepResult, first: str) -> StepResult:
+    return replace(
+        found,
+        outcome=Outcome.BLOCKED,
+        points=0,
+        reason=f"it does not hold for the same cause as {first}: {found.actual}",
+        hint="",
+    )

@@ -1,0 +1,152 @@
+"""Examines steps in this process, each once on each target, whatever order pytest has."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from labwright.errors import CheckFailed, LabwrightError
+from labwright.grading import step_check
+from labwright.grading.assemble import assemble
+from labwright.outcome import Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labwright.grading.run import Run
+    from labwright.lab.model import Step
+    from labwright.outcome import Observation
+    from labwright.score import StepResult
+
+
+class NotChecked(LabwrightError):  # noqa: N818
+    """A step's test ended without the step's check: it has shown nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("its test ended without the step's check")
+
+
+class Blocked(pytest.skip.Exception):  # type: ignore[name-defined,misc]  # made by a decorator
+    """A step was not examined, since one that it needs did not pass."""
+
+
+@dataclass
+class _Examined:
+    result: StepResult
+    problem: BaseException | None
+    told: bool = False
+    """Whether it has been handed on."""
+
+
+class Examiner:
+    """Runs the checks of this process, and keeps what they said.
+
+    A need is examined before what needs it, also where pytest has another order, or gave the
+    need to another worker: a need that nobody has seen never counts as passed.
+    """
+
+    def __init__(self, tape: list[Observation]) -> None:
+        self._tape = tape
+        self._known: dict[tuple[Path, str], dict[str, _Examined]] = {}
+
+    def examine(self, run: Run, step: Step, request: pytest.FixtureRequest) -> bool:
+        """Examine a step after all that it needs; return whether it passed."""
+        known = self._of(run)
+        if step.id in known:
+            return known[step.id].result.outcome is Outcome.PASSED
+        needs = [need for need in run.steps if need.id in step.needs]
+        if not all(self.examine(run, need, request) for need in needs):
+            return False
+        known[step.id] = self._checked(run, step, request)
+        return known[step.id].result.outcome is Outcome.PASSED
+
+    def _checked(self, run: Run, step: Step, request: pytest.FixtureRequest) -> _Examined:
+        result = step_check.pending(step, run.lab.document.name)
+        seen, start = step_check.Seen(), time.monotonic()
+        self._tape.clear()
+        problem: BaseException | None = None
+        try:
+            bound = step_check.bind(run.lab, step, run.values, reached=run.reached)
+            witnesses = {name: request.getfixturevalue(name) for name in bound.witnesses}
+            machine = request.getfixturevalue("machine") if step.wait_s else None
+            step_check.examine(bound, witnesses, seen, step.wait_s, machine)
+            result = step_check.passed(result, seen)
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except CheckFailed as failure:
+            problem = failure
+            hint = step_check.held_back(failure.hint or step.hint, run.hints)
+            result = step_check.failed(result, failure, seen, hint)
+        except BaseException as failure:  # noqa: BLE001  whatever a check may do
+            problem = failure
+            result = step_check.broken(result, failure, seen)
+        took = round(time.monotonic() - start, 3)
+        result = replace(result, duration_s=took, observations=tuple(self._tape))
+        self._tape.clear()
+        return _Examined(result, problem)
+
+    def raise_for(self, run: Run, step: Step) -> None:
+        """Raise what a step's check raised, or that the step is blocked."""
+        __tracebackhide__ = True
+        found = self._of(run).get(step.id)
+        if found is None:
+            raise Blocked(self.shown(run, step).reason)
+        if found.problem:
+            raise found.problem
+        if self.shown(run, step).outcome is Outcome.BLOCKED:
+            raise Blocked(self.shown(run, step).reason)
+
+    def blocked_by(self, run: Run, step: Step) -> str:
+        """Return why a step is blocked, as far as is known; else nothing."""
+        shown = self.shown(run, step)
+        return shown.reason if shown.outcome is Outcome.BLOCKED else ""
+
+    def knows(self, run: Run, step: Step) -> bool:
+        """Return whether the step was checked, or is blocked."""
+        return step.id in self._of(run) or bool(self.blocked_by(run, step))
+
+    def is_told(self, run: Run, step: Step, problem: BaseException) -> bool:
+        """Return whether a test ended with what its step's check raised."""
+        found = self._of(run).get(step.id)
+        return found is not None and found.problem is problem
+
+    def spoil(self, run: Run, step: Step, problem: BaseException) -> None:
+        """A test ended with something else than its check: the step is broken."""
+        known = self._of(run)
+        before = known.get(step.id)
+        result = before.result if before else step_check.pending(step, run.lab.document.name)
+        seen = step_check.Seen(list(result.evidence), list(result.notices))
+        blank = replace(result, points=0, expected="", actual="", hint="", cause="")
+        known[step.id] = _Examined(step_check.broken(blank, problem, seen), problem)
+
+    def shown(self, run: Run, step: Step) -> StepResult:
+        """Return a step's result, as far as this process knows."""
+        known = self._of(run)
+        bad = {id for id in known if known[id].result.outcome is not Outcome.PASSED}
+        chosen = {*known, step.id}
+        for need in run.lab.with_needs([step.id]):
+            if bad & {each.id for each in run.lab.with_needs([need.id])}:
+                chosen.add(need.id)
+        part = replace(run, selected=tuple(id for id in run.selected if id in chosen))
+        score = assemble(part, [found.result for found in known.values()])
+        return next(each for each in score.steps if each.id == step.id)
+
+    def new_results(self, run: Run, step: Step) -> list[StepResult]:
+        """Return the results that have not been handed on: the step's, and of its needs."""
+        known = self._of(run)
+        if step.id in known and self._tape:  # what a fixture asked since
+            late = known[step.id]
+            late.result = replace(
+                late.result, observations=(*late.result.observations, *self._tape)
+            )
+        self._tape.clear()
+        new = [found for found in known.values() if not found.told]
+        for found in new:
+            found.told = True
+        return [found.result for found in new]
+
+    def _of(self, run: Run) -> dict[str, _Examined]:
+        return self._known.setdefault((run.lab.folder, run.target), {})

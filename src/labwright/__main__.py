@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+UNWRITTEN = 2
+"""Something that was asked for could not be written."""
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 
@@ -12,9 +14,17 @@ def main() -> int:
     """Run the command line; return its exit status, also of one that is interrupted."""
     try:
         # Here, since importing takes long enough to be interrupted.
-        from labwright.cli import main as command_line
+        from labwright.host.output import CLOSED, lasting, lost
 
-        return command_line()
+        with lasting() as (output, _):
+            from labwright.cli import main as command_line
+
+            status = command_line()
+            output.flush()
+            if lost(output):
+                print(f"labwright: {lost(output)}", file=sys.stderr)  # noqa: T201
+            full = output.problem is not None and output.problem.errno not in CLOSED
+        return UNWRITTEN if full else status
     except KeyboardInterrupt:
         print("\nlabwright: interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from labwright.errors import LabwrightError
 from labwright.outcome import Evidence, Observation, Outcome
@@ -25,9 +27,9 @@ class StepResult:
     id: str
     title: str
     part: str
-    points: float
+    points: int | float
     """Points earned: ``max_points`` when passed; a part of them when failed, by weights; else 0."""
-    max_points: float
+    max_points: int | float
     outcome: Outcome
     needs: tuple[str, ...]
     reason: str
@@ -36,7 +38,7 @@ class StepResult:
     actual: str
     hint: str
     evidence: tuple[Evidence, ...]
-    duration_s: float
+    duration_s: int | float
     file: str = ""
     """The document that asks for the step, relative to the lab."""
     line: int = 0
@@ -107,20 +109,29 @@ class Score:
         """
         try:
             body = json.loads(text)
-            if body["schema"] != SCHEMA:
-                raise LabwrightError(f"not a score: schema is {body['schema']!r}, not {SCHEMA!r}")
-            return cls(
-                lab=body["lab"],
-                title=body["title"],
-                target=body["target"],
-                started=body["started"],
-                finished=body["finished"],
-                steps=tuple(step_from_dict(step) for step in body["steps"]),
-                labwright=body["labwright"],
-                seed=body["seed"],
-            )
-        except (ValueError, KeyError, TypeError) as problem:
-            raise LabwrightError(f"not a {SCHEMA} document: {problem!r}") from problem
+        except (ValueError, RecursionError) as problem:
+            place = f"line {problem.lineno}: " if isinstance(problem, json.JSONDecodeError) else ""
+            why = getattr(problem, "msg", "") or "it is nested too deeply, or has an odd number"
+            raise LabwrightError(f"{place}not JSON: {why}") from None
+        schema = body.get("schema") if isinstance(body, dict) else None
+        if schema != SCHEMA:
+            raise LabwrightError(f"not a score: schema is {schema!r:.60}, not {SCHEMA!r}")
+        score = _converted(body, cls)
+        for step in score.steps:
+            numbers = (step.points, step.max_points, step.duration_s)
+            if not all(math.isfinite(number) and number >= 0 for number in numbers):
+                raise LabwrightError(f"not a {SCHEMA} document: odd numbers in {step.id!r:.60}")
+        return score
+
+
+T = TypeVar("T")
+
+
+def _converted(body: Any, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(body, kind)
+    except (msgspec.ValidationError, RecursionError) as problem:
+        raise LabwrightError(f"not a {SCHEMA} document: {str(problem)[:300]}") from None
 
 
 def _storable(value: Any) -> Any:
@@ -138,15 +149,9 @@ def _storable(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def step_from_dict(body: dict[str, Any]) -> StepResult:
-    """Return the step that ``dataclasses.asdict`` took apart, also after a trip through JSON."""
-    return StepResult(
-        **{
-            **body,
-            "outcome": Outcome(body["outcome"]),
-            "needs": tuple(body["needs"]),
-            "evidence": tuple(Evidence(**piece) for piece in body["evidence"]),
-            "observations": tuple(Observation(**o) for o in body.get("observations", ())),
-            "notices": tuple(body.get("notices", ())),
-        }
-    )
+def step_from_dict(body: Any) -> StepResult:
+    """Return the step that ``dataclasses.asdict`` took apart, also after a trip through JSON.
+
+    :raises LabwrightError: it is something else.
+    """
+    return _converted(body, StepResult)

@@ -85,7 +85,9 @@ def test_the_command_says_what_changed_and_writes_the_new_score(tmp_path, capfd)
     assert main(["regrade", str(new)]) == 0
 
 
-@pytest.mark.parametrize(("text", "says"), [("{}", "not a labwright/score/v1"), (None, "No such")])
+@pytest.mark.parametrize(
+    ("text", "says"), [("{}", "not a score: schema is None"), (None, "No such")]
+)
 def test_what_is_no_score_is_one_sentence(tmp_path, text, says):
     path = tmp_path / "score.json"
     if text:

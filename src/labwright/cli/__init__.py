@@ -42,7 +42,7 @@ examples:
   labwright check                         check this machine
   labwright check --part 2                only part 2, and what it needs
   labwright check --target vm:a --repeat 20
-  labwright regrade ann/score.json --set false_pass_limit=0.0005
+  labwright regrade ann/score.json --out ann-again
   labwright check --target ssh://ann@10.1.2.3 --out ann
   labwright grade class.csv --out lab1
   labwright perform --target vm:a --upto service-created

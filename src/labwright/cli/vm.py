@@ -22,6 +22,7 @@ from labwright.vm.target import guest_machine
 if TYPE_CHECKING:
     from labwright.vm.guest import Guest
 
+WIDEST = 10_000
 EXAMPLES = """\
 examples:
   labwright vm build                      make the machine's image and all states of the lab
@@ -143,7 +144,9 @@ def _ls(_: argparse.Namespace) -> int:
     for found in guest.running():
         texts = (found.name, found.lab, found.system, found.state, found.accelerator)
         table.add_row(*texts, str(found.port), str(found.pid), _memory(found), _age(found))
-    Console().print(table if table.row_count else "no machine runs")
+    # Where it is piped, nothing is folded or cut.
+    width = None if Console().is_terminal else WIDEST
+    Console(width=width).print(table if table.row_count else "no machine runs")
     return 0
 
 

@@ -93,7 +93,7 @@ def _one(step: Step, document: str, told: list[StepResult], missing: str) -> Ste
         told[0],
         **{key: getattr(own, key) for key in ("title", "part", "max_points", "needs")},
         **{key: getattr(own, key) for key in ("file", "line")},
-        points=step.points if told[0].outcome is Outcome.PASSED else 0,
+        points=_points(step, told),
     )
     if len(outcomes) > 1:
         return _broken(
@@ -106,6 +106,15 @@ def _one(step: Step, document: str, told: list[StepResult], missing: str) -> Ste
     if found.outcome is Outcome.FAILED and not (found.evidence or found.actual):
         return _broken(found, "it was said to fail, but nothing was seen")
     return found
+
+
+def _points(step: Step, told: list[StepResult]) -> float:
+    """Return the points of a step: all, or the least part of them that a failure left."""
+    if told[0].outcome is Outcome.PASSED:
+        return step.points
+    if told[0].outcome is Outcome.FAILED:
+        return max(0, min([step.points, *(result.points for result in told)]))
+    return 0
 
 
 def _by_itself(result: StepResult) -> StepResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from importlib import resources
@@ -247,11 +248,7 @@ class Lab:
                     f"not a setting: {setting!r}: write KEY=VALUE, with a key of [values] in the "
                     f"lab's definition: {', '.join(values)}"
                 )
-            kind = type(values[key])
-            try:
-                values[key] = text.split(",") if kind is list else kind(text)
-            except ValueError:
-                raise UsageError(f"{key} must be {kind.__name__}, not {text!r}") from None
+            values[key] = _typed(key, text, values[key])
         return values
 
     def part(self, number: int) -> tuple[Step, ...]:
@@ -264,6 +261,28 @@ class Lab:
         if not found:
             raise UsageError(f"the lab {self.name} has no part {number}")
         return found
+
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def _typed(key: str, text: str, like: Any) -> Any:
+    """Return a text as a value of the type that another one has."""
+    if isinstance(like, list):
+        first = like[0] if like else ""
+        return [_typed(key, part, first) for part in text.split(",")] if text else []
+    kind = type(like)
+    if kind not in KINDS:
+        raise UsageError(f"{key} cannot be changed with --set: it is no text, number or list")
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        value = kind(text)
+    except (KeyError, ValueError):
+        value = None
+    if value is None or (kind is float and not math.isfinite(value)):
+        raise UsageError(f"{key} must be {KINDS[kind]}, not {text!r}")
+    return value
 
 
 def find_lab(name: str) -> Path:

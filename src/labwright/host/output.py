@@ -1,0 +1,75 @@
+"""Standard output and error that may be closed or full: a command goes on, and says so at the end.
+
+What was asked for besides, such as a score in a file, is written all the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLOSED = (errno.EPIPE, errno.EBADF)
+
+
+class Stream:
+    """A stream that is written to as long as that is possible."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.problem: OSError | None = None
+        """Why it cannot be written to any more."""
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it where nobody can read it any more."""
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written."""
+        self._try(self._stream.flush)
+
+    def _try(self, what: Any) -> None:
+        if self.problem:
+            return
+        try:
+            what()
+        except OSError as problem:
+            self.problem = problem
+            # What is buffered, and what Python writes when it ends, goes nowhere.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the stream itself in all else."""
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def lasting() -> Iterator[tuple[Stream, Stream]]:
+    """Let standard output and error last, whatever becomes of them; yields both."""
+    before = sys.stdout, sys.stderr
+    # Python has none where it was closed before the start.
+    streams = [Stream(s or open(os.devnull, "w", encoding="utf-8")) for s in before]  # noqa: PTH123, SIM115
+    sys.stdout, sys.stderr = streams
+    try:
+        yield streams[0], streams[1]
+    finally:
+        for stream in streams:
+            stream.flush()
+        sys.stdout, sys.stderr = before
+
+
+def lost(stream: Stream) -> str:
+    """Return why not all of the output was written, or nothing."""
+    if stream.problem is None:
+        return ""
+    if stream.problem.errno in CLOSED:
+        return "the output was closed before its end"
+    return f"the output could not be written: {stream.problem.strerror}"

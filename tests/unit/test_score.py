@@ -1,0 +1,80 @@
+"""A score that is read back is held to its types: any damage is one sentence."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labwright.errors import LabwrightError
+from labwright.score import Score
+
+from . import samples
+
+GOOD = samples.server2_stopped().to_json()
+
+
+def test_a_score_comes_back_as_it_was_written() -> None:
+    assert Score.from_json(GOOD) == samples.server2_stopped()
+
+
+def test_an_older_document_without_later_keys_is_read() -> None:
+    body = json.loads(GOOD)
+    for step in body["steps"]:
+        del step["notices"], step["cause"]
+    assert Score.from_json(json.dumps(body)) == samples.server2_stopped()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("points", "100", r"got `str` - at `\$.steps\[0\].points`"),
+        ("points", None, "points"),
+        ("points", float("nan"), "odd numbers"),
+        ("max_points", -1, "odd numbers"),
+        ("outcome", "excellent", "outcome"),
+        ("needs", "a", "needs"),
+        ("evidence", [1], "evidence"),
+        ("notices", [1], "notices"),
+        ("line", 1.5, "line"),
+    ],
+)
+def test_a_value_of_another_type_is_named_with_its_place(key: str, value, says: str) -> None:
+    body = json.loads(GOOD)
+    body["steps"][0][key] = value
+    with pytest.raises(LabwrightError, match=says):
+        Score.from_json(json.dumps(body))
+
+
+def test_what_is_not_json_is_named_with_its_line() -> None:
+    with pytest.raises(LabwrightError, match="line 3: not JSON"):
+        Score.from_json("{\n\n oops")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", "[" * 100_000, '{"schema": 1}'])
+def test_what_is_no_score_is_said_so(text: str) -> None:
+    with pytest.raises(LabwrightError):
+        Score.from_json(text)
+
+
+@given(st.integers(0, 1 << 48))
+def test_any_damage_is_one_sentence_or_none(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(20):
+        body = json.loads(GOOD)
+        holder, key = body, random.choice(list(body))
+        while isinstance(holder[key], dict | list) and holder[key] and random.random() < 0.8:
+            holder = holder[key]
+            keys = list(holder) if isinstance(holder, dict) else range(len(holder))
+            key = random.choice(list(keys))
+        holder[key] = random.choice([None, 1, -1, "x", [], {}, [[]], True, 1e400, {"a": "\ud800"}])
+        said = ""
+        try:
+            found = Score.from_json(json.dumps(body))
+            Score.from_json(found.to_json())
+        except LabwrightError as problem:
+            said = str(problem)
+        assert "\n" not in said

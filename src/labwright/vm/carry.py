@@ -226,4 +226,4 @@ def _qemu_img(*arguments: str | Path) -> str:
     done = programs.run(command, PACK_S, capture_output=True, text=True)
     if done.returncode != 0:
         raise SetupError(f"qemu-img: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-    return done.stdout
+    return str(done.stdout)

@@ -14,7 +14,7 @@ from labwright.grading.mistakes import load_mistakes
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 
-LABS = {name: find_lab(name) for name in ("docker-server", "gorb")}
+LABS = {name: find_lab(name) for name in ("gorb", "networking", "web-server")}
 VALUES = st.one_of(
     st.sampled_from(
         """
@@ -28,7 +28,8 @@ VALUES = st.one_of(
 KEYS = st.sampled_from(
     "id title points needs check with hint perform step waived states values machine image name "
     "document run terminal ready says reason begins start modules folder requires typed prose "
-    "varies prelude opening x".split()
+    "varies prelude opening x claim any none port file command matches value weight until notice "
+    "http status headers absent mode publishes".split()
 )
 
 
@@ -90,11 +91,11 @@ def test_a_changed_definition_is_read_or_refused_in_one_sentence(tmp_path, name,
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(changes=edits())
 def test_a_changed_mistake_is_read_or_refused_in_one_sentence(tmp_path, changes):
-    folder = tmp_path / "docker-server"
+    folder = tmp_path / "web-server"
     if not folder.exists():
-        shutil.copytree(LABS["docker-server"], folder)
+        shutil.copytree(LABS["web-server"], folder)
     lab = load_lab(folder)
-    source = LABS["docker-server"] / "mistakes" / "nothing-done.toml"
+    source = LABS["web-server"] / "mistakes" / "nothing-done.toml"
     place = folder / "mistakes" / "nothing-done.toml"
     place.write_text(edited(source.read_text(), changes), encoding="utf-8", newline="")
     try:

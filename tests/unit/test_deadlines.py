@@ -17,8 +17,8 @@ ENDS = {
     "machines/ssh.py:SshMachine.interactive": "the user's own session in their terminal",
     "components/workload/client.py:serve_statistics": "serves until its listener is closed",
     # Only this computer's own processes are waited for, and those have deadlines.
-    "batch/examiner.py:main": "its input ends, and its child is ended, when its owner does so",
-    "batch/turns.py:Turns.collect": "held exclusively for a moment only, when a class begins",
+    "batch/pool.py:spread": "held exclusively for a moment only, when a class begins; and a result",
+    "batch/pool.py:examine": "a result that is there",
     "batch/cluster.py:spread": "a method of ours, which asks again and again",
     "cli/mistakes.py:_try_all": "a job that is done",
     "host/temporary.py:Scratch.__init__": "a new folder of our own, which nobody else locks",

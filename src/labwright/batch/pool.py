@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from labwright.batch.fork_server import GRACE_S
 from labwright.batch.task import Examined
+from labwright.machines.process import end_session
 from labwright.score import step_from_dict
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 TICK_S = 0.25
 """How often is asked whether to go on."""
+ANSWER_S = 60.0
+"""Seconds in which the process that forks has started, has forked, or has ended."""
 LONGEST_LINE = 256 << 20
 """Bytes: evidence is bounded, so a longer line is none of ours."""
 
@@ -204,7 +207,10 @@ class ForkServer:
         if self._socket:
             self._socket.close()
         if self._process:
-            self._process.wait()
+            try:
+                self._process.wait(ANSWER_S)
+            except subprocess.TimeoutExpired:
+                end_session(self._process)
 
     def start(self, task: Task) -> Running:
         """Have a task done by a process of its own."""
@@ -242,6 +248,7 @@ class ForkServer:
         )
         theirs.close()
         self._socket = ours
+        ours.settimeout(ANSWER_S)
         ours.recv(1)
 
 

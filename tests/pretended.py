@@ -98,6 +98,9 @@ class PretendedMachine(Machine):
         commands = {command: [0, ""] for command in task["commands"]}
         return {**self._visit(task), "engine": engine, "commands": commands, "took_s": 0.01}
 
+    def _clock(self, task: dict) -> dict:
+        return {"epoch": time.time(), "monotonic": 1.0, "boot_id": "", "machine": ""}
+
     def _engine(self, path: str) -> list:
         if path.startswith("/images/"):
             return ["200", json.dumps({"Id": "sha256:1"})] if self.image else ["404", "{}"]

@@ -22,7 +22,10 @@ from tests.pretended import PretendedMachine
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from labwright.batch import submission
+from labwright.cli.open import submitted
 from labwright.errors import UsageError
+from labwright.grading import judge_again as judged_again
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.live import terminals
@@ -30,6 +33,7 @@ from labwright.live.document import commands, sections
 from labwright.live.page import Page
 from labwright.live.serving import Served, invite, open_page
 
+RECORD = Path(__file__).parent / "data" / "deployed.json"
 LAB = load_lab(find_lab("gorb"))
 
 
@@ -80,21 +84,21 @@ def client():
 
 @contextlib.contextmanager
 def serving(shell=lambda: ["bash", "--norc", "--noprofile"]):
-    left = threading.Event()
+    begun = threading.Event()
     page = Page(LAB, "local", shell)
-    page.on_left = left.set
     served = Served(page.app())
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())
         page.begin()
+        begun.set()
         await served.serve()
         await page.terminals.close_all()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    served.page, served.left = page, left
+    assert begun.wait(20)
     try:
         yield served
     finally:
@@ -335,3 +339,14 @@ def test_the_terminal_emulator_is_the_one_that_was_published():
     assert len(rows) == 3
     for name, digest in rows:
         assert hashlib.sha256(folder.joinpath(name).read_bytes()).hexdigest() == digest
+
+
+def test_the_file_to_hand_in_is_the_one_that_submit_makes(tmp_path):
+    make = submitted(LAB, "ann", {}, "")
+    score = judged_again.read_score(RECORD)
+    name, text = make(score, PretendedMachine())
+    assert name == "gorb-ann.lab"
+    (tmp_path / name).write_text(text)
+    found, handed_in, _ = submission.read(tmp_path / name)
+    assert found.student == "ann"
+    assert handed_in.points == 100

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from labwright.batch import reach, submission
+from labwright.batch.challenge import Challenge
+from labwright.batch.student import ID
 from labwright.errors import UsageError
 from labwright.grading import step_check
 from labwright.grading.run import plan
@@ -14,6 +17,11 @@ from labwright.lab.model import DEFAULT, find_lab
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
+
+    from labwright.lab.model import Lab
+    from labwright.machines.machine import Machine
+    from labwright.score import Score
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,6 +53,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="full",
         help="how much a failed step gives away",
     )
+    parser.add_argument(
+        "--id",
+        default="",
+        help="yours, as your instructor has it: it goes into the file to hand in",
+    )
+    parser.add_argument(
+        "--challenge", metavar="TEXT", default="", help="what your instructor gave out for it"
+    )
     add_serving(parser)
     parser.set_defaults(run=run)
 
@@ -68,11 +84,37 @@ def run(arguments: argparse.Namespace) -> int:
     from labwright.live.serving import open_page
 
     lab = load_lab(find_lab(arguments.lab))
-    asked = plan(lab, settings=arguments.set, hints=arguments.hints)
+    if arguments.id and not ID.fullmatch(arguments.id):
+        raise UsageError(f"--id: not an id: {arguments.id[:60]!r}")
+    if arguments.challenge and not arguments.id:
+        raise UsageError("--challenge is for a file to hand in: give --id too")
+    seed = Challenge.parse(arguments.challenge).seed(arguments.id) if arguments.challenge else None
+    asked = plan(lab, settings=arguments.set, hints=arguments.hints, seed=seed)
     address, port = listen_address(arguments.listen)
     asked = asked.on(_target(lab, arguments))
-    open_page(asked, say, address=address, port=port, browser=not arguments.no_browser)
+    values = dict(setting.partition("=")[::2] for setting in arguments.set)
+    open_page(
+        asked,
+        say,
+        address=address,
+        port=port,
+        browser=not arguments.no_browser,
+        hand_in=submitted(lab, arguments.id, values, arguments.challenge) if arguments.id else None,
+    )
     return 0
+
+
+def submitted(
+    lab: Lab, id: str, values: dict[str, str], challenge: str
+) -> Callable[[Score, Machine], tuple[str, str]]:
+    """Return what makes the file to hand in: its name and text, as of ``labwright submit``."""
+
+    def make(score: Score, machine: Machine) -> tuple[str, str]:
+        identity = reach.identity_of(machine)
+        text = submission.make(score, lab, id, values, challenge, identity)
+        return f"{lab.name}-{id}{submission.SUFFIX}", text
+
+    return make
 
 
 def require_live() -> None:

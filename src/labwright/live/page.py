@@ -77,6 +77,11 @@ class Page:
         self.state = State(lab, self.changed)
         self.terminals = Terminals(shell, self._changed) if shell else None
         self.report: Score | None = None
+        self.file_of: Callable[[Score], tuple[str, str]] = lambda score: (
+            f"{lab.name}-score.json",
+            score.to_json(),
+        )
+        """Makes the file to hand in, of a score: its name and its text."""
         self.problem = ""
         """What ended the watch."""
         self.no_terminal = ""
@@ -258,10 +263,12 @@ class Page:
     async def _hand_in(self, _: Request) -> Response:
         if not self.report:
             return Response("There is nothing to hand in yet.\n", 404)
-        # The seam for `labwright submit`: what is handed in is the score, with its record.
-        name = f'attachment; filename="{self.lab.name}-score.json"'
-        body = await asyncio.to_thread(self.report.to_json)
-        return Response(body, headers={"Content-Disposition": name}, media_type="application/json")
+        try:
+            name, body = await asyncio.to_thread(self.file_of, self.report)
+        except LabwrightError as problem:
+            return Response(f"The file cannot be made: {text.visible(str(problem))}\n", 503)
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(body, headers=headers, media_type="application/json")
 
     async def _bye(self, _: Request) -> Response:
         """A page is being closed, or loaded anew."""

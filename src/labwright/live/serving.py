@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from labwright.grading.run import Run
     from labwright.machines.machine import Machine
+    from labwright.score import Score
 
 LOOPBACK = "127.0.0.1"
 MESSAGE_LIMIT = 1 << 20
@@ -93,10 +94,12 @@ def open_page(
     port: int = 0,
     browser: bool = True,
     connect: Callable[[], Machine] | None = None,
+    hand_in: Callable[[Score, Machine], tuple[str, str]] | None = None,
 ) -> None:
     """Show a lab on a machine until the page is closed or Ctrl-C.
 
     :param connect: opens the machine; the target's own if it is not given.
+    :param hand_in: makes the file to hand in, its name and text; the score if it is not given.
     :raises LabwrightError: the page cannot be served, or the steps not be examined at all.
     """
     connect = connect or (lambda: open_machine(run.target))
@@ -106,6 +109,8 @@ def open_page(
     page.watch = followed
     served = Served(page.app(), address, port)
     page.on_left = served.end
+    if hand_in:
+        page.file_of = lambda score: hand_in(score, shells.machine())
 
     def follow() -> None:
         try:
@@ -179,6 +184,11 @@ class _Shells:
             except HostUnreachable:
                 self.close()
                 return self._open().login_shell()
+
+    def machine(self) -> Machine:
+        """Return the machine."""
+        with self._lock:
+            return self._open()
 
     def _open(self) -> Machine:
         if self._machine is None:

@@ -77,8 +77,8 @@ class Opened:
 @pytest.fixture
 def open_lab(chromium, monkeypatch):
     """Return a function that opens the gorb lab on a pretended machine."""
-    monkeypatch.setattr("labwright.live.page.BYE_S", 0.5)
-    monkeypatch.setattr("labwright.live.page.LOST_S", 3.0)
+    monkeypatch.setattr("labwright.live.page.BYE_S", 3.0)
+    monkeypatch.setattr("labwright.live.page.LOST_S", 6.0)
     with contextlib.ExitStack() as stack:
 
         def make(machine: PretendedMachine | None = None) -> Opened:

@@ -98,10 +98,10 @@ def test_the_lab_is_done_in_the_page_and_handed_in(chromium, opened, picture):
     assert wrong.get_attribute("data-outcome") == "failed"
     wrong.get_by_role("button", name="Show a hint").click()
     wrong.scroll_into_view_if_needed()
-    picture(page, "live.png")
+    picture(page, "live-mistake.png")
     page.set_viewport_size(PHONE)
     wrong.scroll_into_view_if_needed()
-    picture(page, "live-phone.png")
+    picture(page, "live-mistake-phone.png")
     page.set_viewport_size(WIDE)
     page.reload()
     page.get_by_role("tab", name="Terminal 2").click()

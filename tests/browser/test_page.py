@@ -292,3 +292,21 @@ def test_on_a_phone_the_terminal_is_a_button_away(open_lab):
     shown(page, "phone-42")
     page.get_by_role("button", name="Document").click()
     assert page.locator("main").is_visible()
+
+
+def test_the_page_has_its_picture_taken_with_a_mistake_in_it(open_lab, picture):
+    machine = PretendedMachine().do_all()
+    machine.backends["1"] = "172.17.0.9"
+    page = open_lab(machine).page
+    wrong = step(page, "server2-registered", "failed")
+    typed(page, "PS1='ann@lab:~$ '; clear")
+    typed(page, "# register server2 as backend 1")
+    shown(page, "register server2")
+    page.get_by_role("link", name="Next:").click()
+    wrong.get_by_role("button", name="Show a hint").click()
+    page.wait_for_timeout(1000)  # the page scrolls smoothly
+    picture(page, "live.png")
+    page.set_viewport_size(PHONE)
+    wrong.locator(".verdict").scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)
+    picture(page, "live-phone.png")

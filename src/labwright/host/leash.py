@@ -35,6 +35,13 @@ def die_with_us() -> Callable[[], None]:
     return arrange
 
 
+def end_with_parent() -> None:
+    """End with SIGTERM when the process that started this one ends, however; only on Linux."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Leash:
     """Ends a process when we end, unless it was released before.
 

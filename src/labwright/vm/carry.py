@@ -13,9 +13,10 @@ import re
 import tarfile
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
+
+import msgspec
 
 from labwright.errors import SetupError, UsageError
 from labwright.host import programs, progress
@@ -41,16 +42,16 @@ PACK_S = 1800.0
 """Seconds in which a disk is packed or unpacked, on a busy computer."""
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What a file of a machine says of itself."""
 
-    architecture: str
+    format: str = FORMAT
+    architecture: str = ARCHITECTURE
     system: str
     lab: str
     exported: str
     """The day."""
-    files: dict[str, tuple[int, str]] = field(default_factory=dict)
+    files: dict[str, tuple[int, str]]
     """Their sizes, and their SHA-256."""
 
 
@@ -69,14 +70,12 @@ def export(lab: Lab, system: System, state: State, file: Path) -> None:
                 _qemu_img("convert", "-c", "-O", "qcow2", folder / "disk.qcow2", folder / "packed")
             sources = {name: saved.debian / name for name in FILES} | {DISK: folder / "packed"}
             manifest = Manifest(
-                architecture=ARCHITECTURE,
                 system=system.name,
                 lab=lab.name,
                 exported=time.strftime("%Y-%m-%d", time.gmtime()),
                 files={name: _measure(path) for name, path in sources.items()},
             )
-            text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1).encode()
-            (folder / MANIFEST).write_bytes(text)
+            (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
             with tarfile.open(folder / "tar", "w", format=tarfile.USTAR_FORMAT) as tar:
                 for name, path in {MANIFEST: folder / MANIFEST, **sources}.items():
                     tar.add(path, name, filter=_anonymous)
@@ -122,13 +121,6 @@ def imported_state(folder: Path, system: System) -> State:
     return State(DOCKER, system, None, "imported", lambda _: None, 30, imported=folder)
 
 
-def origin(folder: Path) -> Manifest:
-    """Return what an imported machine says of itself."""
-    body = json.loads((folder / ORIGIN).read_text())
-    body.pop("format")
-    return Manifest(**body)
-
-
 def _require_unused(folder: Path) -> None:
     users = [one.name for one in guest.running() if folder.name in one.stands_on]
     if users:
@@ -160,16 +152,14 @@ def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
         raise UsageError(f"{file} is no lab machine: `labwright vm export` writes such files")
     stream = tar.extractfile(entry)
     try:
-        body: Any = json.loads(stream.read()) if stream else None
-        if body.pop("format") != FORMAT:
-            raise UsageError(f"{file} was written by another edition of labwright: export it anew")
-        files = {name: (int(size), str(digest)) for name, (size, digest) in body["files"].items()}
-        manifest = Manifest(**{**body, "lab": str(body["lab"]), "files": files})
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise _damaged(file, "its manifest cannot be read") from None
+        manifest = msgspec.json.decode(stream.read() if stream else b"", type=Manifest)
+    except msgspec.DecodeError as problem:
+        raise _damaged(file, f"its manifest cannot be read ({str(problem)[:100]})") from None
+    if manifest.format != FORMAT:
+        raise UsageError(f"{file} was written by another edition of labwright: export it anew")
     if manifest.architecture != ARCHITECTURE:
         raise UsageError(
-            f"{file} is a machine for {str(manifest.architecture)[:20]}, and labwright runs "
+            f"{file} is a machine for {manifest.architecture[:20]}, and labwright runs "
             f"machines for {ARCHITECTURE}"
         )
     if manifest.system not in SYSTEMS:
@@ -199,7 +189,7 @@ def _take(file: Path, tar: tarfile.TarFile, manifest: Manifest, new: Path) -> No
     _qemu_img("convert", "-f", "qcow2", "-O", "raw", disk, new / debian.DISK)
     disk.unlink()
     (new / debian.DISK).chmod(0o444)
-    (new / ORIGIN).write_text(json.dumps({"format": FORMAT, **asdict(manifest)}))
+    (new / ORIGIN).write_bytes(msgspec.json.encode(manifest))
 
 
 def _copy(source: IO[bytes], target: Path) -> str:

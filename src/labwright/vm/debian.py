@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import sys
 import tarfile
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from labwright.errors import SetupError
 from labwright.host import programs, progress
-from labwright.vm import accelerator, mmdebstrap, store
+from labwright.vm import accelerator, mmdebstrap, store, systems
+from labwright.vm.leash import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,3 +139,19 @@ def _bootstrap(system: System, folder: Path, payload: Path) -> None:
     finally:
         os.close(disk)
     (folder / DISK).chmod(0o444)
+
+
+def main() -> int:
+    """Make the default system's Debian; the launcher runs this before anything is installed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    end_with_parent()
+    try:
+        image(systems.DEFAULT)
+    except SetupError as problem:
+        sys.stderr.write(f"labwright: {problem}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,8 +23,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platformdirs import user_cache_path
-
 from labwright.errors import LabwrightError, SetupError
 from labwright.host.progress import say
 
@@ -44,7 +42,7 @@ BLOCK = 1 << 20
 def root() -> Path:
     """Return the folder of the cache: ``LABWRIGHT_CACHE``, or where caches belong here."""
     named = os.environ.get("LABWRIGHT_CACHE")
-    folder = Path(named) if named else user_cache_path("labwright")
+    folder = Path(named) if named else _usual_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -52,6 +50,12 @@ def root() -> Path:
             f"{folder} cannot be made ({problem.strerror}): set LABWRIGHT_CACHE to another folder"
         ) from None
     return folder.resolve()
+
+
+def _usual_folder() -> Path:
+    from platformdirs import user_cache_path  # not there yet when the launcher begins
+
+    return user_cache_path("labwright")
 
 
 def key(*parts: str) -> str:

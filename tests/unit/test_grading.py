@@ -556,3 +556,11 @@ def test_a_worker_that_has_another_lab_examines_nobody():
     found = grade_one(task, Teller(io.StringIO()))
     assert "has another version of the lab gorb: install the same labwright" in found.problem
     assert not found.graded
+
+
+def test_why_a_later_attempt_could_not_be_graded_is_said_beside_the_grade(run, tmp_path):
+    run(Workers(a=[RIGHT]), "a")
+    run(Workers(a=[Examined("a", WORSE, "no way", reached=False)]), "a", resume=True, again="a")
+    (row,) = gradebook_rows(tmp_path)
+    assert (row["points"], row["attempt"]) == ("100", "1 of 3")
+    assert row["remark"] == "attempt 3 could not be graded: no way"

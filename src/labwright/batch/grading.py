@@ -7,19 +7,20 @@ import hashlib
 import os
 import threading
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from labwright.batch.attempts import HANDED_IN, Choice, belongs, choose
+from labwright.batch.attempts import HANDED_IN, belongs, choose
 from labwright.batch.journal import Attempt, Begun, Counts, Setting
+from labwright.batch.record import Record, from_journal
 from labwright.batch.submission import marks
-from labwright.batch.task import Identity, Task, bare, definition_of
+from labwright.batch.task import Task, bare, definition_of
 from labwright.errors import LabwrightError, UsageError
 from labwright.lab.model import find_lab
 from labwright.outcome import Outcome
-from labwright.score import Score, StepResult
+from labwright.score import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -58,52 +59,6 @@ class View(Protocol):
 
     def ended(self, examined: Examined) -> None:
         """A student's machine was examined."""
-
-
-@dataclass
-class Record:
-    """What is known of a student."""
-
-    attempts: list[Attempt] = field(default_factory=list)
-    choice: Choice = field(default_factory=Choice)
-    score: Score | None = None
-    """Of the attempt that counts, bare: what was seen stays in the attempt's file."""
-    note: str = ""
-    """What is odd about it."""
-    tried: str | None = None
-    """Where only that was tried: why the machine cannot be reached; empty: it can."""
-
-    @property
-    def graded(self) -> bool:
-        """Whether there is a grade."""
-        return self.choice.attempt is not None and self.choice.attempt.graded
-
-    @property
-    def problem(self) -> str:
-        """Why there is no grade; empty when there is one."""
-        if self.choice.attempt is None:
-            return self.choice.why if self.tried is None else self.tried
-        return self.choice.attempt.problem
-
-    @property
-    def failed_since(self) -> str:
-        """What kept the machine from being graded since the attempt that counts."""
-        machines = [attempt for attempt in self.attempts if not attempt.of]
-        last = machines[-1] if machines else None
-        if last is None or last.graded or not self.graded:
-            return ""
-        return f"attempt {last.number} could not be graded: {last.problem}"
-
-    @property
-    def reached(self) -> bool:
-        """Whether the machine was ever reached."""
-        return any(attempt.reached for attempt in self.attempts)
-
-    @property
-    def identity(self) -> Identity:
-        """What tells the machine from others, as it was seen last."""
-        seen = [attempt.identity for attempt in self.attempts]
-        return next((one for one in reversed(seen) if one != Identity()), Identity())
 
 
 def workers_for(students: int) -> int:
@@ -371,24 +326,6 @@ class _Keeper:
         else:
             self._grading.keep(examined)
         self._view.ended(examined)
-
-
-def from_journal(attempt: Attempt, lab: Lab) -> Score:
-    """Return the score of an attempt as far as the journal has it."""
-    known = {step.id: step for step in lab.steps}
-    steps = []
-    for id, (outcome, points, most) in attempt.steps.items():
-        step = known.get(id)
-        title, part = (step.title, step.part) if step else (id, "")
-        needs = step.needs if step else ()
-        reason = attempt.problem if outcome == "broken" else "the journal does not say why"
-        reason = "" if outcome == "passed" else reason
-        steps.append(
-            StepResult(
-                id, title, part, points, most, Outcome(outcome), needs, reason, "", "", "", (), 0.0
-            )
-        )
-    return Score(lab.name, lab.title, "", attempt.made, attempt.made, tuple(steps))
 
 
 def seed_of(seed: int, id: str) -> int:

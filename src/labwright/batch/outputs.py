@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labwright.batch.folder import Folder
-    from labwright.batch.grading import Grading, Record
+    from labwright.batch.grading import Grading
     from labwright.batch.platforms import Assignment
+    from labwright.batch.record import Record
     from labwright.batch.rule import Rule
     from labwright.lab.model import Lab
 

@@ -61,8 +61,8 @@ def measure(size: int, state: str, options: list[str], folder: Path) -> None:
         servers.stdin.close()
     cpu = after.children_user + after.children_system
     cpu -= before.children_user + before.children_system
-    lines = (folder / "out" / "journal.jsonl").read_text().splitlines()[1:]
-    graded = sum(json.loads(line)["graded"] for line in lines)
+    lines = map(json.loads, (folder / "out" / "journal.jsonl").read_text().splitlines())
+    graded = sum(line["graded"] for line in lines if line["line"] == "attempt")
     print(
         f"{size:8}  {graded:6}  {seconds:7.1f}  {cpu / size:13.2f}  {peaks['all'] >> 20:15}"
         f"  {peaks['leader'] >> 20:10}"

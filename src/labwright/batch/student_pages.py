@@ -58,8 +58,10 @@ def write(folder: Folder, row: Row) -> bool:
     stamp = hashlib.sha256(made_from.encode("utf-8", "backslashreplace")).hexdigest()
     if _read(place / STAMP) == f"{stamp}{_sizes(place)}":
         return False
+    text = _whole_text(folder, row)
     score = whole_score(folder, row) or row.score
-    write_text(place / "score.json", score.to_json())
+    # As it was kept: to write it out anew takes as long as the report.
+    write_text(place / "score.json", text or score.to_json())
     write_text(place / "junit.xml", junit.render(score))
     write_text(place / "report.html", html.render(score, told))
     write_text(place / STAMP, f"{stamp}{_sizes(place)}")
@@ -85,11 +87,16 @@ def _sizes(place: Path) -> str:
     return said
 
 
-def whole_score(folder: Folder, row: Row) -> Score | None:
-    """Return the score with all that was seen."""
+def _whole_text(folder: Folder, row: Row) -> str | None:
+    """Return the text of the score with all that was seen."""
     if row.attempt is None or not row.attempt.digest:
         return None
-    text = folder.score_text(row.id, row.attempt.number, row.attempt.digest)
+    return folder.score_text(row.id, row.attempt.number, row.attempt.digest)
+
+
+def whole_score(folder: Folder, row: Row) -> Score | None:
+    """Return the score with all that was seen."""
+    text = _whole_text(folder, row)
     try:
         return Score.from_json(text) if text else None
     except LabwrightError:

@@ -143,7 +143,7 @@ def write(reports: Sequence[Report], form: str, out: Path, name: str) -> HandedO
             if page is None:
                 left_out[report.student.id] = "without a report"
                 continue
-            write_text(out / name / f"{report.student.id}.html", page)
+            write_text(out / name / f"{report.student.id}.html", page, derived=True)
             count += 1
         return HandedOut(out / name, count, left_out)
     files = _moodle if form == "moodle" else _gradescope

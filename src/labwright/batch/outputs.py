@@ -125,7 +125,7 @@ def write(
     if "gradescope" in wanted:
         for row in rows:
             place = folder.student(row.student.id) / "results.json"
-            write_text(place, platforms.gradescope(row))
+            write_text(place, platforms.gradescope(row), derived=True)
         files.append(folder.path / "students")
     graded = sum(row.grade.points is not None for row in rows)
     flagged = sum(bool(row.flags) for row in rows)

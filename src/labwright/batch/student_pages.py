@@ -61,10 +61,10 @@ def write(folder: Folder, row: Row) -> bool:
     text = _whole_text(folder, row)
     score = whole_score(folder, row) or row.score
     # As it was kept: to write it out anew takes as long as the report.
-    write_text(place / "score.json", text or score.to_json())
-    write_text(place / "junit.xml", junit.render(score))
-    write_text(place / "report.html", html.render(score, told))
-    write_text(place / STAMP, f"{stamp}{_sizes(place)}")
+    write_text(place / "score.json", text or score.to_json(), derived=True)
+    write_text(place / "junit.xml", junit.render(score), derived=True)
+    write_text(place / "report.html", html.render(score, told), derived=True)
+    write_text(place / STAMP, f"{stamp}{_sizes(place)}", derived=True)
     return True
 
 

@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def write_text(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str, *, derived: bool = False) -> Path:
     """Write a file of text in UTF-8, as :func:`write_bytes` does, and return where it is.
 
     Halves of surrogate pairs, which UTF-8 cannot hold, are spelled out: ``\\ud800``.
 
+    :param derived: it can be made again from other files, so that a power failure may cost
+        it: waiting for the disk takes longer than making thousands of them.
     :raises SetupError: it cannot be written.
     """
-    return write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    return write_bytes(path, text.encode("utf-8", "backslashreplace"), derived=derived)
 
 
-def write_bytes(path: Path, data: bytes) -> Path:
+def write_bytes(path: Path, data: bytes, *, derived: bool = False) -> Path:
     """Write a file, all of it or nothing, and return where it is.
 
     Its folder is made where there is none. A symbolic link is kept, and what it leads to is
@@ -36,7 +38,7 @@ def write_bytes(path: Path, data: bytes) -> Path:
         if place.exists() and not place.is_file():
             place.write_bytes(data)
         else:
-            _replace(place, data)
+            _replace(place, data, derived=derived)
     except (OSError, RuntimeError, ValueError) as problem:
         raise _cannot(path, problem) from problem
     return path
@@ -60,7 +62,7 @@ def _cannot(path: Path, problem: Exception) -> SetupError:
     return SetupError(f"cannot write {path}: {why}; free some space there or choose another place")
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: bytes, *, derived: bool) -> None:
     beside = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
     try:
         beside.unlink(missing_ok=True)
@@ -70,7 +72,8 @@ def _replace(path: Path, data: bytes) -> None:
                 os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if not derived:
+                os.fsync(file.fileno())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

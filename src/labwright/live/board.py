@@ -18,10 +18,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
+from labwright import text
 from labwright.grading.watch import MachineBack, MachineGone, StepChanged
 from labwright.live.page import Page, policy, static_file, template
 from labwright.outcome import Outcome
-from labwright.reports import text
+from labwright.reports import wording
 from labwright.score import step_from_dict
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Row:
         return {
             "number": self.number,
             "name": text.line(self.student.name or self.student.id, 60),
-            "points": text.number(state.points),
+            "points": wording.number(state.points),
             "outcomes": [state.steps[step.id].outcome for step in state.lab.steps],
             "next": self.stuck,
             "why": text.line(state.gone or why, 200),

@@ -18,12 +18,11 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from labwright.batch import reach
+from labwright.batch.grade_one import run_of
 from labwright.batch.task import Task
 from labwright.errors import LabwrightError
 from labwright.grading.watch import Examined, Examining, MachineBack, MachineGone, StepChanged
 from labwright.host.temporary import Scratch
-from labwright.lab.definition import load_lab
-from labwright.lab.model import find_lab
 from labwright.live.following import watch
 
 if TYPE_CHECKING:
@@ -44,12 +43,9 @@ class Visited:
         self._pause = SOON_S
         self._moved = False
         self._id, self._tell = task.id, tell
-        lab = load_lab(find_lab(task.lab))
         folder.mkdir()
         self._watch: Watch = watch(
-            lab,
-            task.target,
-            task.options,
+            run_of(task),
             self._hear,
             lambda: reach.connection(task, folder),
             traffic=False,

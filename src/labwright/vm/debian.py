@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from labwright.errors import SetupError
 from labwright.host import programs, progress
+from labwright.host.leash import end_with_parent
 from labwright.vm import accelerator, mmdebstrap, store, systems
-from labwright.vm.leash import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,6 +25,7 @@ ENDS = {
     "vm/store.py:locked": "said to the user, who may end it; the build that it waits for is told",
     "vm/mmdebstrap.py:run": "said to the user, with how long it takes; Ctrl-C ends it",
     "components/workload/probe.py:printed": "its whole process group was just killed",
+    "live/visitor.py:main": "its input is its owner's, who writes at once",
     "live/terminals.py:Pty.wait": "called in a thread of its own, and ends with the terminal",
     # The kernel answers at once.
     "components/gorb/netlink.py:NetlinkSocket._answers": "a netlink socket: the kernel answers",

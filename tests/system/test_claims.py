@@ -18,7 +18,7 @@ from labwright.vm.target import guest_machine
 
 pytestmark = pytest.mark.system
 
-DEFINITION = Path(__file__).with_name("claims") / "lab.toml"
+DEFINITION = Path(__file__).with_name("claims.toml")
 # For each kind: what a student does wrong, how it is put right again, what is said of it.
 BROKEN = {
     "command": ("echo wrong >~/answer", "echo right >~/answer", "it says `wrong`"),
@@ -104,7 +104,7 @@ BROKEN = {
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("claims")
-    shutil.copy(DEFINITION, folder)
+    shutil.copy(DEFINITION, folder / "lab.toml")
     ids = [line.split('"')[1] for line in DEFINITION.read_text().splitlines() if "id = " in line]
     marks = "".join(f"<!-- step: {id} -->\n\nDo {id}.\n\n" for id in ids)
     (folder / "lab.md").write_text(f"# Claims\n\n{marks}")

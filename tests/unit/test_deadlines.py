@@ -24,6 +24,7 @@ ENDS = {
     "host/temporary.py:Scratch.__init__": "a new folder of our own, which nobody else locks",
     "vm/store.py:locked": "said to the user, who may end it; the build that it waits for is told",
     "vm/mmdebstrap.py:run": "said to the user, with how long it takes; Ctrl-C ends it",
+    "components/workload/probe.py:run_command": "its whole process group was just killed",
     "components/workload/probe.py:printed": "its whole process group was just killed",
     "live/visitor.py:main": "its input is its owner's, who writes at once",
     "live/terminals.py:Pty.wait": "called in a thread of its own, and ends with the terminal",

@@ -159,7 +159,7 @@ class Board:
                 process.wait(END_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                process.wait(END_S)
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout  # noqa: S101

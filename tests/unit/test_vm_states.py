@@ -10,6 +10,7 @@ import pytest
 from labwright.errors import SetupError
 from labwright.lab.definition import load_lab
 from labwright.lab.model import Lab, find_lab
+from labwright.machines import image_context
 from labwright.vm import images, lab_states, qemu, states, store
 from labwright.vm.images import Component
 from labwright.vm.states import State
@@ -122,7 +123,7 @@ def test_a_path_with_a_comma_stays_one_value_among_qemus_options(tmp_path):
 def test_an_image_holds_nothing_of_the_grader():
     for image in lab("gorb").images:
         component = Component(image.name, image.folder, image.package)
-        names = [name for name, _ in images._sources(component)]
+        names = [name for name, _ in image_context.sources(component)]
         assert "Dockerfile" in names
         modules = {name for name in names if name.startswith("site-packages/")}
         own = f"site-packages/{image.package.replace('.', '/')}/"

@@ -336,3 +336,36 @@ def test_what_a_step_says_of_its_program_is_not_said_again(lab):
     first = 'perform = [{ run = "A=127.0.0.7", terminal = "t", ready = "true" }]'
     mine = lab(first=first)
     assert [a.ready for a in plan(Document.of(mine), mine).actions] == ["true", "", ""]
+
+
+@pytest.fixture
+def sudo(monkeypatch, tmp_path):
+    """Put a `sudo` on the path that runs what it is given, and notes that it did."""
+    program = tmp_path / "bin" / "sudo"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\necho sudo >>{tmp_path}/asked\nwhile [ "${{1#-}}" != "$1" ]; do shift; done\n'
+        'exec "$@"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    return tmp_path / "asked"
+
+
+def test_what_stands_at_roots_prompt_is_typed_in_a_terminal_of_roots(lab, follow, sudo):
+    shown = "root@host:~# B=7\n   root@host:~# test $B = 7\n   $ A=127.0.0.7"
+    mine = lab(old="$ A=127.0.0.7", new=shown)
+    assert follow(mine)[0] == []
+    assert sudo.read_text() == "sudo\n", "one terminal for all of it"
+    commands = [command.run for command in mine.steps[0].perform]
+    assert commands[0].startswith("sudo -n -H bash -euc 'B=7\ntest $B = 7'")
+
+
+def test_a_shell_of_roots_that_a_document_opens_is_that_terminal(lab, sudo):
+    mine = lab(old="$ A=127.0.0.7", new="$ sudo -i\n   # id -u\n   # exit\n   $ A=127.0.0.7")
+    planned = plan(Document.of(mine), mine)
+    assert [(a.text, a.root) for a in planned.actions[:2]] == [
+        ("id -u", True),
+        ("A=127.0.0.7", False),
+    ]
+    assert [entry.line for entry in planned.not_performed] == [7, 9]

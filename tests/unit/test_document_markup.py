@@ -75,6 +75,11 @@ def test_a_fence_that_says_that_it_is_run_ends_there(read):
     assert said(document) == [("command", "ls", 2), ("prose", "Close `ls -l` the door.", 5)]
 
 
+def test_a_fence_that_says_that_it_is_run_is_typed_whatever_is_in_it(read):
+    document = read("```plain", "frobnicate now", "```{{exec}}")
+    assert said(document) == [("command", "frobnicate now", 2)]
+
+
 def test_what_cannot_be_seen_here_is_known(read):
     text = ['--8<-- "x.md"', "", "{% include y.md %}", "", "{% include z.md %}"]
     assert read(*text).unknown == {"--8<--": 1, "{% include": 3}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from labwright.errors import PerformError
-from labwright.lab.model import Command, Lab, Step
+from labwright.lab.model import Command, Lab, Step, Waived
 from labwright.machines.machine import CommandResult
 from labwright.machines.perform import perform
 
@@ -63,3 +64,30 @@ def test_a_command_that_fails_is_named_with_what_it_said():
     lab = lab_of("", Command("false\ntrue"))
     with pytest.raises(PerformError, match=r"step a: `false ...` exited 3 on vm:x: .*why"):
         list(perform(lab, lab.steps, Shell(3)))
+
+
+def test_what_is_waived_is_performed_between_the_steps():
+    step = lab_of("", Command("second")).steps[0]
+    first = replace(step, id="z", line=1, perform=(Command("first"),))
+    waived = (Waived("w", "no check", 9, (Command("between"),), at=2),)
+    lab = replace(
+        lab_of("", Command("")), steps=(first, replace(step, line=3)), waived=waived, opening="X=1"
+    )
+    machine = Shell()
+    list(perform(lab, lab.steps, machine))
+    assert [script.split("\n")[-1] for script in machine.scripts] == ["first", "between", "second"]
+    assert "X=1" not in machine.scripts[0], "nothing uses it"
+
+
+def test_a_program_is_interrupted_after_its_time():
+    class Watched(Shell):
+        def run(self, command, *arguments, timeout=0.0):
+            self.scripts.append(" ".join((command, *map(str, arguments))))
+            return CommandResult("", self.status, "", "", 0.0)
+
+    lab = lab_of("", Command("ping x", interrupt_s=3.0))
+    machine = Watched(124)
+    list(perform(lab, lab.steps, machine))
+    assert machine.scripts[0].startswith("timeout --signal=INT --kill-after=10 %s bash -c %s 3.0")
+    with pytest.raises(PerformError, match="before it was interrupted"):
+        list(perform(lab, lab.steps, Watched(2)))

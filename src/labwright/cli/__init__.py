@@ -16,6 +16,7 @@ from labwright.cli import (
     collect,
     conform,
     course,
+    document,
     gate,
     grade,
     hand_out,
@@ -27,7 +28,7 @@ from labwright.cli import (
     vm,
 )
 from labwright.cli import open as open_command
-from labwright.cli.options import add_lab, add_system
+from labwright.cli.options import add_lab, add_student, add_system
 from labwright.errors import LabwrightError
 from labwright.grading.step_check import HINTS
 from labwright.host.extras import explain
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
     )
+    add_student(check)
     check.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="grade so often, and tell what is flaky"
     )
@@ -130,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     regrade.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
     )
+    add_student(regrade)
     _writing(regrade)
     regrade.set_defaults(run=lab.regrade)
 
@@ -137,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     board.add_parser(commands)
     new.add_parser(commands)
     checks.add_parser(commands)
+    document.add_parser(commands)
     gate.add_parser(commands)
     mistakes.add_parser(commands)
     grade.add_parser(commands)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,10 @@ from labwright.errors import LabwrightError, UsageError
 from labwright.gate import formats, lock, perform, stages
 from labwright.gate.changes import Change, changes
 from labwright.gate.stages import Stage
+from labwright.gate.variants import tried
 from labwright.host.files import append_text, write_text
+from labwright.lab.definition import load_lab
+from labwright.lab.document import Document
 from labwright.lab.instructions import pieces
 from labwright.lab.model import DEFAULT
 from labwright.text import visible
@@ -75,6 +80,13 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         "(default: a fresh lab machine)",
     )
     add_system(parser)
+    parser.add_argument(
+        "--variants",
+        type=int,
+        default=0,
+        metavar="N",
+        help="perform N students' editions of the document, too, each on a machine of its own",
+    )
     parser.add_argument("--github", action="store_true", help="print GitHub's annotations")
     parser.add_argument("--sarif", type=Path, metavar="FILE", help="write SARIF 2.1.0 there")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there")
@@ -125,6 +137,13 @@ def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
         return
     system = SYSTEMS[arguments.system]
     yield stages.run_perform(course, lambda: perform.follow(course, arguments.target, system))
+    if arguments.variants and course.lab:
+        for values in tried(course.lab, arguments.variants):
+            lab = load_lab(course.lab.folder, values)
+            own = stages.Course(Document.of(lab), lab, None)
+            stage = stages.run_perform(own, partial(perform.follow, own, arguments.target, system))
+            named = ", ".join(f"{key} {value}" for key, value in values.items())
+            yield replace(stage, summary=f"{named}: {stage.summary}")
 
 
 def _update(course: Course, console: Console) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import labwright
+from labwright.cli.options import student_settings
 from labwright.errors import UsageError
 from labwright.grading import judge_again as again
 from labwright.grading.run import plan
@@ -19,6 +20,7 @@ from labwright.host import extras
 from labwright.host.files import append_text
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
+from labwright.lab.variants import edition
 from labwright.machines.perform import perform
 from labwright.outcome import Outcome
 from labwright.plugin.grade import grade
@@ -45,7 +47,9 @@ REPORT = Path("labwright-report")
 
 def check(arguments: argparse.Namespace) -> int:
     """Grade a target; see ``labwright check --help``."""
-    lab = load_lab(find_lab(arguments.lab))
+    folder = find_lab(arguments.lab)
+    arguments.set = [*student_settings(folder, arguments), *arguments.set]
+    lab = edition(folder, arguments.set)
     run = _run(lab, arguments)  # what is wrong with it is found before a machine is touched
     if arguments.repeat < 1:
         raise UsageError(f"--repeat is {arguments.repeat}: it must be at least 1")
@@ -80,7 +84,9 @@ def regrade(arguments: argparse.Namespace) -> int:
 
         return regrade_class.run(arguments)
     old = again.read_score(arguments.score)
-    lab = load_lab(find_lab(arguments.lab or old.lab))
+    folder = find_lab(arguments.lab or old.lab)
+    arguments.set = [*student_settings(folder, arguments), *arguments.set]
+    lab = edition(folder, arguments.set)
     run = plan(
         lab,
         old.target,

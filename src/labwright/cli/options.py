@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labwright.errors import UsageError
+from labwright.lab import variants
+from labwright.lab.definition import load_lab
 from labwright.lab.model import DEFAULT
 from labwright.vm.systems import DEFAULT as DEFAULT_SYSTEM
 from labwright.vm.systems import SYSTEMS
 
 if TYPE_CHECKING:
     import argparse
+
+SECRET = "LABWRIGHT_SECRET"  # noqa: S105  a name
+"""The environment variable that holds a course's secret."""
 
 
 def add_lab(parser: argparse.ArgumentParser) -> None:
@@ -26,4 +34,46 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         choices=SYSTEMS,
         default=DEFAULT_SYSTEM.name,
         help=f"what the lab machine runs (default: {DEFAULT_SYSTEM.name})",
+    )
+
+
+def add_student(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a student's own edition of a lab."""
+    parser.add_argument(
+        "--student", metavar="ID", help="this student's own edition of a lab that has variants"
+    )
+    parser.add_argument(
+        "--secret-file",
+        type=Path,
+        metavar="FILE",
+        help=f"the course's secret, from which variants are drawn (default: ${SECRET})",
+    )
+
+
+def student_settings(folder: Path, arguments: argparse.Namespace) -> list[str]:
+    """Return the values of the student who is meant, as settings; none if nobody is.
+
+    :raises UsageError: the secret is missing, or the lab has no variants.
+    """
+    if not arguments.student:
+        if arguments.secret_file:
+            raise UsageError("--secret-file goes with --student")
+        return []
+    return variants.settings_for(load_lab(folder), arguments.student, secret_of(arguments))
+
+
+def secret_of(arguments: argparse.Namespace) -> str:
+    """Return the course's secret.
+
+    :raises UsageError: there is none.
+    """
+    try:
+        if arguments.secret_file:
+            return str(arguments.secret_file.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UsageError(f"cannot read {arguments.secret_file}: {problem}") from None
+    if SECRET in os.environ:
+        return os.environ[SECRET].strip()
+    raise UsageError(
+        f"variants are drawn from a secret of the course: give --secret-file, or set ${SECRET}"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labwright.errors import DefinitionError
 from labwright.lab.instructions import is_typed
-from labwright.lab.performance import code_of, doing, shows_output, spoken, typing_of
+from labwright.lab.performance import becomes_root, code_of, doing, shows_output, spoken, typing_of
 from labwright.lab.shell import typed_in
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class Action:
     """The command of ``lab.toml`` that this is; None for what the document says."""
     entry: Typed | None = None
     """What stands in the document."""
+
+    @property
+    def root(self) -> bool:
+        """Whether it is typed at a prompt of root's."""
+        return self.entry is not None and self.entry.root
 
     @property
     def stays(self) -> bool:
@@ -153,6 +158,10 @@ class _Planner:
         for entry in typed_in(block):
             self.commands += 1
             first, rows = entry.block.line, len(entry.text.split("\n"))
+            if becomes_root(entry):
+                reason = "what follows at root's prompt is typed in a terminal of root's"
+                self.not_performed.append(NotPerformed(first, reason))
+                continue
             typing = typing_of(entry, self.typings)
             if typing:
                 self.typings.remove(typing)

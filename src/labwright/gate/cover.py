@@ -8,7 +8,7 @@ from labwright.gate import lock
 from labwright.gate.changes import Change, changes
 from labwright.gate.findings import Finding
 from labwright.lab.instructions import SESSIONS, Piece, is_typed, pieces
-from labwright.lab.performance import code_of, shows_output
+from labwright.lab.performance import code_of, instructions, shows_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -222,8 +222,8 @@ def _unseen(document: Document) -> Iterator[Finding]:
 def _orphaned_prose(lab: Lab, said: Sequence[Piece]) -> Iterator[Finding]:
     """Yield what covers no sentence, or several."""
     for prose in lab.prose:
-        speaking = [piece for piece in said if prose.says in piece.text and piece.instructs]
-        if len(speaking) != 1:
+        speaking = instructions(prose, said)
+        if len({piece.text for piece in speaking}) != 1:
             yield Finding(
                 lab.folder / "lab.toml",
                 prose.line,

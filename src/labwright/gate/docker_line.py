@@ -67,6 +67,8 @@ class Run:
     removed_at_end: bool
     publishes: bool
     """Whether it has a port for others: it serves, and stays."""
+    ports: tuple[str, ...]
+    """As ``-p`` has them."""
     entrypoint: bool
     """Whether it runs another program than the image's."""
     arguments: tuple[Word, ...]
@@ -87,32 +89,33 @@ def run(call: Call) -> Run | None:
     name, words = action(call)
     if name not in ("run", "create"):
         return None
-    given: dict[str, str] = {}
+    given: dict[str, list[str]] = {}
     flags: set[str] = set()
     rest = list(words)
     while rest and rest[0].text.startswith("-"):
         word = rest.pop(0).text
         option, equals, value = word.partition("=")
         if equals:
-            given[option] = value
+            given.setdefault(option, []).append(value)
         elif option in _RUN_FLAGS:
             flags.add(option)
         elif re.fullmatch(r"-[A-Za-z]{2,}", option):
             flags.update(f"-{letter}" for letter in option[1:])
             if f"-{option[-1]}" not in _RUN_FLAGS and rest:
-                given[f"-{option[-1]}"] = rest.pop(0).text
+                given.setdefault(f"-{option[-1]}", []).append(rest.pop(0).text)
         elif rest:
-            given[option] = rest.pop(0).text
+            given.setdefault(option, []).append(rest.pop(0).text)
     detached = name == "create" or bool(flags & {"-d", "--detach"})
-    detached = detached or given.get("--detach") == "true"
+    ports = (*given.get("-p", ()), *given.get("--publish", ()))
     return Run(
         call,
         rest[0] if rest else None,
-        given.get("--name", ""),
-        detached,
+        given.get("--name", [""])[-1],
+        detached or given.get("--detach") == ["true"],
         bool(flags & {"-i", "-t", "--interactive", "--tty"}),
         "--rm" in flags,
-        bool({"-p", "--publish"} & {*given, *flags}) or "-P" in flags,
+        bool(ports) or bool(flags & {"-P", "--publish-all"}),
+        ports,
         "--entrypoint" in given,
         tuple(rest[1:]),
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from labwright.gate.findings import Finding
     from labwright.gate.stages import Course
-    from labwright.gate.walkthrough import Told
+    from labwright.gate.walkthrough import Progress
     from labwright.lab.model import Lab, Step
     from labwright.machines.machine import Machine
     from labwright.score import StepResult
@@ -82,6 +82,6 @@ def _examined(lab: Lab, steps: Sequence[Step], machine: Machine) -> tuple[StepRe
     return grade(replace(run, reached=on_the_way), machine=machine).steps
 
 
-def _tell(told: Told) -> None:
-    took = f" ({told.seconds:.1f} s)" if told.seconds else ""
-    say(f"  {told.line or '':>4} {told.what}{took}")
+def _tell(progress: Progress) -> None:
+    took = f" ({progress.seconds:.1f} s)" if progress.seconds else ""
+    say(f"  {progress.line or '':>4} {progress.what}{took}")

@@ -13,6 +13,7 @@ from labwright.gate.actions import plan
 from labwright.gate.cover import cover
 from labwright.gate.findings import Finding
 from labwright.gate.lint import lint
+from labwright.gate.variants import about_variants
 from labwright.lab import languages
 from labwright.lab.definition import load_lab
 from labwright.lab.document import Document
@@ -114,6 +115,8 @@ def run_cover(course: Course) -> Stage:
     def look() -> tuple[list[Finding], str]:
         locked = lock.read(course.lock) if course.lock else None
         found = cover(course.document, course.lab, locked)
+        if course.lab:
+            found += about_variants(course.lab)
         problem = _unfit(course)
         if problem:
             found.insert(0, _about_definition(problem))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from labwright.errors import CommandTimedOut, MachineError, PerformError
@@ -39,8 +41,8 @@ _ARRIVES = "A student who does what is written does not arrive."
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is said while it goes."""
+class Progress:
+    """What is told of it while it goes."""
 
     line: int
     """Of the document; 0 for what stands nowhere in it."""
@@ -50,7 +52,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Typed:
+class _Done:
     """What was typed, and what it printed."""
 
     action: Action
@@ -73,7 +75,7 @@ class Walkthrough:
     lab: Lab
     machine: Machine
     examine: Examine
-    tell: Callable[[Told], None]
+    tell: Callable[[Progress], None]
     done: frozenset[str] = frozenset()
     """The steps that the machine has already: their commands are not typed."""
     settle_s: float = 15.0
@@ -89,7 +91,7 @@ class Walkthrough:
             the document.
         """
         self._varying = Varying(self.lab.varies)
-        self._typed: dict[str, Typed] = {}
+        self._typed: dict[str, _Done] = {}
         """For each step what was typed last."""
         self._held = set[str]()
         """The steps that have been as they should be."""
@@ -104,8 +106,13 @@ class Walkthrough:
                 return [stop.finding]
         return []
 
-    def _terminal(self) -> Terminal:
-        return self._stack.enter_context(closing(Terminal(self.machine)))
+    def _terminal(self, *, root: bool = False) -> Terminal:
+        return self._stack.enter_context(closing(Terminal(self.machine, root=root)))
+
+    @cached_property
+    def _of_root(self) -> Terminal:
+        """The terminal in which all is typed that has root's prompt before it."""
+        return self._terminal(root=True)
 
     def _open(self) -> None:
         """Type what comes first in a terminal.
@@ -114,7 +121,7 @@ class Walkthrough:
         """
         for row in self.lab.opening.split("\n") if self.lab.opening else ():
             reply = self._front.type(row, COMMAND_S)
-            self.tell(Told(0, "", f"$ {row} [first in each terminal]", 0))
+            self.tell(Progress(0, "", f"$ {row} [first in each terminal]", 0))
             if reply.exit_status or reply.unfinished:
                 raise PerformError(f"'opening' of the lab {self.lab.name} failed: `{row}`")
 
@@ -124,15 +131,15 @@ class Walkthrough:
         last = {action.step: number for number, action in enumerate(to_do)}
         for number, action in enumerate(to_do):
             if action.step in self.done:
-                self.tell(Told(action.line, action.step, f"(done already) {action.title}", 0))
+                self.tell(Progress(action.line, action.step, f"(done already) {action.title}", 0))
             else:
                 start = time.monotonic()
                 reply = self._do(action)
-                self._typed[action.step] = Typed(action, reply.output)
+                self._typed[action.step] = _Done(action, reply.output)
                 self.typed += action.command is None
                 note = f" [{action.note}]" if action.note else ""
                 what = f"$ {action.title}{note}"
-                self.tell(Told(action.line, action.step, what, time.monotonic() - start))
+                self.tell(Progress(action.line, action.step, what, time.monotonic() - start))
                 self._judge(action, reply)
             at_end = number + 1 == len(to_do)
             if action.step in steps and last[action.step] == number and not at_end:
@@ -158,11 +165,12 @@ class Walkthrough:
                 "with 'interrupt' where Ctrl-C ends it",
             )
         try:
+            terminal = self._of_root if action.root else self._front
             if action.interrupt_s:
-                return self._front.interrupt(text, action.interrupt_s, COMMAND_S)
+                return terminal.interrupt(text, action.interrupt_s, COMMAND_S)
             if action.stays:
                 return self._leave(action, text)
-            return self._front.type(text, COMMAND_S)
+            return terminal.type(text, COMMAND_S)
         except CommandTimedOut as problem:
             printed = "".join(getattr(problem, "__notes__", []))
             if self.machine.run("true", timeout=30).ok:
@@ -198,7 +206,7 @@ class Walkthrough:
     def _leave(self, action: Action, text: str) -> Reply:
         """Leave a program in its terminal, and go on in another one when it is ready."""
         terminal, self._front = self._front, self._spare
-        terminal.begin(text)
+        terminal.begin(f"sudo -n -H bash -c {shlex.quote(text)}" if action.root else text)
         self._spare = self._terminal()
         self._open()
         deadline = time.monotonic() + READY_S
@@ -219,7 +227,7 @@ class Walkthrough:
         its = [step for step in self.lab.steps if step.id == action.step]
         for result in self.examine(its) if its else ():  # a waived step has no check
             if result.outcome is Outcome.FAILED:
-                suggestion, more = _told(result.hint), _difference(result)
+                suggestion, more = _hint_for_author(result.hint), _difference(result)
         title = f"`{action.title}` {what}"
         return self._stop(action, "perform/not-ready", title, printed, suggestion, more=more)
 
@@ -293,17 +301,17 @@ class Walkthrough:
                 why = result.reason if result else "it was not examined"
                 raise MachineError(f"the step {step.id} could not be checked: {why}")
             if result.outcome is not Outcome.PASSED:
-                raise _Stopped(self._not_as_it_should_be(step, result))
+                raise _Stopped(self._check_failed(step, result))
             self._held.add(step.id)
         what = f"all {len(steps)} steps are as they should be at the end"
         if len(steps) == 1:
             what = f"{steps[0].id} is as it should be: {steps[0].title}"
-        self.tell(Told(0, steps[-1].id, what, time.monotonic() - start))
+        self.tell(Progress(0, steps[-1].id, what, time.monotonic() - start))
 
-    def _not_as_it_should_be(self, step: Step, result: StepResult) -> Finding:
+    def _check_failed(self, step: Step, result: StepResult) -> Finding:
         typed = self._typed.get(step.id)
         line = typed.action.line if typed else step.line
-        details, suggestion = _difference(result), _told(result.hint)
+        details, suggestion = _difference(result), _hint_for_author(result.hint)
         if step.id in self._held:
             what = "was as it should be, and is not any more at the end of the document"
             suggestion = "find what undoes it below this line, and correct it"
@@ -388,7 +396,7 @@ def _shown(text: str) -> list[str]:
     return [f"$ {first}", *(f"> {row}" for row in more)]
 
 
-def _told(hint: str) -> str:
+def _hint_for_author(hint: str) -> str:
     """Return a hint, which is for students, as it is of use to an author."""
     return f"correct the document; a student would be told: {hint}" if hint else ""
 

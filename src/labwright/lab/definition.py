@@ -8,11 +8,11 @@ wrong in either file is a :class:`DefinitionError` with file and line.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labwright.errors import DefinitionError
 from labwright.lab import claim_reader, performance
@@ -29,12 +29,14 @@ from labwright.lab.model import (
     Prose,
     Step,
     Typing,
+    Variant,
     Waived,
 )
 from labwright.lab.toml_file import TomlFile, shown
+from labwright.lab.variants import filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from labwright.lab.definition_tables import FileTable, StepTable
@@ -53,19 +55,23 @@ LONGEST_NAME = 30
 """A machine can be named after its lab."""
 
 
-def load_lab(folder: Path) -> Lab:
+def load_lab(folder: Path, variant: Mapping[str, Any] | None = None) -> Lab:
     """Read and validate the lab in a folder.
 
+    :param variant: values of its variants, for a student's own edition.
     :raises DefinitionError: whatever is wrong with it, with file and line.
     """
     file = TomlFile.read(folder / "lab.toml", "no such file: a lab needs a lab.toml")
+    file = _filled(file, variant)
     tables = file.convert(LabTable)
     if not STEP_ID.fullmatch(tables.name) or len(tables.name) > LONGEST_NAME:
         raise file.error(
             f"a lab's name is kebab-case and short, like 'docker-server', not {shown(tables.name)}",
             "name",
         )
-    document_path = folder / tables.document
+    usual = folder / tables.document
+    template = folder / tables.variants.document if tables.variants.document else None
+    document_path = template if template and variant else usual
     if not _is_file(document_path):
         raise file.error(f"the document {shown(tables.document)} does not exist", "document")
     prompts = (tables.prompt,) if isinstance(tables.prompt, str) else tuple(tables.prompt)
@@ -75,7 +81,8 @@ def load_lab(folder: Path) -> Lab:
             f"a language is two letters, like 'en' or 'es', not {shown(tables.language)}",
             "language",
         )
-    reader = _Reader(file, tables, Document.read(document_path, prompts, tables.language))
+    values = tables.values if tables.variants.values else {}
+    reader = _Reader(file, tables, Document.read(document_path, prompts, tables.language, values))
     steps = tuple(reader.step(number, table) for number, table in enumerate(tables.step))
     if not steps:
         raise file.error("the lab has no step: add a [[step]]")
@@ -98,6 +105,8 @@ def load_lab(folder: Path) -> Lab:
         prose=tuple(reader.prose()),
         typed=tuple(reader.typings()),
         code=tuple(reader.code()),
+        variants=tuple(reader.variants()),
+        template=template,
         prompts=prompts,
         language=tables.language,
         opening=tables.perform.opening.strip(),
@@ -108,6 +117,16 @@ def load_lab(folder: Path) -> Lab:
         modules=tuple(tables.machine.modules),
         setup=reader.setup(),
     )
+
+
+def _filled(file: TomlFile, variant: Mapping[str, Any] | None) -> TomlFile:
+    """Return a definition with the values of a variant, and with all of its texts filled."""
+    values = file.body.get("values")
+    if not file.body.get("variants") or not isinstance(values, dict):
+        return file
+    values = {**values, **(variant or {})}
+    kept = {key: file.body[key] for key in ("variants",)}
+    return replace(file, body={**filled(file.body, values), **kept, "values": values})
 
 
 def _is_file(path: Path) -> bool:
@@ -299,6 +318,46 @@ class _Reader:
             interrupt_s = self.seconds(table.interrupt or "", *place, "interrupt")
             line = self.file.line(*place)
             yield Typing(table.step, begins, ready, reason, line, interrupt_s)
+
+    def variants(self) -> Iterator[Variant]:
+        """Yield what differs from student to student."""
+        tables = self.tables.variants
+        if tables.document and not _is_file(self.file.path.parent / tables.document):
+            raise self.file.error(
+                f"the document {shown(tables.document)} does not exist", "variants", "document"
+            )
+        for name, table in tables.values.items():
+            variant = self._variant(name, table)
+            for option in variant.options or [{name: variant.numbers[0]}]:
+                for key, value in option.items():
+                    usual = self.tables.values.get(key)
+                    if usual is None or type(usual) is not type(value):
+                        raise self.file.error(
+                            f"the variant {shown(name)} gives {shown(key)} the value "
+                            f"{shown(value)}: [values] must have one of the same type",
+                            *("variants", "values", name),
+                        )
+            yield variant
+
+    def _variant(self, name: str, table: dict[str, Any] | list[Any]) -> Variant:
+        place = ("variants", "values", name)
+        given = {"options": table} if isinstance(table, list) else table
+        elsewhere = given.get("elsewhere", "")
+        first, last, options = given.get("from"), given.get("to"), given.get("options")
+        known = set(given) <= {"from", "to", "options", "elsewhere"}
+        if known and isinstance(elsewhere, str):
+            if options is None and isinstance(first, int) and isinstance(last, int):
+                if first < last:
+                    return Variant(name, (), range(first, last + 1), elsewhere)
+            elif isinstance(options, list) and len(options) > 1 and first is last is None:
+                tables = [o if isinstance(o, dict) else {name: o} for o in options]
+                if all(set(option) == set(tables[0]) for option in tables):
+                    return Variant(name, tuple(tables), range(0), elsewhere)
+        raise self.file.error(
+            f"the variant {shown(name)} is a list of two values or more, "
+            "or { from = FIRST, to = LAST }",
+            *place,
+        )
 
     def varies(self) -> dict[str, str]:
         """Return the document's values that differ between machines, and their forms."""

@@ -108,6 +108,13 @@ class TypedTable(Table):
     reason: str | None = None
 
 
+class VariantsTable(Table):
+    """``[variants]``."""
+
+    document: str = ""
+    values: dict[str, dict[str, Any] | list[Any]] = field(default_factory=dict)
+
+
 class LabTable(Table):
     """The whole file."""
 
@@ -127,3 +134,4 @@ class LabTable(Table):
     waived: list[WaivedTable] = field(default_factory=list)
     prose: list[ProseTable] = field(default_factory=list)
     block: list[BlockTable] = field(default_factory=list)
+    variants: VariantsTable = field(default_factory=VariantsTable)

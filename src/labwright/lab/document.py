@@ -11,15 +11,16 @@ import html
 import re
 import textwrap
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
 
 from labwright.errors import DefinitionError
 from labwright.lab import markup
+from labwright.lab.variants import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
     from markdown_it.token import Token
@@ -96,26 +97,35 @@ class Document:
     @classmethod
     def of(cls, lab: Lab) -> Document:
         """Read the document of a lab."""
-        return cls.read(lab.document, lab.prompts, lab.language)
+        values = lab.values if lab.variants else None
+        return cls.read(lab.document, lab.prompts, lab.language, values)
 
     @classmethod
-    def read(cls, path: Path, prompts: Sequence[str] = (), language: str = "en") -> Document:
+    def read(
+        cls,
+        path: Path,
+        prompts: Sequence[str] = (),
+        language: str = "en",
+        values: Mapping[str, Any] | None = None,
+    ) -> Document:
         """Read a document.
 
         :param prompts: what stands before its commands, beside the usual prompts.
+        :param values: what stands in the places of ``{{name}}``.
         :raises DefinitionError: it is not UTF-8, or marks a step twice.
         """
         try:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as problem:
             raise DefinitionError(path, 1, f"not UTF-8 text: {problem.reason}") from None
+        text = fill(text, values) if values else text
         source = tuple(text.splitlines())
         plain = markup.plain(list(source))
         tokens = MarkdownIt("commonmark").enable("table").parse("\n".join(plain.lines) + "\n")
         title, part, step = plain.title, "", ""
         steps: dict[str, Place] = {}
         blocks: list[Block] = []
-        for block in _blocks(tokens, source):
+        for block in _blocks(tokens, source, plain.executed):
             if block.kind == "heading":
                 step = ""
                 if block.level <= 2:
@@ -133,7 +143,7 @@ class Document:
         return cls(path, title, steps, tuple(blocks), source, plain.unknown, language)
 
 
-def _blocks(tokens: Sequence[Token], source: Sequence[str]) -> Iterator[Block]:
+def _blocks(tokens: Sequence[Token], source: Sequence[str], executed: Set[int]) -> Iterator[Block]:
     """Yield the blocks of a document, without their steps."""
     lists: list[tuple[bool, int]] = []
     """For each list that is open, whether it is a numbered one, and its first line."""
@@ -175,6 +185,8 @@ def _blocks(tokens: Sequence[Token], source: Sequence[str]) -> Iterator[Block]:
             first = row + (token.type == "fence")
             text = textwrap.dedent(token.content).rstrip("\n")
             language = _language(token.info)
+            if token.map and token.map[1] - 1 in executed:
+                language = "sh" if language in ("", "plain", "text", "txt") else language
             columns = _columns(text, source, first)
             yield Block("fence", text, first + 1, columns, language=language)
         elif token.type == "html_block":

@@ -113,8 +113,9 @@ def _pieces(block: Block, following: Block | None, language: str) -> Iterator[Pi
         said = list(sentences(block, language))
         for number, sentence in enumerate(said):
             first = block.kind == "item" and number == 0
-            # What only says that the commands below are to be typed is done by typing them.
-            leads = number + 1 == len(said) and following and is_typed(following)
+            # What only says that the commands below are to be typed is done by typing them;
+            # so with a file's text, which must be covered itself.
+            leads = number + 1 == len(said) and following and following.kind == "fence"
             asks = sentence.asks and not (leads and introduces(sentence.text, language))
             kind = "item" if first else "prose" if asks else "text"
             yield Piece(kind, block.step, sentence.text, sentence.line)

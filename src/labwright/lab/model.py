@@ -118,6 +118,29 @@ class Typing:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """What differs from student to student."""
+
+    name: str
+    options: tuple[dict[str, Any], ...] = ()
+    """The values of each option; none where it is a number of a range."""
+    numbers: range = range(0)
+    elsewhere: str = ""
+    """Why the document may name the usual value as such."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The values of the lab that it changes."""
+        return tuple(self.options[0]) if self.options else (self.name,)
+
+    def option(self, number: int) -> dict[str, Any]:
+        """Return the values of one option."""
+        if self.options:
+            return self.options[number % len(self.options)]
+        return {self.name: self.numbers[number % len(self.numbers)]}
+
+
+@dataclass(frozen=True)
 class Image:
     """A Docker image that the lab machine has before a student begins."""
 
@@ -176,6 +199,9 @@ class Lab:
     prose: tuple[Prose, ...] = ()
     typed: tuple[Typing, ...] = ()
     code: tuple[Code, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    template: Path | None = None
+    """The document with ``{{name}}`` in the places of values, where that is another file."""
     prompts: tuple[str, ...] = ()
     """What stands before the document's commands, beside the usual prompts."""
     language: str = "en"

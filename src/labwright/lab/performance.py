@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from labwright.lab.document import Block, Document
+    from labwright.lab.instructions import Piece
     from labwright.lab.model import Code, Prose, Typing
     from labwright.lab.shell import Typed
 
@@ -33,14 +34,16 @@ class Said:
 
 def spoken(document: Document, prose: Sequence[Prose]) -> list[Said]:
     """Return the sentences that are covered, in the document's order."""
-    found = [
-        Said(entry, piece.step, piece.line)
-        for piece in pieces(document)
-        if piece.kind in ("item", "prose")
-        for entry in prose
-        if entry.says in piece.text
-    ]
+    said = pieces(document)
+    found = [Said(entry, p.step, p.line) for entry in prose for p in instructions(entry, said)]
     return sorted(found, key=lambda said: said.line)
+
+
+def instructions(prose: Prose, said: Sequence[Piece]) -> list[Piece]:
+    """Return the instructions in words that an entry covers: those it quotes whole, if any."""
+    found = [p for p in said if p.kind in ("item", "prose") and prose.says in p.text]
+    whole = [piece for piece in found if piece.text == prose.says]
+    return whole or found
 
 
 def code_of(block: Block, code: Sequence[Code]) -> Code | None:
@@ -114,24 +117,44 @@ def _one_shell(commands: Sequence[Command]) -> tuple[Command, ...]:
     return tuple(found)
 
 
+def becomes_root(entry: Typed) -> bool:
+    """Whether a command only opens a shell of root's, or leaves it again."""
+    text = entry.text.strip()
+    return bool(_ROOT_SHELL.fullmatch(text)) or (entry.root and text in ("exit", "logout"))
+
+
 def _typed(block: Block, typings: Sequence[Typing]) -> Iterator[Command]:
     from labwright.lab.shell import typed_in  # a grammar to load, and rarely needed
 
     together: list[str] = []
+    root = False
     for entry in typed_in(block):
-        typing = typing_of(entry, typings)
-        if typing is None or typing.reason:
-            together.append(entry.text.strip("\n"))
+        if becomes_root(entry):
             continue
-        if together:
-            yield Command("\n".join(together))
+        typing = typing_of(entry, typings)
+        plain = typing is None or bool(typing.reason)
+        if together and not (plain and entry.root == root):
+            yield _as(root, together)
             together = []
-        terminal = "" if typing.interrupt_s else f"{block.step}-{entry.block.line}"
-        yield Command(entry.text.strip(), terminal, typing.ready, typing.interrupt_s)
+        root = entry.root
+        if plain:
+            together.append(entry.text.strip("\n"))
+        elif typing:
+            terminal = "" if typing.interrupt_s else f"{block.step}-{entry.block.line}"
+            run = _as(root, [entry.text.strip()]).run
+            yield Command(run, terminal, typing.ready, typing.interrupt_s)
     if together:
-        yield Command("\n".join(together))
+        yield _as(root, together)
 
 
+def _as(root: bool, texts: Sequence[str]) -> Command:
+    text = "\n".join(texts)
+    return Command(f"sudo -n -H bash -euc {shlex.quote(text)}" if root else text)
+
+
+_ROOT_SHELL = re.compile(
+    r"sudo\s+(?:-i|-s|--login|su(?:\s+-l?|\s+--login)?|(?:ba|z)?sh)|su(?:\s+-l?|\s+--login)?(?:\s+root)?"
+)
 _SHOWS = re.compile(
     r"\b(?:outputs?|prints?|printed|see|seen|shows?|shown|displays?|returns?|responds?|answers?|"
     r"looks? like|similar to|results?|example|e\.g|salida|resultado|sortie|ausgabe|uscita|saída)\b",

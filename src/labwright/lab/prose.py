@@ -101,6 +101,11 @@ def _asking_verbs(bare: str, spoken: languages.Language) -> Iterator[str]:
             yield word[0].lower()
 
 
+def commands_in(sentence: str) -> list[str]:
+    """Return the commands that stand in a sentence, as code."""
+    return [code[2] for code in _CODE.finditer(sentence) if _is_command(code[2])]
+
+
 def _is_command(code: str) -> bool:
     words = code.split()
     return len(words) > 1 and (words[0] in programs() or words[0].startswith("./"))

@@ -65,7 +65,11 @@ class Reply:
 class Terminal:
     """One terminal. Until :meth:`ready`, its shell is being started without waiting for it."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, *, root: bool = False) -> None:
+        """Start one.
+
+        :param root: whether its shell is root's, by sudo, which must ask for no password.
+        """
         self._machine, self._target = machine, machine.target
         self._mark = f"lw-{secrets.token_hex(6)}"
         self._prompt = re.compile(rf"<{self._mark}(?:\+|:(\d+):([ 0-9]*))>")
@@ -86,7 +90,8 @@ class Terminal:
         self._is_ready = self._is_set_up = False
         self._folders = " ".join(f"{folder}/{self._mark}" for folder in _FOLDERS)
         setup = _SETUP.replace("FOLDERS", self._folders).replace("MARK", self._mark)
-        self._child.send(setup.strip() + "\n")
+        become = "exec sudo -n -H bash -i\n" if root else ""
+        self._child.send(become + setup.strip() + "\n")
 
     def ready(self) -> None:
         """Wait until the shell asks for a command.

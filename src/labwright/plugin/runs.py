@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labwright.grading.run import plan
-from labwright.lab.definition import load_lab
+from labwright.lab.variants import edition
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ class Runs:
         if folder not in self.met:
             option = self._option
             run = plan(
-                load_lab(folder),
+                edition(folder, config.option.set),
                 part=option.part,
                 steps=option.step,
                 settings=option.set,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from labwright.errors import SetupError, UsageError
 from labwright.gate import lock
+from labwright.gate.draft import Draft, draft
 from labwright.host.progress import say
 from labwright.lab.definition import LONGEST_NAME, STEP_ID, load_lab
 from labwright.lab.document import Document
@@ -73,6 +74,7 @@ says = ["it is empty"]
 EXAMPLES = """\
 example:
   labwright new labs/my-lab
+  labwright new labs/theirs --from tutorial.md
   labwright gate labs/my-lab
   labwright demo --lab labs/my-lab
   labwright mistakes --lab labs/my-lab
@@ -92,6 +94,13 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "folder", type=Path, metavar="LAB", help="the new folder; its name is the lab's"
     )
+    parser.add_argument(
+        "--from",
+        dest="document",
+        type=Path,
+        metavar="FILE.md",
+        help="draft it from this document: marks, steps and claims are proposed",
+    )
     parser.set_defaults(run=run)
 
 
@@ -106,25 +115,47 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} is there already: give the name of a new folder")
+    drafted = _drafted(arguments.document, name) if arguments.document else None
+    files = FILES if drafted is None else {}
     try:
-        _make(folder, name)
+        _make(folder, name, files, drafted)
     except OSError as problem:
         raise SetupError(f"{folder} cannot be made: {problem.strerror or problem}") from None
-    say(f"{folder}: a lab of one step")
+    if drafted:
+        say(f"{folder}: a lab of {drafted.steps} graded step{'s' * (drafted.steps != 1)}")
+        for sentence in drafted.undecided:
+            say(f"  left to decide, {sentence}")
+    else:
+        say(f"{folder}: a lab of one step")
     say(f"next: labwright gate {folder}; labwright demo --lab {folder}")
     return 0
 
 
-def _make(folder: Path, name: str) -> None:
+def _drafted(document: Path, name: str) -> Draft:
+    if not document.is_file():
+        raise UsageError(f"no such document: {document}")
+    found = draft(document, name)
+    if not found.steps:
+        raise UsageError(f"{document} has no command that could be typed")
+    return found
+
+
+def _make(folder: Path, name: str, files: dict[str, str], drafted: Draft | None) -> None:
     """Make the lab under another name, and give it its own when it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     values = {"name": name}
+    texts = {
+        Template(path).substitute(values): Template(text).substitute(values)
+        for path, text in files.items()
+    }
+    if drafted:
+        texts = {"lab.md": drafted.document, "lab.toml": drafted.definition}
     beside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
     try:
-        for path, text in FILES.items():
-            file = beside / Template(path).substitute(values)
+        for path, text in texts.items():
+            file = beside / path
             file.parent.mkdir(exist_ok=True)
-            file.write_text(Template(text).substitute(values), encoding="utf-8")
+            file.write_text(text, encoding="utf-8")
         lab = load_lab(beside)
         lock.write(beside / lock.NAME, pieces(Document.of(lab)))
         beside.chmod(0o755)

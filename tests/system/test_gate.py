@@ -15,6 +15,9 @@ import pytest
 
 from labwright.gate import stages
 from labwright.gate.perform import follow
+from labwright.gate.variants import tried
+from labwright.lab.definition import load_lab
+from labwright.lab.document import Document
 from labwright.lab.model import find_lab
 from labwright.vm.guest import machines
 
@@ -48,6 +51,16 @@ def performed(image, tmp_path):
 
 def test_the_gorb_lab_is_performed_to_the_letter(performed):
     assert performed()[0] == ()
+
+
+def test_a_students_edition_is_performed_to_the_letter(image):
+    gorb = load_lab(find_lab("gorb"))
+    (values,) = tried(gorb, 1)
+    lab = load_lab(gorb.folder, values)
+    own = stages.Course(Document.of(lab), lab, None)
+    stage = stages.run_perform(own, lambda: follow(own, None))
+    assert (stage.problem, stage.findings) == ("", ())
+    assert "not performed: line" in stage.summary
 
 
 SERVICE, SERVER1 = step("service-created"), step("server1-registered")

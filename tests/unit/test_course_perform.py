@@ -369,3 +369,10 @@ def test_a_shell_of_roots_that_a_document_opens_is_that_terminal(lab, sudo):
         ("A=127.0.0.7", False),
     ]
     assert [entry.line for entry in planned.not_performed] == [7, 9]
+
+
+def test_what_is_waived_and_has_no_command_is_said_at_the_end(lab):
+    waived = '[[waived]]\nid = "third"\nreason = "Nobody can see it."\n'
+    document = DOCUMENT + "\n<!-- step: third -->\n3. Admire it.\n"
+    mine = lab(document, more=waived)
+    assert "line 23 (Nobody can see it)" in closing_sentence(plan(Document.of(mine), mine), 3)

@@ -115,6 +115,7 @@ def test_what_is_left_to_decide_is_listed_with_its_line(tutorial):
         ("docker build -t app:1 .", [{"image": "app:1"}]),
         ("python3 -m http.server 8080 &", [{"port": 8080}]),
         ("touch notes\nrm notes", []),
+        ("mkdir a; touch a/b; rm -rf a", []),
         ('echo x > "$FILE"', []),
         ("ls -l | grep x >/dev/null", []),
     ],

@@ -10,11 +10,12 @@ from labwright.cli import main
 from labwright.errors import DefinitionError, UsageError
 from labwright.gate import stages
 from labwright.gate.variants import tried
+from labwright.grading.run import plan
 from labwright.lab.definition import load_lab
 from labwright.lab.edition import as_html, as_markdown
 from labwright.lab.model import find_lab
 from labwright.lab.variants import edition, settings_for, values_for, variant, whose
-from labwright.plugin import Silence, grade
+from labwright.plugin.grade import grade
 
 SECRET = "nobody else knows this"
 DOCUMENT = """\
@@ -117,7 +118,7 @@ def test_a_class_is_graded_by_settings_and_the_texts_have_them(toy, monkeypatch,
     monkeypatch.setenv("HOME", str(tmp_path))
     lab = load_lab(toy())
     settings = settings_for(lab, "ann", SECRET)
-    score = grade(lab.folder, ["--target=local", *(f"--set={s}" for s in settings)], Silence())
+    score = grade(plan(edition(lab.folder, settings), "local", settings=settings))
     assert score.steps[0].hint == edition(lab.folder, settings).steps[0].hint
     assert score.steps[0].hint != "Write hello."
 

@@ -114,6 +114,7 @@ class _Planner:
         self.not_performed: list[NotPerformed] = []
         self.commands = 0
         self._said = spoken(document, lab.prose)
+        self._waived = {waived.id: waived.reason for waived in lab.waived}
         self._performs = {waived.id: waived.perform for waived in lab.waived}
         self._performs |= {step.id: step.perform for step in lab.steps if not step.as_written}
         self._fenced = {block.step for block in document.blocks if is_typed(block)}
@@ -130,6 +131,9 @@ class _Planner:
                 begun.add(block.step)
                 note = "the document gives no command for this step"
                 commands = self._performs.get(block.step, ())
+                if not commands and block.step in self._waived:
+                    reason = self._waived[block.step]
+                    self.not_performed.append(NotPerformed(block.line, reason))
                 yield from _done(block.step, block.line, commands, note)
 
     def _in_words(self, block: Block) -> Iterator[Action]:

@@ -8,19 +8,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labwright.gate.proposed_claims import proposed
-from labwright.lab.document import MARK, Document
+from labwright.gate.rules.commands import blocking
+from labwright.lab.document import MARK, Block, Document
 from labwright.lab.instructions import SESSIONS, is_typed, pieces
 from labwright.lab.performance import shows_output
 from labwright.lab.prose import commands_in
-from labwright.lab.shell import prompts_of, typed_in
+from labwright.lab.shell import Typed, calls, prompts_of, typed_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from labwright.gate.proposed_claims import Claim
-    from labwright.lab.document import Block
-    from labwright.lab.shell import Typed
 
 LEFT = "to decide"
 _PROMPT_OF_A_SHELL = re.compile(r"(\s*)\S.*?[$%]\s+")
@@ -210,11 +209,17 @@ def _prose(document: Document, units: list[_Unit]) -> Iterator[tuple[int, dict[s
             continue
         told.add(piece.text)
         commands = commands_in(piece.text)
-        if commands and not any("<" in command for command in commands):
+        ends = not any(_stays(command) for command in commands)
+        if commands and ends and not any("<" in command for command in commands):
             yield piece.line, {"says": piece.text, "perform": commands}
         else:
             reason = f"{LEFT}: the commands that do it, or why there are none"
             yield piece.line, {"says": piece.text, "reason": reason}
+
+
+def _stays(command: str) -> bool:
+    entry = Typed(Block("fence", command, 1))
+    return any(blocking(call) for call in calls(entry))
 
 
 def _blocks(document: Document) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -12,6 +12,7 @@ from labwright.grading.run import plan
 from labwright.host.progress import say
 from labwright.plugin.grade import grade
 from labwright.vm import lab_states
+from labwright.vm.systems import DEFAULT
 from labwright.vm.target import guest_machine, open_machine
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ _REACHED = f"curl --silent --output /dev/null --max-time 3 {DOCKER_HUB}"
 _STOP_REGISTRY = "sudo pkill -x docker-registry"
 
 
-def follow(course: Course, target: str | None, system: System) -> tuple[list[Finding], str]:
+def follow(
+    course: Course, target: str | None, system: System = DEFAULT
+) -> tuple[list[Finding], str]:
     """Follow a lab's document on a machine; return what was found, and what was done.
 
     :param target: the machine; a fresh one of ours if none is named.

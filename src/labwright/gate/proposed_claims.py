@@ -10,7 +10,7 @@ from labwright.gate import docker_line
 from labwright.lab.shell import calls, nodes, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Sequence, Set
 
     from labwright.lab.shell import Call, Typed
 
@@ -30,8 +30,13 @@ def proposed(typed: Sequence[Typed], following: Sequence[Typed] = ()) -> list[Cl
         claims = list(_of(entry)) if entry in typed else []
         found += [claim for claim in claims if claim not in found]
         gone = {name for call in calls(entry) for name in _removed(call)}
-        found = [claim for claim in found if _about(claim) not in gone]
+        found = [claim for claim in found if not _is_gone(_about(claim), gone)]
     return found
+
+
+def _is_gone(about: str, gone: Set[str]) -> bool:
+    """Whether something was removed, or the folder that it was in."""
+    return any(about == name or about.startswith(f"{name}/") for name in gone if name)
 
 
 def _about(claim: Claim) -> str:

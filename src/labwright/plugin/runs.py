@@ -47,7 +47,7 @@ class Runs:
         if folder not in self.met:
             option = self._option
             run = plan(
-                edition(folder, config.option.set),
+                edition(folder, option.set),
                 part=option.part,
                 steps=option.step,
                 settings=option.set,

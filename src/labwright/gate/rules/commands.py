@@ -66,6 +66,7 @@ _AS_ROOT = re.compile(
 """What a document says that expects its reader to be root."""
 _FAILS = ("-f", "--fail", "--fail-with-body")
 _SHOWS = ("-i", "--include", "-I", "--head", "-v", "--verbose", "-w", "--write-out")
+_LONG = re.compile(r"inf(?:inity)?|\d+[hd]|\d{4,}")
 _ADDRESS = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?![\d.])")
 _INTERFACE = re.compile(
     r"(?<![\w-])(?:enp\d+s\d+(?:f\d+)?|ens\d+|eno\d+|eth\d+|wlan\d+|wlp\d+s\d+)\b"
@@ -105,6 +106,8 @@ def blocking(call: Call) -> str:
         return f"`{call.name} {call.words[0].text}` stays in the foreground"
     elif call.name.startswith("python") and "http.server" in [w.text for w in call.words]:
         return "the server stays in the foreground"
+    elif call.name == "sleep" and any(_LONG.fullmatch(word.text) for word in call.words):
+        return "`sleep` does not end for hours here"
     elif call.name == "ping" and not call.has("-c", "-w"):
         return "`ping` without -c does not end by itself"
     elif call.name == "kubectl" and call.words and call.words[0].text == "port-forward":

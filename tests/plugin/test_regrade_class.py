@@ -62,48 +62,48 @@ def regraded(folder: Folder, capsys, *more: str) -> str:
 
 def test_who_changes_and_by_how_much_is_said_and_nothing_is_written(folder, capsys):
     before = {p: p.read_bytes() for p in folder.path.rglob("*") if p.is_file()}
-    said = regraded(folder, capsys, "--set=weight=50")
-    assert "  a: 100 of 100 -> 50 of 100 (-50): server1-registered: passed 10/10 -> failed" in said
+    said = regraded(folder, capsys, "--set=scheduler=wlc")
+    assert "  a: 100 of 100 -> 35 of 100 (-65): service-created: passed 15/15 -> failed" in said
     assert "2 attempts judged again; 1 grade changes" in said
     assert "with --apply it is" in said
     assert {p: p.read_bytes() for p in folder.path.rglob("*") if p.is_file()} == before
 
 
 def test_what_is_applied_counts_and_what_was_before_is_kept(folder, capsys):
-    regraded(folder, capsys, "--set=weight=50", "--apply")
+    regraded(folder, capsys, "--set=scheduler=wlc", "--apply")
     assert counting(folder)["a"] == (
-        50,
+        35,
         "the only attempt that was graded; attempt 1 judged again",
     )
     scores = [
         json.loads((folder.path / f"students/a/attempts/{n:03}/score.json").read_text())["points"]
         for n in (1, 2)
     ]
-    assert scores == [100, 50]
+    assert scores == [100, 35]
     with (folder.path / "gradebook.csv").open(newline="") as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
-    assert rows["a"]["points"] == "50"
+    assert rows["a"]["points"] == "35"
     again = regraded(folder, capsys)
     assert "0 grades change" in again, "the options of before hold until others are given"
-    back = regraded(folder, capsys, "--set=weight=100", "--apply")
-    assert "a: 50 of 100 -> 100 of 100 (+50)" in back
+    back = regraded(folder, capsys, "--set=scheduler=rr", "--apply")
+    assert "a: 35 of 100 -> 100 of 100 (+65)" in back
     assert counting(folder)["a"][0] == 100
 
 
 def test_who_cannot_be_judged_again_keeps_the_grade_and_is_named(folder, capsys):
-    said = regraded(folder, capsys, "--set=weight=50", "--apply")
+    said = regraded(folder, capsys, "--set=scheduler=wlc", "--apply")
     assert "b: attempt 1 cannot be judged again, and stays as it is" in said
     assert "was not asked" in said
     assert counting(folder)["b"][0] == 100
 
 
 def test_after_it_the_grading_goes_on_with_the_new_options(folder, capsys, tmp_path):
-    regraded(folder, capsys, "--set=weight=50", "--apply")
+    regraded(folder, capsys, "--set=scheduler=wlc", "--apply")
     (tmp_path / "class.csv").write_text("id,target\na,ssh://a\nb,ssh://b\n")
     command = ["grade", str(tmp_path / "class.csv"), "--out", str(folder.path), "--resume"]
     assert main(command) == 2
     assert "judge all of it anew by `labwright regrade" in capsys.readouterr().err
-    assert main([*command, "--set=weight=50"]) == 0
+    assert main([*command, "--set=scheduler=wlc"]) == 0
 
 
 def test_a_folder_without_a_class_is_refused(tmp_path, capsys):

@@ -224,7 +224,7 @@ def test_a_lab_that_has_not_begun_has_no_grades(place):
         (lab(more="late = { percent = 120 }"), 5, "percent must be from 0 to 100"),
         (lab() + lab(), 7, "there are two labs 'l1'"),
         (lab("../x"), 3, "not an id"),
-        ('counts = "first"\n' + lab(), 2, "Invalid enum value 'first'"),
+        ('counts = "first"\n' + lab(), 2, "must be one of best, last, last-before-due"),
         ("lab = []\n", 2, "the course has no lab"),
         ("[[lab]\n", 2, "not TOML"),
     ],

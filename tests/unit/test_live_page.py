@@ -26,6 +26,7 @@ from labwright.batch import submission
 from labwright.cli.open import submitted
 from labwright.errors import UsageError
 from labwright.grading import judge_again as judged_again
+from labwright.grading.run import plan
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.live import terminals
@@ -285,7 +286,7 @@ def test_when_the_page_is_closed_all_ends(monkeypatch):
     said: list[str] = []
     thread = threading.Thread(
         target=open_page,
-        args=(LAB, "local", [], said.append),
+        args=(plan(LAB), said.append),
         kwargs={"browser": False, "connect": lambda: machine},
         daemon=True,
     )

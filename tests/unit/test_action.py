@@ -29,7 +29,7 @@ def test_a_stage_gives_a_command_that_there_is(name):
     command = SCRIPTS[name]["run"].replace("\\\n", " ")
     program, *arguments = shlex.split(re.sub(r"\$\w+", "x", command))
     assert program == "labwright"
-    assert callable(cli._parser().parse_args(arguments).run)
+    assert callable(cli.parser_for(arguments).parse_args(arguments).run)
 
 
 def steps_of(workflow: str) -> list[dict]:

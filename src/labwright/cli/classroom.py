@@ -18,7 +18,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``classroom``."""
     parser = commands.add_parser(
         "classroom",
-        help="print a score as outputs of a step, for GitHub Classroom's reporter",
+        help="print a score for GitHub Classroom's reporter",
         epilog='In a workflow: labwright classroom score.json >>"$GITHUB_OUTPUT"',
     )
     parser.add_argument("score", type=Path, metavar="score.json")

@@ -28,7 +28,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = commands.add_parser(
         "open",
-        help="do a lab in the browser: the document, terminals and the verdict in one page",
+        help="do a lab in the browser: document, terminals and verdict in one page",
         epilog="The page is served on this computer alone and is for whoever started it.",
     )
     parser.add_argument(

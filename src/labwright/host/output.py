@@ -41,10 +41,20 @@ class Stream:
             what()
         except OSError as problem:
             self.problem = problem
-            # What is buffered, and what Python writes when it ends, goes nowhere.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            self._discard()
+
+    def close(self) -> None:
+        """Hand on what can be; what cannot, Python does not try again when it ends."""
+        self.flush()
+        if self.problem:
+            # Once more: pytest, for one, puts the first output back in its place.
+            self._discard()
+
+    def _discard(self) -> None:
+        """Let what is buffered, and whatever is written from now on, go nowhere."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
         """Be the stream itself in all else."""
@@ -62,7 +72,7 @@ def lasting() -> Iterator[tuple[Stream, Stream]]:
         yield streams[0], streams[1]
     finally:
         for stream in streams:
-            stream.flush()
+            stream.close()
         sys.stdout, sys.stderr = before
 
 

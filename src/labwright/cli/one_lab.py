@@ -1,0 +1,114 @@
+"""The parsers of the commands for one lab; :mod:`labwright.cli.lab` has what they run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labwright.cli.options import add_lab, add_student, add_system
+from labwright.grading.step_check import HINTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add ``demo``, ``perform``, ``check``, ``regrade`` and ``test``."""
+    demo = commands.add_parser("demo", help="perform the lab on a real machine, grade it, report")
+    add_lab(demo)
+    add_system(demo)
+    _output(demo)
+    demo.set_defaults(run=_later("demo"))
+
+    perform = commands.add_parser("perform", help="play the student: do what the lab says")
+    add_lab(perform)
+    _target(perform)
+    perform.add_argument("--upto", metavar="STEP", help="stop after this step")
+    perform.set_defaults(run=_later("perform_lab"))
+
+    check = commands.add_parser(
+        "check",
+        help="check and grade a machine",
+        epilog="Nothing is changed on the machine; requests are sent through its load balancer.",
+    )
+    add_lab(check)
+    _target(check)
+    check.add_argument("--part", type=int, metavar="N", help="only this part of the document")
+    check.add_argument(
+        "--step", action="append", default=[], metavar="ID", help="only this step, and its needs"
+    )
+    check.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
+    )
+    add_student(check)
+    check.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="grade so often, and tell what is flaky"
+    )
+    check.add_argument(
+        "--watch", action="store_true", help="keep the checklist and follow the machine"
+    )
+    check.add_argument("--deploy", action="store_true", help="bring the lab up first, down after")
+    _output(check)
+    check.set_defaults(run=_later("check"))
+
+    regrade = commands.add_parser(
+        "regrade",
+        help="judge again what was seen, after a change of points or thresholds",
+        epilog="Without the machine. What was not asked when it was graded is broken, not guessed.",
+    )
+    regrade.add_argument(
+        "score", type=Path, metavar="score.json|DIR", help="a score, or the folder of a class"
+    )
+    regrade.add_argument("--apply", action="store_true", help="of a class: keep what changes")
+    regrade.add_argument("--rule", type=Path, metavar="FILE", help="of a class: its rule")
+    regrade.add_argument("--lab", metavar="LAB", help="its lab, if not the one of that name")
+    regrade.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
+    )
+    add_student(regrade)
+    _writing(regrade)
+    regrade.set_defaults(run=_later("regrade"))
+
+    test = commands.add_parser("test", help="run labwright's own tests (in a checkout)")
+    test.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...")
+    test.set_defaults(run=_later("run_tests"))
+
+
+def _later(name: str) -> Callable[[argparse.Namespace], int]:
+    """Return what runs a command; its code is loaded when it runs, and not for ``--help``."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        from labwright.cli import lab
+
+        return int(getattr(lab, name)(arguments))
+
+    return run
+
+
+def _target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--target",
+        metavar="T",
+        help="local, ssh://[user@]host[:port] or vm:NAME "
+        "(default: this machine if it can run the lab, else a guest)",
+    )
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    _writing(parser)
+    parser.add_argument("--seed", type=int, metavar="N", help="of the load's random profile")
+    parser.add_argument("--alluredir", type=Path, metavar="DIR", help="write Allure results there")
+
+
+def _writing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write score.json, report.html and junit.xml there"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the score there; - is the output")
+    parser.add_argument(
+        "--summary", type=Path, metavar="FILE", help="append a summary in Markdown there"
+    )
+    parser.add_argument(
+        "--hints", choices=HINTS, default="full", help="how much a failed step gives away"
+    )

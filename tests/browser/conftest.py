@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.pretended import PretendedMachine
 
+from labwright.grading.run import plan
 from labwright.host import programs
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
@@ -56,7 +57,7 @@ class Opened:
         from labwright.live.serving import open_page
 
         lab = load_lab(find_lab("gorb"))
-        open_page(lab, "local", [], self._said.put, browser=False, connect=lambda: self.machine)
+        open_page(plan(lab), self._said.put, browser=False, connect=lambda: self.machine)
 
     def new_page(self, url: str = ""):
         page = self.context.new_page()

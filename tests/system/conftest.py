@@ -18,9 +18,6 @@ from labwright.vm.lab_states import ephemeral
 from labwright.vm.lab_states import states as lab_states
 from labwright.vm.target import guest_machine
 
-collect_ignore = ["claims"]
-"""A lab of which a test makes the rest; it is none as it lies there."""
-
 
 @pytest.fixture(scope="session")
 def image():

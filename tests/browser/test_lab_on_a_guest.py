@@ -18,6 +18,9 @@ SOON_MS = 60_000
 """An emulated machine takes its time."""
 
 
+pytestmark = pytest.mark.untried
+
+
 @pytest.fixture
 def opened():
     """The lab machine as a student finds it, and ``labwright open`` on it; yield the address."""

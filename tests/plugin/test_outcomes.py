@@ -85,6 +85,7 @@ def toy(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
         (checks / "toy.py").write_text(textwrap.dedent(CHECKS))
         monkeypatch.setattr(labwright.checks, "__path__", [*labwright.checks.__path__, str(checks)])
         monkeypatch.delitem(sys.modules, "labwright.checks.toy", raising=False)
+        monkeypatch.delitem(sys.modules, "test_toy", raising=False)  # another test's lab
         # For the workers of pytest-xdist, which are processes of their own.
         pytester.makeconftest(
             f"import labwright.checks\nlabwright.checks.__path__.append({str(checks)!r})"

@@ -91,6 +91,20 @@ def test_a_machine_is_imported_and_its_lab_begins_with_it(archive, with_disk, mo
     assert state.imported in states.in_cache([state])
 
 
+def test_a_damaged_file_leaves_the_machine_that_was_imported_before(archive, with_disk):
+    with_disk("1M")
+    carry.import_file(archive())
+    (before,) = store.root().glob("imported-*")
+    identity = store.identity(before)
+    file = archive()
+    file.write_bytes(file.read_bytes()[:-20_000])
+    with pytest.raises(UsageError, match="damaged"):
+        carry.import_file(file)
+    assert store.is_intact(before)
+    assert store.identity(before) == identity
+    assert [path for path in store.root().iterdir() if "incoming" in path.name] == []
+
+
 def test_a_machine_of_another_architecture_is_refused(archive):
     refused(archive(architecture="aarch64"), "a machine for aarch64.*for x86_64")
 

@@ -96,8 +96,12 @@ def import_file(file: Path) -> Manifest:
             folder = place(manifest.lab, SYSTEMS[manifest.system])
             _require_unused(folder)
             with progress.step(f"importing {manifest.system} of the lab {manifest.lab}", 30):
+                # The one that is there goes only when the new one is whole.
+                incoming = store.root() / f"incoming-{folder.name}"
+                store.remove(incoming)
+                store.ensure(incoming.name, lambda new: _take(file, tar, manifest, new))
                 store.remove(folder)
-                store.ensure(folder.name, lambda new: _take(file, tar, manifest, new))
+                incoming.rename(folder)
             return manifest
     except tarfile.TarError:
         raise _damaged(file, "it is cut off, or no file of `labwright vm export`") from None

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from labwright.batch import submission
+from labwright.batch.task import Identity
 from labwright.cli import main
 from labwright.errors import (
     CommandTimedOut,
@@ -83,6 +85,24 @@ def test_the_command_says_what_changed_and_writes_the_new_score(tmp_path, capfd)
     assert "100 of 100 -> 35 of 100" in told
     assert Score.from_json(new.read_text()).target == OLD.target
     assert main(["regrade", str(new)]) == 0
+
+
+def test_a_file_that_was_handed_in_is_judged_by_its_record_alone(tmp_path, capfd):
+    made = json.loads(submission.make(OLD, LAB, "ann", {}, "", Identity()))
+    for step in made["score"]["steps"]:
+        step["outcome"], step["points"] = "failed", 0
+    path = tmp_path / "gorb-ann.lab"
+    path.write_text(json.dumps(made))
+    command = ["regrade", str(path), "--lab", "gorb", "--json", str(tmp_path / "new.json")]
+    assert main([*command, "--summary", str(tmp_path / "summary.md")]) == 0
+    told = capfd.readouterr().err
+    assert "it says that it is of ann" in told
+    assert "the file was changed after it was made" in told
+    assert "the file was changed after it was made" in (tmp_path / "summary.md").read_text()
+    assert "0 of 100 -> 100 of 100" in told
+    assert Score.from_json((tmp_path / "new.json").read_text()).points == 100
+    assert main(["regrade", str(path), "--lab", "docker-server"]) == 2
+    assert "it is of the lab 'gorb', not of docker-server" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

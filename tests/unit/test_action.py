@@ -55,6 +55,27 @@ def test_the_reporter_is_told_the_results_under_the_names_that_it_looks_for():
     assert "result" in ACTION["outputs"]
 
 
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_given_every_variable_that_it_reads(name):
+    step = SCRIPTS[name]
+    text = step["run"]
+    read = set(re.findall(r"\$\{?([A-Za-z_]+)", text))
+    made = set(re.findall(r"\b([A-Za-z_]+)=", text))
+    given = set(step.get("env", {})) | made
+    assert {v for v in read - given if not v.startswith(("GITHUB_", "RUNNER_"))} == set()
+
+
+def test_a_file_that_was_handed_in_is_judged_without_a_machine(tmp_path):
+    common = {"LAB": "gorb", "HINTS": "short", "REPORTS": str(tmp_path)}
+    run_step("grade", tmp_path, TARGET="", SCRIPT="", SUBMISSION="gorb-ann.lab", **common)
+    called = (tmp_path / "calls").read_text().splitlines()
+    assert called[0].startswith("labwright regrade gorb-ann.lab --lab gorb --hints short --out")
+    assert called[1].startswith("labwright classroom ")
+    assert len(called) == 2
+    guests = SCRIPTS["install"]["env"]["GUESTS"]
+    assert "inputs.submission == ''" in guests, "no lab machine is installed for it"
+
+
 def run_step(name: str, tmp_path: Path, **env: str) -> dict[str, str]:
     """Run a script of the action with programs that only say how they were called."""
     programs = tmp_path / "bin"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 import labwright
+from labwright.batch import submission
 from labwright.cli.options import student_settings
 from labwright.errors import UsageError
 from labwright.grading import judge_again as again
@@ -27,6 +28,7 @@ from labwright.plugin.grade import grade
 from labwright.reports import markdown, summary
 from labwright.reports.terminal import Checklist
 from labwright.reports.write import write, write_json
+from labwright.score import Score
 from labwright.text import visible
 from labwright.vm.default_machine import choose, default_guest
 from labwright.vm.lab_states import ephemeral, up
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from labwright.grading.run import Run
     from labwright.lab.model import Lab, Step
     from labwright.machines.machine import Machine
-    from labwright.score import Score
 
 REPORT = Path("labwright-report")
 
@@ -83,22 +84,32 @@ def regrade(arguments: argparse.Namespace) -> int:
         from labwright.cli import regrade_class
 
         return regrade_class.run(arguments)
-    old = again.read_score(arguments.score)
+    handed_in = arguments.score.suffix == submission.SUFFIX
+    said = submission.read(arguments.score)[0] if handed_in else None
+    old = Score.from_json(said.text) if said else again.read_score(arguments.score)
     folder = find_lab(arguments.lab or old.lab)
     arguments.set = [*student_settings(folder, arguments), *arguments.set]
     lab = edition(folder, arguments.set)
+    if said and said.lab != lab.name:
+        raise UsageError(f"{arguments.score}: it is of the lab {said.lab!r}, not of {lab.name}")
     run = plan(
         lab,
         old.target,
-        steps=again.selected(old, lab),
+        # What was handed in does not choose by which steps it is judged.
+        steps=() if said else again.selected(old, lab),
         settings=arguments.set,
         seed=old.seed,
         hints=arguments.hints,
     )
     new = grade(run, machine=again.recorded(old))
     new = again.dated(new, old)
-    for sentence in again.changes(old, new) or ["nothing changed"]:
+    odd = submission.findings(said, old, new, lab, None) if said else []
+    if said:
+        _say(f"it says that it is of {said.student}")
+    for sentence in odd + (again.changes(old, new) or ["nothing changed"]):
         _say(f"  {sentence}")
+    if arguments.summary and odd:
+        append_text(arguments.summary, "".join(f"- {sentence}\n" for sentence in odd) + "\n")
     _say(f"{old.points:g} of {old.max_points:g} -> {new.points:g} of {new.max_points:g}")
     _hand_out(new, arguments, Console(stderr=True))
     return exit_status(new)

@@ -58,7 +58,10 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         epilog="Without the machine. What was not asked when it was graded is broken, not guessed.",
     )
     regrade.add_argument(
-        "score", type=Path, metavar="score.json|DIR", help="a score, or the folder of a class"
+        "score",
+        type=Path,
+        metavar="score.json|FILE.lab|DIR",
+        help="a score, a file that was handed in, or the folder of a class",
     )
     regrade.add_argument("--apply", action="store_true", help="of a class: keep what changes")
     regrade.add_argument("--rule", type=Path, metavar="FILE", help="of a class: its rule")

@@ -106,7 +106,8 @@ MOST_ADDRESSES = 1000
 """Of all interfaces: more are not looked at."""
 SAMPLES_LIMIT = 1 << 19
 """Characters kept of all samples of a watched load."""
-MOST_COMMANDS = 16
+MOST_HAPPENINGS = 16
+"""Commands at times of a watched load."""
 COMMAND_S = 60.0
 """Seconds that a command of a watched load may take."""
 
@@ -661,8 +662,8 @@ class Watch:
         self._sample_s = number(task, "sample_s", 0.0, 0, 60)
         port = int(number(task, "statistics_port", 0, 0, 65535))
         commands = task.get("commands") or []
-        if not isinstance(commands, list) or len(commands) > MOST_COMMANDS:
-            raise ProbeFailed(f"commands: a list of at most {MOST_COMMANDS} is wanted")
+        if not isinstance(commands, list) or len(commands) > MOST_HAPPENINGS:
+            raise ProbeFailed(f"commands: a list of at most {MOST_HAPPENINGS} is wanted")
         self._commands = sorted(
             (number(one, "after_s", 0.0, 0, LONGEST_S), str(one.get("run"))) for one in commands
         )
@@ -674,7 +675,7 @@ class Watch:
         self._samples: list[list[Any]] = []
         self._cut = False
         self._asked: dict[str, int] = {}
-        self._done: list[dict[str, Any]] = []
+        self._done: dict[int, dict[str, Any]] = {}
         self._start = 0.0
         self._listener = self._listen(port) if port else None
 
@@ -693,17 +694,18 @@ class Watch:
         import threading  # only this task needs it
 
         self._start = start
-        work = [self._sample] if self._sample_s else []
-        work += [self._serve] if self._listener else []
-        work += [self._command] if self._commands else []
-        for target in work:
-            thread = threading.Thread(target=target, daemon=True)
+        work: list[tuple[Any, Any]] = [(self._sample, ())] if self._sample_s else []
+        work += [(self._serve, ())] if self._listener else []
+        # Each in a thread of its own: one that takes long does not delay the next.
+        work += [(self._command, (n, *one)) for n, one in enumerate(self._commands)]
+        for target, arguments in work:
+            thread = threading.Thread(target=target, args=arguments, daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def wait(self, until: float) -> None:
         """Go on watching until then, and until all commands have ended."""
-        latest = until + COMMAND_S * len(self._commands)
+        latest = until + COMMAND_S
         while self.wanted and time.monotonic() < latest:
             if time.monotonic() >= until and len(self._done) == len(self._commands):
                 break
@@ -720,7 +722,7 @@ class Watch:
             "samples": self._samples,
             "cut": self._cut,
             "asked": self._asked,
-            "commands": self._done,
+            "commands": [self._done[n] for n in sorted(self._done)],
         }
 
     def _now(self) -> float:
@@ -743,29 +745,28 @@ class Watch:
             number_of += 1
             self._pause(self._start + number_of * self._sample_s)
 
-    def _command(self) -> None:
+    def _command(self, number_of: int, after: float, run: str) -> None:
         import subprocess
 
-        for after, run in self._commands:
-            self._pause(self._start + after)
-            if self._over:
-                return
-            began = self._now()
-            try:
-                done = subprocess.run(
-                    ["sh", "-c", run],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    timeout=COMMAND_S,
-                    check=False,
-                )
-                status, output = done.returncode, text(done.stdout[:BODY_LIMIT])
-            except subprocess.TimeoutExpired:
-                status, output = -1, f"it did not end in {COMMAND_S:g} s"
-            took = round(self._now() - began, 3)
-            row = {"after_s": began, "took_s": took, "status": status, "output": output}
-            self._done.append(row)
+        self._pause(self._start + after)
+        if self._over:
+            return
+        began = self._now()
+        try:
+            done = subprocess.run(
+                ["sh", "-c", run],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=COMMAND_S,
+                check=False,
+            )
+            status, output = done.returncode, text(done.stdout[:BODY_LIMIT])
+        except subprocess.TimeoutExpired:
+            status, output = -1, f"it did not end in {COMMAND_S:g} s"
+        took = round(self._now() - began, 3)
+        row = {"after_s": began, "took_s": took, "status": status, "output": output}
+        self._done[number_of] = row
 
     def _serve(self) -> None:
         listener = self._listener

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from labwright.errors import DefinitionError, HostUnreachable, MachineError
-from labwright.gate.actions import plan
+from labwright.gate.actions import closing_sentence, plan
 from labwright.gate.expected import Varying
-from labwright.gate.walkthrough import Walkthrough, closing_sentence, performed
+from labwright.gate.walkthrough import Walkthrough, performed
 from labwright.grading.step_check import pending
 from labwright.lab.definition import load_lab
 from labwright.lab.document import Document
@@ -153,6 +153,40 @@ def test_a_step_that_something_later_undoes_is_refused_at_the_end(lab, follow):
     assert (finding.line, finding.rule) == (8, "perform/check")
     assert "is not any more at the end" in finding.message
     assert "printf" not in finding.details
+
+
+THREE_TO_SEE = """
+<!-- step: seen -->
+3. See that it is there.
+
+<!-- step: seen-too -->
+4. See that it stays.
+
+<!-- step: last -->
+5. Do one thing more:
+
+   ```sh
+   true
+   ```
+"""
+
+
+def test_steps_in_which_nothing_is_done_are_examined_together_with_the_one_before(lab, follow):
+    seen = "".join(
+        f'[[step]]\nid = "{id}"\ntitle = "T"\npoints = 0\ncheck = "kernel.ip_vs_available"\n{more}'
+        for id, more in (("seen", "perform = []\n"), ("seen-too", "perform = []\n"), ("last", ""))
+    )
+    toy = lab(DOCUMENT + THREE_TO_SEE, seen)
+    found, examined, _ = follow(toy)
+    assert not found
+    assert examined == [
+        ["first"],
+        ["second", "seen", "seen-too"],
+        ["first", "second", "seen", "seen-too", "last"],
+    ]
+    (finding,), _, _ = follow(toy, Outcome.FAILED, "seen-too")
+    assert finding.line == toy.step("seen-too").line
+    assert "is not as it should be after what was typed before it" in finding.message
 
 
 def test_a_step_that_could_not_be_examined_is_no_finding(lab, follow):

@@ -57,6 +57,13 @@ def test_what_nothing_performs_is_a_finding(cover, more, rule):
     assert rule in [found for found, _ in cover(more)]
 
 
+def test_a_step_may_say_that_nothing_is_to_be_done_in_it(cover):
+    mark = "<!-- step: seen -->\n2. See that it is there.\n"
+    step = '\n[[step]]\nid = "seen"\ntitle = "T"\npoints = 0\ncheck = "kernel.ip_vs_available"\n'
+    assert "unperformed" in [rule for rule, _ in cover(mark, step)]
+    assert cover(mark, step + "perform = []\n") == []
+
+
 def test_a_directive_is_named_once(cover):
     assert cover("{% include a %}\n\n{% include b %}\n") == [("unseen", 10)]
 

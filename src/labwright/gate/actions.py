@@ -11,10 +11,10 @@ from labwright.lab.performance import becomes_root, code_of, doing, shows_output
 from labwright.lab.shell import typed_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Sequence, Set
 
     from labwright.lab.document import Block, Document
-    from labwright.lab.model import Command, Lab, Typing
+    from labwright.lab.model import Command, Lab, Step, Typing
     from labwright.lab.shell import Typed
 
 
@@ -104,6 +104,47 @@ def plan(document: Document, lab: Lab) -> Plan:
     return Plan(done, tuple(planner.not_performed), planner.commands)
 
 
+def examined_together(
+    steps: Sequence[Step], to_do: Sequence[Action]
+) -> dict[str, tuple[Step, ...]]:
+    """Return for each step in which something is done what is examined after it.
+
+    The steps that follow it and have nothing to be done are examined with it: one check sees
+    them all, and a load that several judge is sent once.
+    """
+    acted = {action.step for action in to_do}
+    found: dict[str, tuple[Step, ...]] = {}
+    last = ""
+    for step in sorted(steps, key=lambda step: step.line):
+        if step.id in acted:
+            last = step.id
+            found[last] = (step,)
+        elif last:
+            found[last] += (step,)
+    return found
+
+
+def closing_sentence(plan: Plan, typed: int, done: Set[str] = frozenset()) -> str:
+    """Say how many of a document's commands were typed; name all that was not, with its reason."""
+    given = sorted(
+        action.line for action in plan.actions if action.step in done and action.command is None
+    )
+    left = list(plan.not_performed)
+    if given:
+        lines = ", ".join(map(str, given[1:]))
+        reason = "the machine begins with it" + (f"; so with lines {lines}" if lines else "")
+        left.append(NotPerformed(given[0], reason))
+    told = f"typed {typed} of {plan.commands} commands"
+    if not left:
+        return f"{told}; everything that the document asks for was performed"
+    rows = [f"line {entry.line} ({entry.reason.rstrip('.')})" for entry in sorted(left, key=_line)]
+    return f"{told}; not performed: {', '.join(rows)}"
+
+
+def _line(entry: NotPerformed) -> int:
+    return entry.line
+
+
 class _Planner:
     """Goes through a document once."""
 
@@ -133,6 +174,9 @@ class _Planner:
                 commands = self._performs.get(block.step, ())
                 if not commands and block.step in self._waived:
                     reason = self._waived[block.step]
+                    self.not_performed.append(NotPerformed(block.line, reason))
+                elif not commands and block.step in self._performs:
+                    reason = "nothing is to be done: its check looks at what was done before"
                     self.not_performed.append(NotPerformed(block.line, reason))
                 yield from _done(block.step, block.line, commands, note)
 

@@ -115,7 +115,8 @@ def _unperformed(document: Document, lab: Lab, said: Sequence[Piece]) -> Iterato
         told = any(
             words in piece.text for words in spoken for piece in said if piece.step == step.id
         )
-        if step.id not in typed and not step.perform and not told:
+        # An empty 'perform' says that nothing is to be done: the step is only looked at.
+        if step.id not in typed and step.as_written and not step.perform and not told:
             yield Finding(
                 document.path,
                 step.line,
@@ -124,7 +125,8 @@ def _unperformed(document: Document, lab: Lab, said: Sequence[Piece]) -> Iterato
                 f"the step {step.id!r} has no command, and lab.toml does not say how it is "
                 "performed",
                 _FOLLOWED,
-                "add 'perform' to its [[step]], or a command to the document",
+                "add 'perform' to its [[step]] ('perform = []' where there is nothing to do), or "
+                "a command to the document",
             )
 
 

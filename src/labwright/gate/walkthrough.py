@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from labwright.errors import CommandTimedOut, MachineError, PerformError
-from labwright.gate.actions import Action, NotPerformed, Plan, plan
+from labwright.gate.actions import Action, closing_sentence, examined_together, plan
 from labwright.gate.expected import Varying
 from labwright.gate.findings import Finding
 from labwright.gate.rules.commands import blocking
@@ -127,7 +127,7 @@ class Walkthrough:
 
     def _follow(self, to_do: Sequence[Action]) -> None:
         """Type one thing after another; check each step after its last, and all at the end."""
-        steps = {step.id: step for step in self.lab.steps}
+        groups = examined_together(self.lab.steps, to_do)
         last = {action.step: number for number, action in enumerate(to_do)}
         for number, action in enumerate(to_do):
             if action.step in self.done:
@@ -142,8 +142,8 @@ class Walkthrough:
                 self.tell(Progress(action.line, action.step, what, time.monotonic() - start))
                 self._judge(action, reply)
             at_end = number + 1 == len(to_do)
-            if action.step in steps and last[action.step] == number and not at_end:
-                self._check([steps[action.step]])
+            if action.step in groups and last[action.step] == number and not at_end:
+                self._check(groups[action.step])
         self._check(self.lab.steps)
 
     def summary(self) -> str:
@@ -306,6 +306,8 @@ class Walkthrough:
         what = f"all {len(steps)} steps are as they should be at the end"
         if len(steps) == 1:
             what = f"{steps[0].id} is as it should be: {steps[0].title}"
+        elif len(steps) < len(self.lab.steps):
+            what = f"{', '.join(step.id for step in steps)} are as they should be"
         self.tell(Progress(0, steps[-1].id, what, time.monotonic() - start))
 
     def _check_failed(self, step: Step, result: StepResult) -> Finding:
@@ -318,6 +320,8 @@ class Walkthrough:
         elif typed:
             what = f"is not as it should be after `{typed.action.title}`"
             details = [*_shown(typed.action.text), *_few(typed.printed), *details]
+        elif self.typed:
+            what = "is not as it should be after what was typed before it"
         else:
             what = "is not as it should be on the fresh machine"
         message = f"the step {step.id} {what}: {result.reason}"
@@ -367,27 +371,6 @@ def _keeps_terminal(action: Action) -> str:
     if told or entry is None or action.text.rstrip().endswith("&"):
         return ""
     return next(filter(None, (blocking(call) for call in calls(entry))), "")
-
-
-def closing_sentence(plan: Plan, typed: int, done: Set[str] = frozenset()) -> str:
-    """Say how many of a document's commands were typed; name all that was not, with its reason."""
-    given = sorted(
-        action.line for action in plan.actions if action.step in done and action.command is None
-    )
-    left = list(plan.not_performed)
-    if given:
-        lines = ", ".join(map(str, given[1:]))
-        reason = "the machine begins with it" + (f"; so with lines {lines}" if lines else "")
-        left.append(NotPerformed(given[0], reason))
-    told = f"typed {typed} of {plan.commands} commands"
-    if not left:
-        return f"{told}; everything that the document asks for was performed"
-    rows = [f"line {entry.line} ({entry.reason.rstrip('.')})" for entry in sorted(left, key=_line)]
-    return f"{told}; not performed: {', '.join(rows)}"
-
-
-def _line(entry: NotPerformed) -> int:
-    return entry.line
 
 
 def _shown(text: str) -> list[str]:

@@ -6,11 +6,19 @@ attributes of its testcase; points are properties, of the testcase and of the su
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from labwright.outcome import Outcome
 from labwright.reports import summary
+from labwright.reports.junit_xml import (
+    Case,
+    Error,
+    Failure,
+    Skipped,
+    add_properties,
+    document,
+    suite,
+)
 from labwright.reports.pictures import picture
 from labwright.reports.wording import moment, number
 from labwright.text import excerpt, line, visible
@@ -21,56 +29,36 @@ if TYPE_CHECKING:
 OUTPUT_LIMIT = 4_000
 """Characters kept of one piece of output: this file is read in web pages and mails."""
 
-_ELEMENTS = {Outcome.FAILED: "failure", Outcome.BROKEN: "error", Outcome.BLOCKED: "skipped"}
+MESSAGE_LIMIT = 500
+
+_ELEMENTS = {Outcome.FAILED: Failure, Outcome.BROKEN: Error, Outcome.BLOCKED: Skipped}
 
 
 def render(score: Score) -> str:
     """Return the XML document."""
     started, finished = moment(score.started), moment(score.finished)
     took = (finished - started).total_seconds() if started and finished else 0.0
-    counted = {
-        "tests": str(len(score.steps)),
-        "failures": str(score.count(Outcome.FAILED)),
-        "errors": str(score.count(Outcome.BROKEN)),
-        "skipped": str(score.count(Outcome.BLOCKED)),
-        "time": f"{took:.3f}",
+    properties = {
+        "title": score.title,
+        "target": score.target,
+        "points": number(score.points),
+        "max_points": number(score.max_points),
+        "graded": str(score.graded).lower(),
+        "seed": "" if score.seed is None else str(score.seed),
     }
-    root = ET.Element("testsuites", {"name": "labwright", **counted})
-    suite = ET.SubElement(root, "testsuite", {"name": line(score.lab), **counted})
+    made = suite(score.lab, [_case(score, step) for step in score.steps], took, properties)
     if started:
-        suite.set("timestamp", started.isoformat(timespec="seconds"))
-    _properties(
-        suite,
-        {
-            "title": score.title,
-            "target": score.target,
-            "points": number(score.points),
-            "max_points": number(score.max_points),
-            "graded": str(score.graded).lower(),
-            "seed": "" if score.seed is None else str(score.seed),
-        },
-    )
-    for step in score.steps:
-        _case(suite, score, step)
-    ET.indent(root)
-    body = ET.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
+        made.timestamp = started.isoformat(timespec="seconds")
+    return document("labwright", [made])
 
 
-def _case(suite: ET.Element, score: Score, step: StepResult) -> None:
-    case = ET.SubElement(
-        suite,
-        "testcase",
-        {
-            "classname": f"{line(score.lab)}.{line(step.part).replace('.', ' ')}",
-            "name": line(step.id),
-            "time": f"{step.duration_s:.3f}",
-        },
-    )
+def _case(score: Score, step: StepResult) -> Case:
+    part = line(step.part).replace(".", " ")
+    case = Case(line(step.id), f"{line(score.lab)}.{part}", round(step.duration_s, 3))
     if step.file:
-        case.set("file", line(step.file))
-        case.set("line", str(step.line))
-    _properties(
+        case.file = line(step.file)
+        case.line = step.line
+    add_properties(
         case,
         {
             "title": step.title,
@@ -80,12 +68,15 @@ def _case(suite: ET.Element, score: Score, step: StepResult) -> None:
     )
     element = _ELEMENTS.get(step.outcome)
     if element:
-        verdict = ET.SubElement(case, element, {"message": line(_message(step), 500)})
-        if step.outcome is not Outcome.BLOCKED:
-            verdict.set("type", f"labwright.{step.outcome}")
+        blocked = step.outcome is Outcome.BLOCKED
+        verdict = element(
+            line(_message(step), MESSAGE_LIMIT), None if blocked else f"labwright.{step.outcome}"
+        )
         verdict.text = excerpt(summary.explanation(step), OUTPUT_LIMIT)
+        case.result = verdict
     if step.evidence or step.notices:
-        ET.SubElement(case, "system-out").text = _evidence(step)
+        case.system_out = _evidence(step)
+    return case
 
 
 def _message(step: StepResult) -> str:
@@ -107,10 +98,3 @@ def _evidence(step: StepResult) -> str:
             said.append(excerpt(piece.saw, OUTPUT_LIMIT))
         said.append("")
     return "\n".join(said)
-
-
-def _properties(parent: ET.Element, values: dict[str, str]) -> None:
-    properties = ET.SubElement(parent, "properties")
-    for name, value in values.items():
-        if value:
-            ET.SubElement(properties, "property", {"name": name, "value": line(value, 500)})

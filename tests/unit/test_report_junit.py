@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
-from labwright.reports import junit
+from labwright.outcome import Evidence
+from labwright.reports import junit, junit_xml
 from labwright.score import Score
 
 from . import samples
@@ -54,7 +56,7 @@ def test_the_suite_counts_what_it_holds() -> None:
         "failures": "1",
         "errors": "0",
         "skipped": "5",
-        "time": "31.500",
+        "time": "31.5",
         "timestamp": "2024-03-09T10:15:02+00:00",
     }
     assert properties(counted)["points"] == "55"
@@ -88,3 +90,17 @@ def test_every_score_makes_legal_xml_of_bounded_size(kind: str) -> None:
     score = samples.EVERY_KIND[kind]()
     assert len(list(suite(score).iter("testcase"))) == len(score.steps)
     assert len(junit.render(score)) < 100_000
+
+
+def test_two_suites_of_one_name_stay_two() -> None:
+    suites = [junit_xml.suite("lab.md lint", [junit_xml.Case("one", "a", 0.5)], 1.0) for _ in "12"]
+    root = ET.fromstring(junit_xml.document("labwright gate", suites))
+    assert [child.get("tests") for child in root] == ["1", "1"]
+    assert (root.get("tests"), root.get("time")) == ("2", "2.0")
+
+
+def test_what_a_step_prints_is_kept_line_by_line() -> None:
+    score = samples.server2_stopped()
+    step = replace(score.steps[0], evidence=(Evidence("two lines", "cat x", "a <b> & c\n\nd"),))
+    printed = case(replace(score, steps=(step,)), step.id).findtext("system-out") or ""
+    assert "a <b> & c\n\nd" in printed

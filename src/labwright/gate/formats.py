@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,9 +11,10 @@ from rich.text import Text
 
 import labwright
 from labwright.gate.lint import RULES
+from labwright.reports.junit_xml import Case, Error, Failure, Skipped, document, suite
 from labwright.text import github as github_text
+from labwright.text import line, markdown_block, visible
 from labwright.text import markdown as cell
-from labwright.text import markdown_block, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,29 +38,29 @@ def shown(path: Path) -> str:
 def terminal(verdict: Verdict, console: Console) -> None:
     """Print a verdict for people."""
 
-    def line(text: str, style: str = "") -> None:
+    def put(text: str, style: str = "") -> None:
         console.print(Text(visible(text), style), soft_wrap=True)
 
-    line(f"{shown(verdict.course.document.path)}: {verdict.course.document.title}", "bold")
+    put(f"{shown(verdict.course.document.path)}: {verdict.course.document.title}", "bold")
     for stage in verdict.stages:
-        line(
+        put(
             f"  {_status(stage)}", "green" if stage.passed else "yellow" if stage.skipped else "red"
         )
         if stage.problem:
-            line(f"    {stage.problem}", "bold")
+            put(f"    {stage.problem}", "bold")
         explained = set[str]()
         for finding in stage.findings:
-            line(f"\n  {shown(finding.path)}:{finding.line}:{finding.column}: {finding.rule}")
-            line(f"    {finding.message}", "bold")
+            put(f"\n  {shown(finding.path)}:{finding.line}:{finding.column}: {finding.rule}")
+            put(f"    {finding.message}", "bold")
             for row in finding.details.splitlines():
-                line(f"      {row}", {"+": "green", "-": "red"}.get(row[:1], ""))
+                put(f"      {row}", {"+": "green", "-": "red"}.get(row[:1], ""))
             if finding.why and finding.rule not in explained:
-                line(f"    why: {finding.why}", "dim")
+                put(f"    why: {finding.why}", "dim")
                 explained.add(finding.rule)
             if finding.suggestion:
-                line(f"    do:  {finding.suggestion}", "dim")
+                put(f"    do:  {finding.suggestion}", "dim")
         if stage.findings:
-            line("")
+            put("")
 
 
 def _status(stage: Stage) -> str:
@@ -115,43 +115,36 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
 
 def junit(verdicts: Iterable[Verdict]) -> str:
     """Return JUnit XML: a suite for each stage of a document, a failure for each finding."""
-    root = ET.Element("testsuites", {"name": "labwright gate"})
-    for verdict in verdicts:
-        path = shown(verdict.course.document.path)
-        for stage in verdict.stages:
-            cases = [_case(finding) for finding in stage.findings]
-            if not cases:
-                case = ET.Element("testcase", {"classname": path, "name": stage.name})
-                case.set("time", f"{stage.seconds:.3f}")
-                case.set("file", path)
-                if stage.problem:
-                    ET.SubElement(case, "error", {"message": visible(stage.problem)})
-                if stage.skipped:
-                    ET.SubElement(case, "skipped", {"message": stage.skipped})
-                cases.append(case)
-            counted = {
-                "tests": str(len(cases)),
-                "failures": str(len(stage.findings)),
-                "errors": str(int(bool(stage.problem))),
-                "time": f"{stage.seconds:.3f}",
-            }
-            suite = ET.SubElement(root, "testsuite", {"name": f"{path} {stage.name}", **counted})
-            suite.extend(cases)
-    ET.indent(root)
-    body = ET.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
+    suites = [
+        suite(f"{path} {stage.name}", _cases(stage, path), stage.seconds)
+        for verdict in verdicts
+        for path in (shown(verdict.course.document.path),)
+        for stage in verdict.stages
+    ]
+    return document("labwright gate", suites)
 
 
-def _case(finding: Finding) -> ET.Element:
+def _cases(stage: Stage, path: str) -> list[Case]:
+    if stage.findings:
+        return [_case(finding) for finding in stage.findings]
+    case = Case(stage.name, path, round(stage.seconds, 3))
+    case.file = path
+    if stage.problem:
+        case.result = Error(line(stage.problem))
+    elif stage.skipped:
+        case.result = Skipped(line(stage.skipped))
+    return [case]
+
+
+def _case(finding: Finding) -> Case:
     path = shown(finding.path)
-    name = f"{finding.rule} line {finding.line}"
-    case = ET.Element("testcase", {"classname": path, "name": name, "time": "0"})
-    case.set("file", path)
-    case.set("line", str(finding.line))
-    failure = ET.SubElement(case, "failure", {"type": finding.rule})
-    failure.set("message", visible(finding.message))
+    case = Case(f"{finding.rule} line {finding.line}", path, 0.0)
+    case.file = path
+    case.line = finding.line
+    failure = Failure(line(finding.message), finding.rule)
     parts = (f"{path}:{finding.line}:{finding.column}", finding.details, _advice(finding))
     failure.text = visible("\n".join(filter(None, parts)))
+    case.result = failure
     return case
 
 

@@ -13,7 +13,7 @@ from labwright.host.extras import explain
 from labwright.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 COMMANDS = {
     "demo": ("one_lab", "perform the lab on a real machine, grade it, report"),
@@ -44,6 +44,7 @@ COMMANDS = {
     "images": ("images", "a lab's images, for a machine's Docker"),
     "client": ("client", "send a load that varies, and watch it"),
     "conform": ("conform", "whether a daemon answers as Gorb does"),
+    "completion": ("completion", "print the completion script for a shell"),
     "test": ("one_lab", "run labwright's own tests (in a checkout)"),
 }
 """Each command with the module that has it, and what it is for in a line."""
@@ -83,6 +84,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Return a parser that knows all commands by name, and all of the one that is run."""
+    wanted = next((word for word in argv if not word.startswith("-")), "")
+    return _parser({COMMANDS[wanted][0]} if wanted in COMMANDS else set())
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """Return a parser that knows all of every command. Slow: it loads all their modules."""
+    return _parser({home for home, _ in COMMANDS.values()})
+
+
+def _parser(modules: Container[str]) -> argparse.ArgumentParser:
+    """Return a parser that knows all of the commands of some modules, others by name."""
     parser = argparse.ArgumentParser(
         prog="labwright",
         description="Performs, verifies and grades hands-on labs on real machines.",
@@ -91,10 +103,8 @@ def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"labwright {labwright.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    wanted = next((word for word in argv if not word.startswith("-")), "")
-    module = COMMANDS.get(wanted, ("", ""))[0]
     for name, (home, purpose) in COMMANDS.items():
-        if home != module:
+        if home not in modules:
             commands.add_parser(name, help=purpose)
         elif name not in commands.choices:
             import_module(f"labwright.cli.{home}").add_parser(commands)

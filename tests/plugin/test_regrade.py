@@ -28,7 +28,7 @@ from labwright.grading import judge_again
 from labwright.grading.run import plan
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
-from labwright.machines.recorded import RecordedMachine
+from labwright.machines.recorded import CLOCK, RecordedMachine
 from labwright.outcome import Observation, Outcome
 from labwright.plugin.grade import grade
 from labwright.score import Score
@@ -54,6 +54,14 @@ def test_a_record_is_judged_as_the_machine_was():
     assert again.points == OLD.points == 100
     assert judge_again.changes(OLD, again) == []
     assert [s.evidence for s in again.steps] == [s.evidence for s in OLD.steps]
+
+
+def test_a_record_whose_checks_looked_at_the_clock_is_judged_alike_however_often():
+    first = judged(judge_again.recorded(OLD))
+    asked = [seen.asked for step in first.steps for seen in step.observations]
+    assert asked.count(CLOCK) == 4, "two servers' consoles, after each load"
+    second = judged(judge_again.recorded(first))
+    assert outcomes(second) == outcomes(judged(judge_again.recorded(second))) == outcomes(first)
 
 
 def test_another_threshold_changes_what_it_is_about_and_says_so():

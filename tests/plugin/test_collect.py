@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,6 +89,46 @@ def test_a_file_that_was_edited_is_told(collect):
     assert "what it says was seen is not what its record gives: server2-running" in said
 
 
+@pytest.mark.parametrize("key", ["student", "machine", "values", "challenge"])
+def test_whatever_is_edited_in_a_file_is_told(collect, key):
+    body = made("ann", run_of(50))
+    body[key] = {
+        "student": "bob",
+        "machine": {**body["machine"], "machine": "b" * 64},
+        "values": {"a": "b"},
+        "challenge": "x",
+    }[key]
+    _, said, _ = collect({"a.lab": body})
+    assert "the file was changed after it was made" in said
+
+
+def test_a_record_of_another_time_than_it_says_is_told(collect):
+    real = run_of(50)
+    _, said, _ = collect({"a.lab": made("ann", real)})
+    assert "another time" not in said
+    early = replace(run_of(51), started="2026-01-01T10:00:00Z", finished="2026-01-01T10:01:00Z")
+    _, said, _ = collect({"b.lab": made("bob", early)})
+    assert "bob: 100: its record is of another time than it says" in said
+
+
+def test_a_file_with_points_and_no_record_is_no_grade_and_names_no_file_of_ours(collect):
+    steps = tuple(replace(step, observations=()) for step in OLD.steps)
+    status, _, book = collect({"a.lab": made("ann", replace(OLD, steps=steps))})
+    assert status == 3
+    assert book["ann"]["points"] == ""
+    assert book["ann"]["remark"] == (
+        "it holds no record of what was seen: only the points that it says"
+    )
+
+
+def test_what_is_neither_file_nor_folder_is_refused_and_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.lab")
+    (tmp_path / "class.csv").write_text("id\nann\n")
+    roster = ["--roster", str(tmp_path / "class.csv"), "--out", str(tmp_path / "out")]
+    assert main(["collect", str(tmp_path / "pipe.lab"), *roster]) == 2
+    assert "neither a file nor a folder" in capsys.readouterr().err
+
+
 def test_a_record_without_what_the_lab_asks_is_no_grade_and_no_zero(collect):
     score = run_of(50)
     less = replace(score, steps=score.steps[:3])
@@ -103,8 +144,9 @@ def test_a_copied_record_is_told_of_both_whatever_name_it_was_given(collect):
     collect({"a.lab": made("ann", score)})
     renamed = replace(score, target="ssh://mine", started="2026-01-01T00:00:00+00:00")
     _, said, book = collect({"b.lab": made("bob", renamed)})
-    assert "bob: 100: its record is that of ann" in said
-    assert "its record is that of ann" in book["bob"]["flags"]
+    assert "bob: 100: a record that ann has, too" in said
+    assert "a record that ann has, too" in book["bob"]["flags"]
+    assert "a record that bob has, too" in book["ann"]["flags"], "nobody knows whose it was"
     _, _, book = collect({"c.lab": made("cal", run_of(52), machine="ann" * 4)})
     assert "the same machine-id as cal" in book["ann"]["flags"]
 
@@ -140,7 +182,7 @@ def test_what_was_taken_in_before_is_not_taken_twice(collect, tmp_path):
     collect({"a.lab": made("ann", run_of(50))})
     status, said, _ = collect({})
     assert status == 0
-    assert "it was taken in before" in said
+    assert "1 file had been taken in before" in said
     lines = [json.loads(line) for line in (tmp_path / "out/journal.jsonl").open()]
     assert len([line for line in lines if line["line"] == "attempt"]) == 1
 

@@ -69,6 +69,25 @@ def test_who_changes_and_by_how_much_is_said_and_nothing_is_written(folder, caps
     assert {p: p.read_bytes() for p in folder.path.rglob("*") if p.is_file()} == before
 
 
+def test_no_command_writes_over_an_attempt_that_is_kept(folder, capsys):
+    kept = folder.attempt("a", 1)
+    before = kept.read_bytes()
+    judge = ["regrade", str(kept), "--set=scheduler=wlc"]
+    for option in (f"--out={kept.parent}", f"--json={kept}"):
+        assert main([*judge, option]) == 2
+        assert "an attempt is kept there: choose another folder" in capsys.readouterr().err
+    assert main([*judge, f"--out={kept.parents[2]}"]) == 1, "all else there is made anew"
+    assert kept.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--out=x", "--json=-", "--summary=x", "--student=a"])
+def test_what_is_for_one_score_is_refused_for_a_class_and_the_other_way(folder, capsys, option):
+    assert main(["regrade", str(folder.path), option]) == 2
+    assert "is a class's folder" in capsys.readouterr().err
+    assert main(["regrade", str(RECORD), "--apply"]) == 2
+    assert "is one score" in capsys.readouterr().err
+
+
 def test_what_is_applied_counts_and_what_was_before_is_kept(folder, capsys):
     regraded(folder, capsys, "--set=scheduler=wlc", "--apply")
     assert counting(folder)["a"] == (

@@ -248,6 +248,25 @@ def test_targets_come_from_a_second_file_by_any_id_that_a_student_has(read, tmp_
     assert any("there is none" in line for line in left.skipped)
 
 
+def test_a_second_file_may_name_the_students_by_another_column_than_id(read, tmp_path):
+    second = tmp_path / "targets.csv"
+    second.write_text("E-mail,target\nann@example.org,h1\n")
+    text = "id,email\nann,ann@example.org\n"
+    (found,) = read(text, targets=second).students
+    assert (found.id, found.target, found.email) == ("ann", "ssh://h1", "ann@example.org")
+
+
+def test_two_ids_that_differ_by_zeros_alone_are_refused(read):
+    (told,) = mistakes(read, "id,target\n007,h1\n7,h2\nx1,h3\n")
+    assert told.startswith('3: column "id": 7 is also the id of row 2, 007, but for zeros')
+
+
+def test_a_line_to_look_at_is_the_right_one_where_an_old_mac_ended_it(read):
+    found = read(ZOE.replace("\r\n", "\r").encode("cp1252"))
+    assert "2: not UTF-8" in found.notes[0]
+    assert "'a;Zo\u00eb;h1'" in found.notes[0]
+
+
 ZOE = "id;name;target\r\na;Zo\u00eb;h1\r\n"
 
 
@@ -353,6 +372,7 @@ def test_a_file_of_another_spreadsheet_is_refused_with_what_to_do(read):
         ("2001:db8::1", "ssh://[2001:db8::1]"),
         ("ann@fe80::1%eth0", "ssh://ann@[fe80::1%eth0]"),
         ("ssh://ann@[::1]:22", "ssh://ann@[::1]:22"),
+        ("ssh://ann@[fe80::1%25eth0]:22", "ssh://ann@[fe80::1%eth0]:22"),
     ],
 )
 def test_a_target_may_be_an_ipv6_address(read, target, full):

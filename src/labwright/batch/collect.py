@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from labwright.batch import submission
+from labwright.batch import flags, submission
 from labwright.batch.grading import lab_anywhere
 from labwright.batch.judge_class import MARK
 from labwright.batch.task import Examined, Task, definition_of
@@ -50,7 +50,16 @@ class Taken:
 
     path: Path
     student: str
-    text: str
+    what: str
+    odd: tuple[str, ...] = ()
+    graded: bool = False
+    before: bool = False
+    """Whether it was taken in before, and there is nothing to say of it."""
+
+    @property
+    def text(self) -> str:
+        """All that is to be said of it."""
+        return f"{self.what}{': ' if self.odd else ''}{'; '.join(self.odd)}"
 
 
 def files_in(paths: Iterable[Path]) -> list[Path]:
@@ -63,8 +72,10 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             inside = [p for p in sorted(path.rglob(f"*{submission.SUFFIX}")) if p.is_file()]
             found += [p for p in inside if not p.is_symlink()]
-        elif path.exists():
+        elif path.is_file():
             found.append(path)
+        elif path.exists():
+            raise UsageError(f"{path}: neither a file nor a folder")
         else:
             raise UsageError(f"{path}: there is no such file or folder")
     if not found:
@@ -91,7 +102,7 @@ def sort_out(
             refused.append(Taken(path, "", str(problem)))
             continue
         if digest in known:
-            refused.append(Taken(path, said.student, f"{path}: it was taken in before"))
+            refused.append(Taken(path, said.student, f"{path}: taken in before", before=True))
             continue
         student = by_id.get(said.student.casefold())
         hint = _by_path(path, marked)
@@ -186,7 +197,13 @@ def judge(
             taken.append(_keep(grading, lab, each, examined, challenge))
 
     spread(groups, stop, Keep())
-    return taken
+    copied = flags.copies(grading.records)
+    return [
+        replace(one, odd=(*one.odd, f"a record that {flags.named(copied[one.student])} has, too"))
+        if one.student in copied
+        else one
+        for one in taken
+    ]
 
 
 def _keep(
@@ -194,13 +211,16 @@ def _keep(
 ) -> Taken:
     odd = [*each.notes]
     odd += submission.findings(each.said, each.old, examined.score, lab, challenge)
-    odd += _alike(grading, each)
+    odd += _machines(grading, each)
     problem = examined.problem
     given = each.said.challenge
     if challenge and (why := challenge.problem(given, each.student.id, each.old)):
         problem = f"not an answer to the challenge: {why}"
+    elif not any(step.observations for step in each.old.steps):
+        problem = "it holds no record of what was seen: only the points that it says"
     elif problem and "was not asked" in problem:
-        problem = f"its record lacks what the lab asks for: {problem}"
+        # What exactly was not asked is a question in the probe's own words.
+        problem = f"its record lacks what the lab asks for: {problem.partition(':')[0]}"
     kept = replace(
         examined, id=each.student.id, problem=problem, identity=each.said.machine, pins=()
     )
@@ -208,21 +228,14 @@ def _keep(
         kept, "handed in", findings=tuple(odd), marks=submission.marks(each.old), file=each.digest
     )
     points = f"{examined.score.points:g}" if examined.score and not problem else "not graded"
-    said = "; ".join(filter(None, [problem, *odd]))
-    return Taken(
-        each.path, each.student.id, f"{each.student.id}: {points}{': ' if said else ''}{said}"
-    )
+    said = tuple(filter(None, [problem, *odd]))
+    return Taken(each.path, each.student.id, f"{each.student.id}: {points}", said, not problem)
 
 
-def _alike(grading: Grading, each: HandedIn) -> list[str]:
-    """Return whose record it has in common, and whether the machine is another one."""
-    mine = set(submission.marks(each.old))
-    said = []
-    for id, record in grading.records.items():
-        if id != each.student.id and any(mine & set(a.marks) for a in record.attempts):
-            said.append(f"its record is that of {id}")
+def _machines(grading: Grading, each: HandedIn) -> list[str]:
+    """Say where the machine is another one than before."""
     earlier: list[Attempt] = grading.records[each.student.id].attempts
     machines = {a.identity.machine for a in earlier if a.identity.machine}
     if each.said.machine.machine and machines and each.said.machine.machine not in machines:
-        said.append("it is of another machine than the attempts before")
-    return said
+        return ["it is of another machine than the attempts before"]
+    return []

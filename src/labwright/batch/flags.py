@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from labwright.batch.record import Record
     from labwright.batch.student import Student
     from labwright.batch.task import Identity
 
+FEW = 5
+"""Students that are named as looking like another one; a whole class may, and is counted."""
 KINDS = {
     "target": "the same target in the roster",
     "boot": "the same boot of a machine",
@@ -58,6 +61,30 @@ def find(students: Sequence[Student], identities: Mapping[str, Identity]) -> lis
             shared[tuple(sorted(ids, key=order.__getitem__))].add(kind)
     flags = [Flag(tuple(k for k in KINDS if k in found), ids) for ids, found in shared.items()]
     return sorted(flags, key=lambda flag: [order[id] for id in flag.students])
+
+
+def copies(records: Mapping[str, Record]) -> dict[str, list[str]]:
+    """Return for each student whose records are the same as one of theirs.
+
+    Both are told: which of the two was there first, no file can prove.
+    """
+    holders: dict[str, set[str]] = defaultdict(set)
+    for id, record in records.items():
+        for attempt in record.attempts:
+            for mark in attempt.marks:
+                holders[mark].add(id)
+    found: dict[str, set[str]] = defaultdict(set)
+    for ids in holders.values():
+        for id in ids if len(ids) > 1 else ():
+            found[id] |= ids - {id}
+    order = {id: place for place, id in enumerate(records)}
+    return {id: sorted(others, key=order.__getitem__) for id, others in found.items()}
+
+
+def named(others: Sequence[str]) -> str:
+    """Name a few students, and count the others."""
+    more = len(others) - FEW
+    return ", ".join(others[:FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def _values(identity: Identity | None) -> Iterator[tuple[str, str]]:

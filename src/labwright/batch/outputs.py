@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from labwright.lab.model import Lab
 
 
-FEW = 5
-"""Students that are named as looking like another one; a whole class may, and is counted."""
-
-
 @dataclass(frozen=True)
 class Book:
     """What was written."""
@@ -45,10 +41,10 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
     found: dict[str, list[str]] = {}
     for flag in flags.find(grading.students, identities):
         for id in flag.students:
-            others = [other for other in flag.students[: FEW + 1] if other != id][:FEW]
-            more = len(flag.students) - 1 - len(others)
-            named = ", ".join(others) + (f" and {more} more" if more else "")
-            found.setdefault(id, []).append(f"{flag.what} as {named}")
+            others = flags.named([other for other in flag.students if other != id])
+            found.setdefault(id, []).append(f"{flag.what} as {others}")
+    for id, copied in flags.copies(grading.records).items():
+        found.setdefault(id, []).append(f"a record that {flags.named(copied)} has, too")
     rows = []
     for student in grading.students:
         record = grading.records[student.id]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from labwright.lab.model import Lab
 
 HOST_KEY = re.compile(r"(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]{40,}={0,2}")
+IDS = ("id", "login", "email", "canvas_id", "sis_id", "moodle_id")
+"""Columns by which a second file may name a student."""
 MANGLED = {
     r"\d+([.,]\d+)?[eE]\+\d+": "a spreadsheet has written a number short, its end is lost",
     r"\d+[.,]0+": "a spreadsheet has made a number of it",
@@ -128,13 +130,14 @@ def _joined(records: list[Record], how: Reading, lab: Lab) -> tuple[list[Record]
     second = columns(read_table(how.targets, mistakes, how.encoding), lab.values)
     places: dict[str, set[int]] = {}
     for place, record in enumerate(records):
-        for key in ("id", "login", "email", "canvas_id", "sis_id", "moodle_id"):
+        for key in IDS:
             if record.get(key, EMPTY).text:
                 places.setdefault(record[key].text.casefold(), set()).add(place)
     joined = [{**record, "target": record.get("target", EMPTY)} for record in records]
     given: dict[int, int] = {}
     for record in second.records:
-        id, target = record.get("id", EMPTY), record.get("target", EMPTY)
+        id = next((record[key] for key in IDS if record.get(key, EMPTY).text), EMPTY)
+        target = record.get("target", EMPTY)
         found = places.get(id.text.casefold(), set())
         row = id.row or min(_rows(record), default=1)
         if not found:
@@ -146,7 +149,8 @@ def _joined(records: list[Record], how: Reading, lab: Lab) -> tuple[list[Record]
         else:
             given[place] = row
             at = min(_rows(records[place]), default=1)
-            more = {k: replace(c, row=at) for k, c in record.items() if k != "id" and c.text}
+            own = {k: c for k, c in record.items() if k not in IDS and c.text}
+            more = {k: replace(c, row=at) for k, c in own.items()}
             joined[place].update({**more, "target": replace(target, row=at)})
     return joined, mistakes
 
@@ -250,12 +254,20 @@ def _check_ids(record: Record, problems: _Problems) -> None:
 
 
 def _duplicates(records: list[Record], mistakes: Mistakes) -> None:
-    """An id is a folder's name, and some systems know no capitals there."""
+    """An id is a folder's name, and some systems know no capitals there.
+
+    Of 007 and 7, one is the other with its zeros lost.
+    """
     first: dict[str, Cell] = {}
     for cell in (record["id"] for record in records if "id" in record):
-        before = first.setdefault(cell.text.casefold(), cell)
+        number = cell.text.isascii() and cell.text.isdigit()
+        same = cell.text.lstrip("0") if number else cell.text.casefold()
+        before = first.setdefault(same, cell)
         if cell.text and before is not cell:
-            mistakes.add(cell.row, "id", f"{cell.text} is also the id of row {before.row}")
+            what = f"{cell.text} is also the id of row {before.row}"
+            if before.text.casefold() != cell.text.casefold():
+                what += f", {before.text}, but for zeros that a spreadsheet may have removed"
+            mistakes.add(cell.row, "id", what)
             mistakes.doubtful.add(before.row)
 
 

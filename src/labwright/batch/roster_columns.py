@@ -23,6 +23,8 @@ ALIASES = {
     "id_number": "id",
     "idnumber": "id",
     "email_address": "email",
+    "e_mail": "email",
+    "mail": "email",
     "full_name": "name",
     "host": "target",
     "address": "target",

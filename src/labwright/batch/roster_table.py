@@ -136,7 +136,8 @@ def _decoded(path: Path, raw: bytes, encoding: str | None) -> tuple[str, str]:
     try:
         return raw.decode("utf-8-sig"), ""
     except UnicodeDecodeError as problem:
-        row = raw.count(b"\n", 0, problem.start) + 1
+        # Old spreadsheets on a Mac end lines by a carriage return alone.
+        row = len(re.split(rb"\r\n|\n|\r", raw[: problem.start]))
         where = f"{path}:{row}: not UTF-8 (byte 0x{raw[problem.start]:02x})"
     how = 'save it as "CSV UTF-8", or say --encoding cp1250, mac_roman, cp850, ...'
     try:
@@ -145,7 +146,7 @@ def _decoded(path: Path, raw: bytes, encoding: str | None) -> tuple[str, str]:
         raise UsageError(f"{where}, nor Windows' western encoding: {how}") from None
     if any(ord(character) < 32 and character not in "\t\r\n" for character in text):
         raise UsageError(f"{where}, and not text: {how}")
-    line = text.splitlines()[row - 1].strip()[:60]
+    line = re.split("\r\n|\n|\r", text)[row - 1].strip()[:60]
     return text, f"{where}: read as Windows' western encoding: {line!r}; if that is wrong, {how}"
 
 

@@ -91,7 +91,8 @@ def _host(name: str) -> str:
     if ":" not in name:
         return name
     try:
-        return f"[{ipaddress.IPv6Address(name).compressed}]"
+        # In an address of the web the sign before an interface is written %25.
+        return f"[{ipaddress.IPv6Address(name.replace('%25', '%', 1)).compressed}]"
     except ValueError as problem:
         raise UsageError(f"not an IPv6 address: {name}: {problem}") from None
 

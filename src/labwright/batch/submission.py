@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,9 @@ SUFFIX = ".lab"
 LARGEST = 32 << 20
 """Bytes: a score with a long record has less than 1 MiB."""
 MOST_MARKS = 40
+CLOCKS_S = 3 * 3600
+"""Seconds by which a machine's clock and the student's own may differ."""
+STARTED = re.compile(r'"started_at": ?([0-9]{9,10}(?:\.[0-9]+)?)')
 
 
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,9 +48,9 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     challenge: str
     made: str
     machine: Identity
-    digest: str
-    """Of the score: who edits the file in an editor forgets it. It proves nothing else."""
     score: dict[str, Any]
+    digest: str = ""
+    """Of all else: who edits the file in an editor forgets it. It proves nothing else."""
 
     @property
     def text(self) -> str:
@@ -69,9 +73,9 @@ def make(
         challenge=challenge,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=machine,
-        digest=_digest(body),
         score=body,
     )
+    made = msgspec.structs.replace(made, digest=_digest(made))
     return msgspec.json.encode(made).decode() + "\n"
 
 
@@ -102,8 +106,9 @@ def read(path: Path) -> tuple[Submission, Score, str]:
     return found, score, hashlib.sha256(raw).hexdigest()
 
 
-def _digest(score: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(score, sort_keys=True).encode()).hexdigest()
+def _digest(found: Submission) -> str:
+    body = msgspec.to_builtins(msgspec.structs.replace(found, digest=""))
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def marks(score: Score) -> tuple[str, ...]:
@@ -120,13 +125,36 @@ def marks(score: Score) -> tuple[str, ...]:
     return tuple(found[:MOST_MARKS])
 
 
+def _elsewhen(score: Score) -> bool:
+    """Whether the machine's clock, as the record has it, was hours from the score's times."""
+    begun, ended = _epoch(score.started), _epoch(score.finished)
+    if not begun or not ended:
+        return True
+    seen = [
+        float(when)
+        for step in score.steps
+        for observation in step.observations
+        for when in STARTED.findall(str(observation.answered))
+    ]
+    return any(not begun - CLOCKS_S <= when <= ended + CLOCKS_S for when in seen)
+
+
+def _epoch(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
 def findings(
     found: Submission, old: Score, judged: Score | None, lab: Lab, challenge: Challenge | None
 ) -> list[str]:
     """Return what is to be known of a file before its grade is believed; it changes no points."""
     said = []
-    if found.digest != _digest(found.score):
+    if found.digest != _digest(found):
         said.append("the file was changed after it was made")
+    if _elsewhen(old):
+        said.append("its record is of another time than it says")
     if found.definition != definition_of(lab.folder):
         said.append("it was made with another edition of the lab")
     elif found.document != document_of(lab):

@@ -30,6 +30,7 @@ from labwright.grading.step_check import HINTS
 from labwright.host.temporary import Scratch
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
+from labwright.reports.wording import plural
 
 if TYPE_CHECKING:
     import argparse
@@ -100,12 +101,15 @@ def run(arguments: argparse.Namespace) -> int:
         known = {attempt.file for attempt in folder.journal.attempts if attempt.file}
         handed_in, refused = collect.sort_out(files, read.students, lab, known)
         taken = collect.judge(grading, lab, handed_in, options, challenge, spread, stop, place)
-        for one in [*sorted(taken, key=lambda t: t.student), *refused]:
+        new = [one for one in refused if not one.before]
+        for one in [*sorted(taken, key=lambda t: t.student), *new]:
             console.print(Text(f"  {one.text}"), soft_wrap=True, highlight=False)
+        if len(new) < len(refused):
+            many = plural(len(refused) - len(new), "file")
+            console.print(f"  {many} had been taken in before", highlight=False)
         book = outputs.write(grading, lab, folder, grades, platforms_of(arguments), assignment)
         show(console, book)
     if stop.reason:
         return INTERRUPTED
-    again = [one for one in refused if not one.text.endswith("taken in before")]
-    bad = [one for one in taken if ": not graded" in one.text]
-    return NOT_ALL if again or bad or read.skipped else 0
+    bad = [one for one in taken if not one.graded]
+    return NOT_ALL if new or bad or read.skipped else 0

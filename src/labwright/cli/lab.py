@@ -48,6 +48,7 @@ REPORT = Path("labwright-report")
 
 def check(arguments: argparse.Namespace) -> int:
     """Grade a target; see ``labwright check --help``."""
+    _keep_attempts(arguments)
     folder = find_lab(arguments.lab)
     arguments.set = [*student_settings(folder, arguments), *arguments.set]
     lab = edition(folder, arguments.set)
@@ -84,6 +85,9 @@ def regrade(arguments: argparse.Namespace) -> int:
         from labwright.cli import regrade_class
 
         return regrade_class.run(arguments)
+    if arguments.apply or arguments.rule:
+        raise UsageError(f"{arguments.score} is one score: --apply and --rule are for a class")
+    _keep_attempts(arguments)
     handed_in = arguments.score.suffix == submission.SUFFIX
     said = submission.read(arguments.score)[0] if handed_in else None
     old = Score.from_json(said.text) if said else again.read_score(arguments.score)
@@ -199,6 +203,19 @@ def _grade(run: Run, arguments: argparse.Namespace) -> int:
     checklist.end(score)
     _hand_out(score, arguments, console)
     return exit_status(score)
+
+
+def _keep_attempts(arguments: argparse.Namespace) -> None:
+    """Refuse to write over an attempt that is kept in a class's folder.
+
+    :raises UsageError: the command line asks for that.
+    """
+    for path in (arguments.out, arguments.json and Path(arguments.json).parent):
+        place = path.resolve() if path else Path()
+        # CLASS/students/ID/attempts/001
+        inside = place.parent.name == "attempts" and len(place.parents) > 3
+        if inside and (place.parents[3] / "journal.jsonl").exists():
+            raise UsageError(f"{path}: an attempt is kept there: choose another folder")
 
 
 def _hand_out(score: Score, arguments: argparse.Namespace, console: Console) -> None:

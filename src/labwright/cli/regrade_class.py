@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge a class again; see ``labwright regrade --help``."""
+    for option in ("out", "json", "summary", "student", "secret_file"):
+        if getattr(arguments, option):
+            raise UsageError(
+                f"{arguments.score} is a class's folder: --{option.replace('_', '-')} is for one "
+                "score; with --apply what changes is kept there"
+            )
     folder = Folder(arguments.score)
     students = folder.roster()
     begun = folder.journal.begun
@@ -74,6 +80,8 @@ def _options(before: tuple[str, ...], arguments: argparse.Namespace) -> tuple[st
     kept = [
         option
         for option in before
-        if not (option.startswith("--set=") and option[6:].partition("=")[0].strip() in given)
+        if not (option.startswith("--hints=") and arguments.hints != "full")
+        and not (option.startswith("--set=") and option[6:].partition("=")[0].strip() in given)
     ]
-    return (*kept, *(f"--set={setting}" for setting in given.values()))
+    hints = [] if arguments.hints == "full" else [f"--hints={arguments.hints}"]
+    return (*kept, *hints, *(f"--set={setting}" for setting in given.values()))

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labwright.batch import flags, submission
-from labwright.batch.grading import lab_anywhere
+from labwright.batch.grading import FITS, lab_anywhere
 from labwright.batch.judge_class import MARK
+from labwright.batch.own_values import whose_values
 from labwright.batch.task import Examined, Task, definition_of
 from labwright.errors import UsageError
+from labwright.lab.variants import edition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -181,6 +183,7 @@ def judge(
                     limit_s=120,
                     record=str(record),
                     whole=True,
+                    editions=grading.editions,
                     definition=definition_of(lab.folder),
                 )
             ]
@@ -209,8 +212,12 @@ def judge(
 def _keep(
     grading: Grading, lab: Lab, each: HandedIn, examined: Examined, challenge: Challenge | None
 ) -> Taken:
+    own = edition(lab.folder, [f"{key}={value}" for key, value in each.student.values.items()])
     odd = [*each.notes]
-    odd += submission.findings(each.said, each.old, examined.score, lab, challenge)
+    odd += filter(None, [whose_values(each.said.values, each.student.values, grading.editions)])
+    if examined.fits:
+        odd.append(f"{FITS} {examined.fits}, and not the student's own")
+    odd += submission.findings(each.said, each.old, examined.score, own, challenge)
     odd += _machines(grading, each)
     problem = examined.problem
     given = each.said.challenge

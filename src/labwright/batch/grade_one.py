@@ -13,18 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labwright.batch import reach
+from labwright.batch import own_values, reach
 from labwright.batch.task import Examined, Identity, Task, definition_of
 from labwright.errors import LabwrightError
 from labwright.grading import judge_again
 from labwright.grading.assemble import assemble
 from labwright.grading.run import plan
 from labwright.host.temporary import Scratch
-from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
+from labwright.lab.variants import edition
 from labwright.outcome import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TextIO
 
     from labwright.grading.run import Run
@@ -80,8 +81,24 @@ def grade_one(task: Task, teller: Teller) -> Examined:
             problem, reached = _explained(str(failure), task), False
             score = None if task.reach_only else all_broken(task, problem)
     text = "" if score is None else score.to_json()
+    fits = _fits(task, score) if score and task.editions and reached else ""
     took = round(time.monotonic() - start, 2)
-    return Examined(task.id, score, problem, reached, identity, met, text, took)
+    return Examined(task.id, score, problem, reached, identity, met, text, took, fits)
+
+
+def _fits(task: Task, score: Score) -> str:
+    """Return whose edition of the lab the record of a machine fits better than its own."""
+    from labwright.plugin.grade import grade
+
+    def judged(steps: Sequence[str], settings: Sequence[str]) -> Score:
+        others = [option for option in task.options if not option.startswith("--set=")]
+        options = (*others, *(f"--set={setting}" for setting in settings))
+        run = run_of(replace(task, options=options)).only(steps, needs=False)
+        run = replace(run, seed=score.seed or 0)
+        return grade(run, machine=judge_again.recorded(score))
+
+    settings = [option[6:] for option in task.options if option.startswith("--set=")]
+    return own_values.fits(score, settings, task.editions, judged)
 
 
 def _run(task: Task, machine: Machine, teller: Teller) -> Score:
@@ -117,7 +134,7 @@ def run_of(task: Task) -> Run:
         given.setdefault(name, []).append(value)
     part, seed, hints = (given.get(name, [""])[-1] for name in ("part", "seed", "hints"))
     return plan(
-        load_lab(find_lab(task.lab)),
+        edition(find_lab(task.lab), given.get("set", ())),
         task.target,
         part=int(part) if part else None,
         steps=given.get("step", ()),

@@ -8,12 +8,14 @@ import os
 import threading
 from collections import defaultdict
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
 from labwright.batch.attempts import HANDED_IN, belongs, choose
 from labwright.batch.journal import Attempt, Begun, Counts, Setting
+from labwright.batch.own_values import editions
 from labwright.batch.record import Record, from_journal
 from labwright.batch.submission import marks
 from labwright.batch.task import Task, bare, definition_of
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from labwright.batch.attempts import Policy
     from labwright.batch.folder import Folder
+    from labwright.batch.own_values import Edition
     from labwright.batch.pool import Listener
     from labwright.batch.stop import Stop
     from labwright.batch.student import Student
@@ -42,6 +45,7 @@ waiting for the machine. Twice as many may pay where machines are slow: ``paced`
 MEBIBYTES_EACH = 150
 """Memory of a student's process and its ssh, with some to spare."""
 ATTEMPTS = 2
+FITS = "it fits the variant of"
 JUMP_AT_ONCE = 6
 """Students at once behind one jump host."""
 PAUSE_S = 0.5
@@ -219,7 +223,13 @@ class Grading:
             limit_s=self._limit_s,
             reach_only=dry,
             definition=definition_of(self._lab.folder),
+            editions=() if dry else self.editions,
         )
+
+    @cached_property
+    def editions(self) -> tuple[Edition, ...]:
+        """The editions of the lab that the class has; none where all have the same."""
+        return editions(self.students, self._lab)
 
     def keep(
         self,
@@ -276,13 +286,20 @@ class Grading:
             steps={s.id: (s.outcome.value, s.points, s.max_points) for s in steps},
             digest=digest,
             source=source,
-            findings=of.findings if of else (),
+            findings=_findings(examined, of),
             marks=of.marks if of else marks(score) if score else (),
             file=of.file if of else "",
             of=(of.of or of.number) if of else 0,
             made=score.finished if score else "",
             seconds=examined.seconds,
         )
+
+
+def _findings(examined: Examined, of: Attempt | None) -> tuple[str, ...]:
+    """Return what is to be looked at; what was told of the attempt before is told once more."""
+    said = f"{FITS} {examined.fits}, and not the student's own"
+    before = of.findings if of else ()
+    return (*before, *((said,) if examined.fits and said not in before else ()))
 
 
 def by_jump_host(groups: Iterable[list[Task]]) -> list[list[Task]]:

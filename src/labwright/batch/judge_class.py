@@ -136,6 +136,7 @@ def _task(
         options=(*settings, *options),
         limit_s=120,
         record=str(grading.folder.attempt(student.id, attempt.number)),
+        editions=grading.editions,
         definition=definition_of(lab.folder),
     )
 

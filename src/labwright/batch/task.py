@@ -41,6 +41,8 @@ class Task:
     """A score's file: it is judged again, in place of a machine."""
     definition: str = ""
     """A hash of what the lab asks for: on another computer it may be another lab."""
+    editions: tuple[tuple[str, ...], ...] = ()
+    """Those of the class: a machine that fails its own may fit somebody else's."""
 
     def to_json(self) -> str:
         """Return it on one line."""
@@ -50,6 +52,7 @@ class Task:
     def from_json(cls, text: str) -> Task:
         """Read it back."""
         body = json.loads(text)
+        body["editions"] = tuple(map(tuple, body["editions"]))
         return cls(**{**body, "pins": tuple(body["pins"]), "options": tuple(body["options"])})
 
 
@@ -91,6 +94,8 @@ class Examined:
     text: str = ""
     """The score as JSON, with all that was seen."""
     seconds: float = 0.0
+    fits: str = ""
+    """Whose edition of the lab the machine fits better than the student's own."""
 
     @property
     def graded(self) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labwright.cli.open import add_serving, listen_address, require_live, say
-from labwright.cli.options import add_lab
+from labwright.cli.options import add_lab, add_variants, variants_secret
 from labwright.grading import step_check
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
@@ -25,6 +25,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("roster", type=Path, metavar="class.csv", help="as of labwright grade")
     add_lab(parser)
+    add_variants(parser)
     add_serving(parser)
     parser.set_defaults(run=run)
 
@@ -32,7 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Show the class until Ctrl-C."""
     require_live()
-    from labwright.batch import roster
+    from labwright.batch import own_values, roster
     from labwright.batch.task import Task
     from labwright.host.temporary import Scratch
     from labwright.live.board import Board
@@ -40,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     lab = load_lab(find_lab(arguments.lab))
     students = roster.read(arguments.roster, lab).students
+    if secret := variants_secret(lab, arguments):
+        students = own_values.with_own_values(students, lab, secret)
     tasks = []
     for student in students:
         settings = [f"{key}={value}" for key, value in student.values.items()]

@@ -21,11 +21,12 @@ from labwright.cli.grade import (
     add_book_options,
     add_roster_options,
     assignment_of,
+    own_editions,
     platforms_of,
     show,
     stopping,
 )
-from labwright.cli.options import add_lab
+from labwright.cli.options import add_lab, add_variants
 from labwright.grading.step_check import HINTS
 from labwright.host.temporary import Scratch
 from labwright.lab.definition import load_lab
@@ -60,6 +61,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add("--roster", type=Path, required=True, help="who is in the class; no targets are needed")
     add("--out", type=Path, default=OUT, metavar="DIR", help=f"the class's folder ({OUT})")
     add_lab(parser)
+    add_variants(parser)
     add("--challenge", metavar="TEXT", help="only what answers it is graded")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
     add("--hints", choices=HINTS, default="full", help="how much a failed step gives away")
@@ -81,7 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     grades = rule.load(arguments.rule)
     folder = Folder(arguments.out)
     hints = [] if arguments.hints == "full" else [f"--hints={arguments.hints}"]
-    options = (*hints, *(f"--set={setting}" for setting in arguments.set))
+    read, drawn = own_editions(read, lab, arguments)
+    options = (*hints, *(f"--set={setting}" for setting in arguments.set), *drawn)
     grading = Grading(read.students, lab, folder, options, 0)
     console = Console(stderr=True)
     view = ClassView(console, 0, {})

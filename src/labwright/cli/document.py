@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         help=f"a lab's name or folder (default: {DEFAULT})",
     )
     add_student(parser)
+    parser.add_argument(
+        "--settings",
+        action="store_true",
+        help="the student's values in place of the document, as check and submit take them",
+    )
     parser.add_argument("--html", action="store_true", help="as a page, not as Markdown")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it there, not to stdout")
     parser.set_defaults(run=run)
@@ -45,7 +51,13 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write a document; see ``labwright document --help``."""
     folder = find_lab(arguments.lab)
-    lab = edition(folder, student_settings(folder, arguments))
+    settings = student_settings(folder, arguments)
+    if arguments.settings:
+        if not settings:
+            raise UsageError("--settings goes with --student")
+        sys.stdout.write(shlex.join(f"--set={setting}" for setting in settings) + "\n")
+        return 0
+    lab = edition(folder, settings)
     text = as_html(lab) if arguments.html else as_markdown(lab)
     if arguments.out is None:
         sys.stdout.write(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from labwright.batch import cluster, outputs, platforms, pool, roster, rule
+from labwright.batch import cluster, outputs, own_values, platforms, pool, roster, rule
 from labwright.batch.attempts import POLICIES
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Deadline, Grading, workers_for
@@ -20,7 +21,7 @@ from labwright.batch.journal import Setting
 from labwright.batch.platforms import Assignment
 from labwright.batch.stop import Stop
 from labwright.batch.view import ClassView
-from labwright.cli.options import add_lab
+from labwright.cli.options import SECRET, add_lab, add_variants, variants_secret
 from labwright.errors import UsageError
 from labwright.grading.step_check import HINTS, bind
 from labwright.host.temporary import Scratch
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labwright.batch.grading import Spread
+    from labwright.batch.roster import Roster
     from labwright.lab.model import Lab
 
 INTERRUPTED = 130
@@ -70,6 +72,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     )
     add_roster_options(grade)
     add_lab(grade)
+    add_variants(grade)
     add("--out", type=Path, default=OUT, metavar="DIR", help=f"output folder (default: {OUT})")
     add("-n", default="auto", metavar="N", help="students at once (default: auto, by the cores)")
     add("--dask", metavar="ADDRESS", help="spread over a Dask cluster: tcp://host:8786")
@@ -120,6 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     _validate(lab, arguments)
     how = roster.Reading(arguments.targets, arguments.encoding, arguments.skip_bad_rows)
     read = roster.read(arguments.roster, lab, how)
+    read, drawn = own_editions(read, lab, arguments)
     students = [s for s in read.students if not arguments.only or s.id in arguments.only]
     unknown = set(arguments.only) - {student.id for student in students}
     if unknown:
@@ -129,7 +133,8 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True)
     folder = Folder(arguments.out)
     # The whole class belongs to the outputs, also when only some are graded.
-    grading = Grading(read.students, lab, folder, options_of(arguments), arguments.limit)
+    options = (*options_of(arguments), *drawn)
+    grading = Grading(read.students, lab, folder, options, arguments.limit)
     names = {student.id: student.name for student in students} if arguments.names else {}
     view = ClassView(console, 0 if arguments.dask else workers, names)
     for note in (*read.notes, *(f"left out: {mistake}" for mistake in read.skipped)):
@@ -171,6 +176,21 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(Text(f"{stop.reason}: go on with --resume"), soft_wrap=True)
         return INTERRUPTED
     return NOT_ALL if grading.missing or read.skipped else 0
+
+
+def own_editions(
+    read: Roster, lab: Lab, arguments: argparse.Namespace
+) -> tuple[Roster, tuple[str, ...]]:
+    """Return the roster with each student's own values, and the option that says so."""
+    secret = variants_secret(lab, arguments)
+    if not secret:
+        if lab.variants and SECRET in os.environ:
+            said = f"${SECRET} is set, and the lab has variants: all are graded by the usual"
+            read = replace(read, notes=(*read.notes, f"{said} edition unless you say --variants"))
+        return read, ()
+    students = own_values.with_own_values(read.students, lab, secret)
+    option = f"--variants={own_values.fingerprint(lab, secret)}"
+    return replace(read, students=students), (option,)
 
 
 def show(console: Console, book: outputs.Book) -> None:

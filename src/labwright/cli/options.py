@@ -16,6 +16,8 @@ from labwright.vm.systems import SYSTEMS
 if TYPE_CHECKING:
     import argparse
 
+    from labwright.lab.model import Lab
+
 SECRET = "LABWRIGHT_SECRET"  # noqa: S105  a name
 """The environment variable that holds a course's secret."""
 
@@ -48,6 +50,30 @@ def add_student(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"the course's secret, from which variants are drawn (default: ${SECRET})",
     )
+
+
+def add_variants(parser: argparse.ArgumentParser) -> None:
+    """Add the options that grade each student of a class by their own edition of a lab."""
+    parser.add_argument(
+        "--variants", action="store_true", help="each student by their own edition of the lab"
+    )
+    parser.add_argument(
+        "--secret-file", type=Path, metavar="FILE", help=f"the course's secret (default: ${SECRET})"
+    )
+
+
+def variants_secret(lab: Lab, arguments: argparse.Namespace) -> str:
+    """Return the secret from which a class's variants are drawn; empty: all have the same lab.
+
+    :raises UsageError: the secret is missing, or the lab has no variants.
+    """
+    if not arguments.variants:
+        if arguments.secret_file:
+            raise UsageError("--secret-file goes with --variants")
+        return ""
+    secret = secret_of(arguments)
+    variants.values_for(lab, "anybody", secret)
+    return secret
 
 
 def student_settings(folder: Path, arguments: argparse.Namespace) -> list[str]:

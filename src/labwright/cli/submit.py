@@ -18,8 +18,8 @@ from labwright.cli.options import add_lab
 from labwright.errors import UsageError
 from labwright.grading.run import plan
 from labwright.host.files import write_text
-from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
+from labwright.lab.variants import edition
 from labwright.plugin.grade import grade
 from labwright.reports import summary
 from labwright.reports.terminal import Checklist
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the file; see ``labwright submit --help``."""
     if not ID.fullmatch(arguments.id):
         raise UsageError(f"--id: not an id: {arguments.id[:60]!r}")
-    lab = load_lab(find_lab(arguments.lab))
+    lab = edition(find_lab(arguments.lab), arguments.set)
     challenge = Challenge.parse(arguments.challenge) if arguments.challenge else None
     console = Console(stderr=True)
     target = arguments.target or choose(lab).target

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from labwright.batch.student import Student
 from labwright.batch.task import Task
+from labwright.grading.run import plan
 from labwright.grading.watch import Examined, StepChanged
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
@@ -72,9 +73,7 @@ def guest() -> None:
         told: queue.Queue = queue.Queue()
         observer = guest_machine(one)
         watched = watch(
-            LAB,
-            f"vm:{one.name}",
-            [],
+            plan(LAB, f"vm:{one.name}"),
             lambda event: told.put((time.monotonic(), event)),
             traffic=False,
         )

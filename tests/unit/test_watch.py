@@ -26,11 +26,11 @@ DEADLINE_S = 30
 class Watched:
     """A watch in a thread of its own, and what it has told."""
 
-    def __init__(self, machine: PretendedMachine, **options) -> None:
+    def __init__(self, machine: PretendedMachine, lab=LAB, **options) -> None:
         self.machine = machine
         self._told: queue.Queue = queue.Queue()
         self.events: list = []
-        self.watch = watch(plan(LAB), self._told.put, lambda: machine, **options)
+        self.watch = watch(plan(lab), self._told.put, lambda: machine, **options)
         self._thread = threading.Thread(target=self.watch.follow, daemon=True)
 
     def __enter__(self) -> Watched:

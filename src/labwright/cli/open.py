@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from labwright.batch import reach, submission
 from labwright.batch.challenge import Challenge
 from labwright.batch.student import ID
+from labwright.cli.options import add_student, student_settings
 from labwright.errors import UsageError
 from labwright.grading import step_check
 from labwright.grading.run import plan
 from labwright.host.extras import require
-from labwright.lab.definition import load_lab
 from labwright.lab.model import DEFAULT, find_lab
+from labwright.lab.variants import edition
 
 if TYPE_CHECKING:
     import argparse
@@ -61,6 +62,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--challenge", metavar="TEXT", default="", help="what your instructor gave out for it"
     )
+    add_student(parser)
     add_serving(parser)
     parser.set_defaults(run=run)
 
@@ -83,16 +85,18 @@ def run(arguments: argparse.Namespace) -> int:
     from labwright.cli.lab import _target
     from labwright.live.serving import open_page
 
-    lab = load_lab(find_lab(arguments.lab))
+    folder = find_lab(arguments.lab)
+    settings = [*student_settings(folder, arguments), *arguments.set]
+    lab = edition(folder, settings)
     if arguments.id and not ID.fullmatch(arguments.id):
         raise UsageError(f"--id: not an id: {arguments.id[:60]!r}")
     if arguments.challenge and not arguments.id:
         raise UsageError("--challenge is for a file to hand in: give --id too")
     seed = Challenge.parse(arguments.challenge).seed(arguments.id) if arguments.challenge else None
-    asked = plan(lab, settings=arguments.set, hints=arguments.hints, seed=seed)
+    asked = plan(lab, settings=settings, hints=arguments.hints, seed=seed)
     address, port = listen_address(arguments.listen)
     asked = asked.on(_target(lab, arguments))
-    values = dict(setting.partition("=")[::2] for setting in arguments.set)
+    values = dict(setting.partition("=")[::2] for setting in settings)
     open_page(
         asked,
         say,

@@ -36,6 +36,8 @@ class Run:
     """Whether the document has just come to the steps, so that no later one has undone them."""
     alluredir: Path | None = None
     """Where Allure's results are written, if they are."""
+    patient: bool = True
+    """Whether a check with a ``wait`` is repeated until it holds; a watch does not wait."""
     student: str = ""
     """Whose machine the target is, where that is known."""
 

@@ -2,7 +2,8 @@
 
 A look (:mod:`labwright.grading.look`) is cheap and is made again and again. Only when it sees
 something else than the checks saw are the steps examined, by the same run that grades. Steps
-that send traffic are examined when what they need has newly become right, or on request.
+that send traffic are examined when what they need has newly become right, or on request. A
+check with a ``wait`` is not waited for: its step is told as changing until the time is over.
 
 All that is told comes from one thread, the one that calls :meth:`Watch.follow`; the requests
 may come from any.
@@ -20,6 +21,7 @@ import labwright
 from labwright.errors import MachineError
 from labwright.grading import step_check
 from labwright.grading.assemble import assemble
+from labwright.grading.changing import Changing
 from labwright.grading.look import Questions
 from labwright.grading.run import Run
 from labwright.outcome import Outcome
@@ -40,6 +42,8 @@ REFRESH_S = 120.0
 """After so long the steps are examined although no look saw anything: it cannot see all."""
 REFRESH_INCOMPLETE_S = 20.0
 """The same for a lab whose checks ask what a look cannot."""
+REFRESH_CHANGING_S = 5.0
+"""The same while a step may come to hold by itself."""
 NOISE_S = 20.0
 """The longest that a question which often changes, and never matters, is not listened to."""
 RETRY_S = 10.0
@@ -56,6 +60,8 @@ class StepChanged:
     """The last verdict of which anything can be said."""
     unsettled: str = ""
     """Why it may not hold at this moment, if it may not."""
+    changing: bool = False
+    """Whether it failed and may yet come to hold by itself."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +99,17 @@ class Examine(Protocol):
     """Runs steps' checks on a machine: the run that grades."""
 
     def __call__(
-        self, machine: Machine, steps: Sequence[str], on_step: Callable[[StepResult], None]
+        self,
+        machine: Machine,
+        steps: Sequence[str],
+        on_step: Callable[[StepResult], None],
+        *,
+        patient: bool,
     ) -> Score:
-        """Examine these steps and what they need, telling each as it is done."""
+        """Examine these steps and what they need, telling each as it is done.
+
+        :param patient: whether checks wait until they hold, as in a grading.
+        """
 
 
 class Watch:
@@ -127,6 +141,7 @@ class Watch:
         self._may_send = traffic
         self._results: dict[str, StepResult] = {}
         self._settled: dict[str, StepResult] = {}
+        self._changing = Changing(lab)
         self._questions = Questions()
         self._noise: dict[Question, tuple[int, float]] = {}
         self._machine: Machine | None = None
@@ -148,6 +163,10 @@ class Watch:
         """Request that traffic is sent, and everything examined."""
         self._want("traffic")
 
+    def grade(self) -> None:
+        """Request that everything is examined as in a grading: by traffic, and with all waits."""
+        self._want("grade")
+
     def examine(self) -> None:
         """Request that the steps are examined now, whatever a look sees."""
         self._want("state")
@@ -166,8 +185,8 @@ class Watch:
         steps = []
         for step in lab.steps:
             result = self._results.get(step.id)
-            if result is None:
-                why = "it has not been examined"
+            if result is None or step.id in self._changing:
+                why = "it was still changing" if result else "it has not been examined"
                 result = replace(step_check.pending(step, lab.document.name), reason=why)
             steps.append(result)
         return Score(
@@ -209,6 +228,8 @@ class Watch:
             self._examined_at = 0.0
         with self._wake:
             wanted, self._wanted = self._wanted, set()
+        for id in self._changing.end(time.monotonic()):
+            self._tell(StepChanged(self._results[id]))
         news = self._listened_to(changed)
         if not self._examined_at:
             self._examine_state(machine, "to begin with", changed)
@@ -217,10 +238,12 @@ class Watch:
         ready = self._ready()
         newly = ready and not self._was_ready and self._may_send
         self._was_ready = ready
-        if "traffic" in wanted and self._waiting:
-            self._examine_traffic(machine, "on request")
+        if "grade" in wanted:
+            self._examine_all(machine, "on request", patient=True)
+        elif "traffic" in wanted and self._waiting:
+            self._examine_all(machine, "on request")
         elif newly and self._waiting:
-            self._examine_traffic(machine, "what it needs has become right")
+            self._examine_all(machine, "what it needs has become right")
         return min(max(took / SHARE, SHORTEST_S), LONGEST_S)
 
     def _examine_state(self, machine: Machine, why: str, news: set[Question]) -> None:
@@ -234,17 +257,24 @@ class Watch:
             self._noise[question] = (times, time.monotonic() + quiet_s)
         self._questions.learn(o for step in score.steps for o in step.observations)
 
-    def _examine_traffic(self, machine: Machine, why: str) -> None:
-        self._run(machine, [step.id for step in self._lab.steps], Examining(True, why))
+    def _examine_all(self, machine: Machine, why: str, *, patient: bool = False) -> None:
+        begun = Examining(bool(self._waiting), why)
+        self._run(machine, [step.id for step in self._lab.steps], begun, patient=patient)
         self._was_ready = self._ready()
 
-    def _run(self, machine: Machine, steps: Sequence[str], begun: Examining) -> Score:
+    def _run(
+        self, machine: Machine, steps: Sequence[str], begun: Examining, *, patient: bool = False
+    ) -> Score:
         self._tell(begun)
         machine.ask_anew()
-        score = self._examine(machine, steps, self._take)
+
+        def take(result: StepResult) -> None:
+            self._take(result, waited=patient)
+
+        score = self._examine(machine, steps, take, patient=patient)
         for step in score.steps:
             if step.id not in self._results or self._results[step.id] != step:
-                self._take(step)
+                take(step)
         self._examined_at = time.monotonic()
         lost = [s.reason for s in score.steps if s.outcome is Outcome.BROKEN]
         if lost and len(lost) == len(score.steps):
@@ -256,17 +286,19 @@ class Watch:
         """Tell a machine that is gone from one on which every check is broken."""
         machine.run("true", timeout=10)
 
-    def _take(self, result: StepResult) -> None:
+    def _take(self, result: StepResult, *, waited: bool = False) -> None:
         """Take over a step's result, and tell it where it is another one."""
         settled = self._settled.get(result.id)
-        was = self._results.get(result.id)
+        was, was_changing = self._results.get(result.id), result.id in self._changing
         self._results[result.id] = result
+        self._changing.see(result, time.monotonic(), waited=waited)
+        changing = result.id in self._changing
         unsettled = settled is not None and result.outcome is Outcome.BROKEN
         if not unsettled:
             self._settled[result.id] = result
-        if was is None or _verdict(was) != _verdict(result):
+        if was is None or changing != was_changing or _verdict(was) != _verdict(result):
             shown = self._settled[result.id]
-            self._tell(StepChanged(shown, result.reason if unsettled else ""))
+            self._tell(StepChanged(shown, result.reason if unsettled else "", changing))
 
     def _block_traffic(self) -> None:
         """Take back what traffic showed, where what it needs does not hold any more."""
@@ -278,7 +310,10 @@ class Watch:
                 for need in step.needs
                 if need in self._results and self._results[need].outcome is not Outcome.PASSED
             ]
-            unsettled = any(self._results[need].outcome is Outcome.BROKEN for need in missing)
+            unsettled = any(
+                need in self._changing or self._results[need].outcome is Outcome.BROKEN
+                for need in missing
+            )
             if missing and not unsettled:
                 known = tuple(s.id for s in lab.steps if s.id in self._results or s.id == id)
                 others = [found for other, found in self._results.items() if other != id]
@@ -301,6 +336,8 @@ class Watch:
 
     def _refresh_is_due(self) -> bool:
         longest = REFRESH_INCOMPLETE_S if self._questions.incomplete else REFRESH_S
+        if self._changing:
+            longest = min(longest, REFRESH_CHANGING_S)
         return time.monotonic() - self._examined_at > longest
 
     def _lost(self, reason: str, pause: float) -> float:

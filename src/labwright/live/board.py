@@ -20,6 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from labwright import text
 from labwright.grading.watch import MachineBack, MachineGone, StepChanged
+from labwright.lab.variants import edition
 from labwright.live.page import Page, policy, static_file, template
 from labwright.outcome import Outcome
 from labwright.reports import wording
@@ -61,9 +62,9 @@ class Row:
             known = self.page.state.steps.get(result.id)
             if known is None:
                 return
-            if known.outcome not in ("waiting", result.outcome):
+            if known.result and known.result.outcome != result.outcome:
                 self.moved = time.time()
-            self.page.hear(StepChanged(result, str(body[1])))
+            self.page.hear(StepChanged(result, str(body[1]), bool(body[2])))
         elif what == "gone":
             self.page.hear(MachineGone(str(body)))
         elif what == "back":
@@ -98,7 +99,7 @@ class Row:
             "why": text.line(state.gone or why, 200),
             "gone": bool(state.gone),
             "seen": self.visits > 0,
-            "quiet_s": round(time.time() - self.moved),
+            "quiet_min": int((time.time() - self.moved) / 60),
         }
 
 
@@ -108,7 +109,7 @@ class Board:
     def __init__(self, lab: Lab, students: Sequence[Student], tasks: Sequence[Task]) -> None:
         """Nobody is visited yet."""
         self.lab = lab
-        self.rows = {s.id: Row(lab, s, n) for n, s in enumerate(students, 1)}
+        self.rows = {s.id: Row(_edition(lab, s), s, n) for n, s in enumerate(students, 1)}
         self._tasks = list(tasks)
         self._workers: list[subprocess.Popen[str]] = []
         self.problem = ""
@@ -201,7 +202,7 @@ class Board:
         failures: Counter[tuple[str, str]] = Counter()
         for row in rows:
             known = row.page.state.steps.get(row.stuck)
-            if known and known.result and known.result.outcome is Outcome.FAILED:
+            if known and known.result and known.outcome == Outcome.FAILED:
                 failures[row.stuck, text.line(known.result.actual, 160)] += 1
         common = failures.most_common(1)
         return {
@@ -209,3 +210,9 @@ class Board:
             "common": [*common[0][0], common[0][1]] if common else None,
             "problem": text.line(self.problem, 200),
         }
+
+
+def _edition(lab: Lab, student: Student) -> Lab:
+    """Return the lab as a student has it."""
+    settings = [f"{key}={value}" for key, value in student.values.items()]
+    return edition(lab.folder, settings) if settings and lab.variants else lab

@@ -16,7 +16,7 @@ from rich.text import Text
 from labwright.errors import LabwrightError
 from labwright.grading.watch import Examining, MachineBack, MachineGone, StepChanged
 from labwright.live.following import watch
-from labwright.live.state import State
+from labwright.live.state import State, may_yet_hold
 from labwright.outcome import Outcome
 from labwright.reports import summary
 from labwright.reports.terminal import STYLES
@@ -50,6 +50,7 @@ def follow(
     """
     view = View(run.lab, run.target, console)
     followed = watch(run, view.hear, connect)
+    view.sends_traffic = bool(followed.sends_traffic)
     problem: list[LabwrightError] = []
 
     def watching() -> None:
@@ -109,6 +110,7 @@ class View:
     def __init__(self, lab: Lab, target: str, console: Console) -> None:
         self.state = State(lab)
         self.ended = threading.Event()
+        self.sends_traffic = True
         self._target, self._console = target, console
         self._live = Live(console=console, get_renderable=self.render, auto_refresh=False)
 
@@ -150,14 +152,17 @@ class View:
         state, step = self.state.steps[id], self.state.lab.step(id)
         mark = "\u25b6 " if id == self.state.next else "  "
         outcome = state.outcome
-        style = STYLES[state.result.outcome] if state.result else "dim"
-        symbol = summary.SYMBOLS[state.result.outcome] if state.result else "\u00b7"
+        known = state.result if not state.changing else None
+        style = STYLES[known.outcome] if known else "cyan" if state.changing else "dim"
+        symbol = summary.SYMBOLS[known.outcome] if known else "\u00b7"
         points = state.result.points if state.result else 0
         row = Text(mark, "bold").append(f"{symbol} {outcome:<8}", style)
         row.append(f"{number(points):>3}/{number(step.points):<4} ").append(line(step.title))
         rows = [row]
         if state.unsettled:
             rows.append(Text(f"      now: {line(state.unsettled, SENTENCE_LIMIT)}", "yellow"))
+        if state.changing:
+            rows.append(Text(f"      now: {may_yet_hold(step.wait_s)}", "cyan"))
         # The checklist must fit on the terminal: only of what is next it says more.
         failed = state.result and state.result.outcome in (Outcome.FAILED, Outcome.BROKEN)
         if failed and state.result and id == self.state.next:
@@ -178,7 +183,9 @@ class View:
             return Text(f"{where} is gone: {line(state.gone, SENTENCE_LIMIT)}", "bold yellow")
         if state.busy and state.busy.traffic:
             return Text(f"{where}: sending traffic, {state.busy.why}", "cyan")
-        keys = "t sends traffic, r checks again, Ctrl-C ends"
+        keys = "r checks again, Ctrl-C ends"
+        if self.sends_traffic:
+            keys = f"t sends traffic, {keys}"
         return Text(f"watching {where}: {keys}", "dim")
 
     def _print(self, text: Text) -> None:
@@ -189,7 +196,7 @@ def _said(event: Event) -> Text | None:
     """Return an event as a line, or None if nothing is to be said of it."""
     if isinstance(event, StepChanged):
         result = event.result
-        said = f"{result.outcome:<8}{result.id}"
+        said = f"{'changing' if event.changing else result.outcome:<9}{result.id}"
         why = event.unsettled or (result.reason if result.outcome is not Outcome.PASSED else "")
         return Text(said + (f": {line(why, SENTENCE_LIMIT)}" if why else ""))
     if isinstance(event, Examining) and event.traffic:

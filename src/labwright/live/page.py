@@ -18,9 +18,10 @@ from starlette.websockets import WebSocketDisconnect
 from labwright import text
 from labwright.errors import LabwrightError
 from labwright.grading import step_check
+from labwright.grading.watch import MachineGone
 from labwright.lab.document import Document
 from labwright.live.document import PICTURES, sections
-from labwright.live.state import State
+from labwright.live.state import State, may_yet_hold
 from labwright.live.terminals import Terminals
 from labwright.outcome import Outcome
 from labwright.reports import html, wording
@@ -86,7 +87,7 @@ class Page:
         """What ended the watch."""
         self.no_terminal = ""
         """Why the last terminal could not be opened."""
-        self._document = Document.read(lab.document)
+        self._document = Document.of(lab)
         self.on_left: Callable[[], None] = lambda: None
         """Is called when no page is open any more, after a while."""
         self._pages: set[asyncio.Event] = set()
@@ -121,6 +122,8 @@ class Page:
 
     def hear(self, event: Event) -> None:
         """Take over an event of the watch; from any thread."""
+        if isinstance(event, MachineGone):
+            self._finishing = False
         self.state.hear(event)
 
     def graded(self, score: Score) -> None:
@@ -149,6 +152,7 @@ class Page:
         shown = template("page.html").render(
             lab=self.lab,
             target=self.target,
+            hidden="hidden" in request.query_params,
             sections=sections("\n".join(self._document.source), known),
             steps={step.id: step for step in self.lab.steps},
             terminals=self.terminals is not None,
@@ -209,7 +213,7 @@ class Page:
             self.watch.examine()
         elif what == "finish":
             self._finishing = True
-            self.watch.send_traffic()
+            self.watch.grade()
             self._changed()
         elif what == "open":
             await self._open_terminal()
@@ -295,6 +299,7 @@ class Page:
             "next": state.next,
             "gone": _shown(self.problem or state.gone),
             "traffic": _shown(state.busy.why) if state.busy and state.busy.traffic else "",
+            "sends_traffic": bool(self.watch and self.watch.sends_traffic),
             "busy": state.busy is not None,
             "finishing": self._finishing,
             "report": self.report is not None,
@@ -309,6 +314,7 @@ class Page:
             "outcome": known.outcome,
             "points": wording.number(result.points if result else 0),
             "unsettled": _shown(known.unsettled),
+            "changing": may_yet_hold(step.wait_s) if known.changing else "",
             "sends": bool(self.watch and id in self.watch.sends_traffic),
             "reason": "",
             "expected": "",

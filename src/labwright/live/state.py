@@ -26,13 +26,22 @@ class StepState:
     """None: not examined yet."""
     unsettled: str = ""
     """Why its verdict may not hold at this moment."""
+    changing: bool = False
+    """Whether it failed and may yet come to hold by itself."""
     since: float = 0.0
     """When it got this outcome, in seconds since the epoch."""
 
     @property
     def outcome(self) -> str:
-        """The outcome, or ``waiting``."""
+        """The outcome, ``waiting`` before it is examined, or ``changing``."""
+        if self.changing:
+            return "changing"
         return str(self.result.outcome) if self.result else "waiting"
+
+
+def may_yet_hold(wait_s: float) -> str:
+    """Return what is to be said of a step that is changing."""
+    return f"it may become right by itself, within {wait_s:g} s"
 
 
 class State:
@@ -68,9 +77,11 @@ class State:
 
     def _step(self, event: StepChanged) -> None:
         was = self.steps[event.result.id]
-        same = was.outcome == event.result.outcome
+        same = was.result and was.result.outcome == event.result.outcome
         since = was.since if same else time.time()
-        self.steps[event.result.id] = StepState(event.result, event.unsettled, since)
+        self.steps[event.result.id] = StepState(
+            event.result, event.unsettled, event.changing, since
+        )
 
     @property
     def points(self) -> float:

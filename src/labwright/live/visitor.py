@@ -72,7 +72,7 @@ class Visited:
             self._moved = True
             # The record is for grading; here it would be most of what is told.
             told = replace(event.result, observations=(), evidence=())
-            self._tell(self._id, "step", [asdict(told), event.unsettled])
+            self._tell(self._id, "step", [asdict(told), event.unsettled, event.changing])
         elif isinstance(event, MachineGone):
             self._tell(self._id, "gone", event.reason)
         elif isinstance(event, MachineBack):

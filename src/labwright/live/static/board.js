@@ -1,10 +1,10 @@
 // The class, in order of need. Whatever comes from a machine is set as text.
-const MARKS = { passed: "\u2713", failed: "\u2717", broken: "!", blocked: "\u2013", waiting: "\u00b7" };
+const MARKS = { passed: "\u2713", failed: "\u2717", broken: "!", blocked: "\u2013", waiting: "\u00b7", changing: "\u2026" };
 const STOPPED = [1001, 1012];
 const find = (selector) => document.querySelector(selector);
 const titles = new Map([...document.querySelectorAll("th[data-step]")].map(
   (head) => [head.dataset.step, head.querySelector("abbr").title]));
-let hidden = false, last = null;
+let hidden = false, last = "";
 
 function element(name, text, classes = "") {
   const made = document.createElement(name);
@@ -13,9 +13,8 @@ function element(name, text, classes = "") {
   return made;
 }
 
-function since(seconds) {
-  if (seconds < 60) return "just now";
-  const minutes = Math.floor(seconds / 60);
+function since(minutes) {
+  if (minutes < 1) return "just now";
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
@@ -30,12 +29,14 @@ function row(told) {
   const name = element("th", "");
   name.scope = "row";
   const link = element("a", hidden ? `Student ${told.number}` : told.name);
-  link.href = `/student/${told.number}/`;
+  link.href = `/student/${told.number}/${hidden ? "?hidden" : ""}`;
   name.append(link);
   const where = element("td", titles.get(told.next) ?? (!told.seen ? "not visited yet" : told.gone ? "" : "all that can be seen is done"));
-  if (told.why && (told.next || told.gone)) where.append(element("div", told.why, "why"));
+  // A machine's address often has its student's name.
+  const why = told.gone && hidden ? "its machine cannot be reached" : told.why;
+  if (why && (told.next || told.gone)) where.append(element("div", why, "why"));
   made.append(name, element("td", told.points, "number"), where,
-    element("td", told.next && told.seen ? since(told.quiet_s) : "", "number"));
+    element("td", told.next && told.seen ? since(told.quiet_min) : "", "number"));
   told.outcomes.forEach((outcome, place) => {
     const cell = element("td", MARKS[outcome], `cell ${outcome}`);
     cell.title = `${[...titles.values()][place]}: ${outcome}`;
@@ -45,8 +46,13 @@ function row(told) {
   return made;
 }
 
+// What is shown stays as it is while nothing is new: it may be pointed at, or read out.
+function hear(message) {
+  if (message !== last) show(JSON.parse(message));
+  last = message;
+}
+
 function show(told) {
-  last = told;
   // Whoever reads a row with the keyboard keeps it.
   const focused = document.activeElement?.getAttribute("href");
   find("#rows").replaceChildren(...told.rows.map(row));
@@ -61,12 +67,12 @@ function show(told) {
 function hide() {
   hidden = !hidden;
   find("#hide").setAttribute("aria-pressed", String(hidden));
-  if (last) show(last);
+  if (last) show(JSON.parse(last));
 }
 
 function connect() {
   const live = new WebSocket(`ws://${location.host}/live`);
-  live.onmessage = (message) => show(JSON.parse(message.data));
+  live.onmessage = (message) => hear(message.data);
   live.onclose = (event) => {
     const over = STOPPED.includes(event.code);
     status(over ? "labwright has ended. You can close this page." :

@@ -88,7 +88,7 @@ function show(now) {
 }
 
 function say(now, before) {
-  if (now.gone) return status(`The machine is gone: ${now.gone}`, true);
+  if (now.gone) return status("hidden" in document.body.dataset ? "The machine is gone." : `The machine is gone: ${now.gone}`, true);
   if (now.no_terminal) return status(`No terminal: ${now.no_terminal}`, true);
   if (now.traffic) return status(`Sending traffic to the service, ${now.traffic}.`);
   const changed = before && Object.keys(now.steps).filter(
@@ -127,6 +127,7 @@ function verdictOf(id, step) {
     box.append(list);
   }
   if (step.reason) box.append(prose("p", step.reason));
+  if (step.changing) box.append(prose("p", `Changing: ${step.changing}.`));
   if (step.unsettled) box.append(prose("p", `This may not hold at the moment: ${step.unsettled}`));
   if (step.hints.length) box.append(hints(id, step.hints));
   if (step.sends && step.outcome !== "passed" && step.outcome !== "blocked") {
@@ -176,6 +177,7 @@ function showActions(now) {
     finish.textContent = now.finishing ? "Grading" : now.report ? "Grade again" : "Finish";
     finish.classList.toggle("ready", !now.next);
     find("#traffic").disabled = Boolean(now.traffic);
+    find("#traffic").hidden = !now.sends_traffic;
     find("#hand-in").hidden = !now.report;
   }
   find("#report").hidden = !now.report;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 import typing
 from dataclasses import dataclass
 from typing import Any
@@ -86,17 +87,15 @@ def _check(name: str, function: Any) -> Entry:
     parameters = [
         Parameter(
             p.name,
-            str(p.annotation).replace("str", "text").replace("int", "number"),
+            re.sub(r"\w+", lambda word: _TYPES.get(word[0], word[0]), str(p.annotation)),
             "",
             p.default is inspect.Parameter.empty,
         )
         for p in inspect.signature(function).parameters.values()
         if p.kind is inspect.Parameter.KEYWORD_ONLY
     ]
-    values = ", ".join(f"{p.name} = ..." for p in parameters)
-    with_ = f"\nwith = {{ {values} }}" if values else ""
     says = " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
-    return Entry(name, says, tuple(parameters), f'check = "{name}"{with_}')
+    return Entry(name, says, tuple(parameters), f'check = "{name}"')
 
 
 def _keys(kind: type[Claim]) -> list[Parameter]:
@@ -133,8 +132,6 @@ def _type(annotation: Any) -> str:
 
 def _split(example: str) -> list[str]:
     """Return an example, which stands on one line, with a line for each key."""
-    import re
-
     return re.split(r", (?=[a-z_]+ = )", example)
 
 
@@ -220,6 +217,9 @@ def markdown() -> str:
     parts.append("They are named by `check`, and take their values from `with` and `[values]`.\n")
     for entry in checks():
         parts += [f"### `{entry.name}`\n", f"{entry.says}\n", f"```toml\n{entry.example}\n```\n"]
+        if entry.parameters:
+            values = ", ".join(f"`{p.name}` ({p.type})" for p in entry.parameters)
+            parts.append(f"Values: {values}.\n")
     return "\n".join(parts)
 
 

@@ -10,8 +10,7 @@ myst_enable_extensions = ["attrs_inline"]
 myst_heading_anchors = 3
 # A link that leads nowhere is an error: sphinx-build --fail-on-warning --nitpicky.
 nitpicky = True
-# An example of TOML may hold "..." where a value is to be filled in.
-suppress_warnings = ["misc.highlighting_failure"]
+
 html_theme = "furo"
 html_title = "labwright"
 html_extra_path = [

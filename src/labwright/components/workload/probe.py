@@ -43,9 +43,10 @@ All times are seconds; a task is bounded in time and in memory and writes no fil
     kernel's table of services is read (kept when it changed); ``statistics_port``, where the
     four numbers of the lab's client are served, one a line, as the client serves them;
     ``commands``, ``[{"after_s", "run"}]``, shell commands at times of their own. The result
-    then holds ``"watch": {"samples": [[seconds, text]], "cut": bool, "asked": {path: count},
-    "commands": [{"after_s", "took_s", "status", "output"}]}``; ``cut`` tells that there was
-    more than is kept.
+    then holds ``"watch": {"samples": [[seconds, text]], "cut": bool, "unseen": [[from, to]],
+    "asked": {path: count}, "commands": [{"after_s", "took_s", "status", "output"}]}``; ``cut``
+    tells that there was more than is kept, ``unseen`` when a busy machine let half a second pass
+    without a sample.
 
     The result of both is ``{"started_at": epoch, "requests": [{"n", "local_address",
     "local_port", "start_s", "connected_s", "end_s", "status", "bytes", "body", "error",
@@ -106,6 +107,9 @@ MOST_ADDRESSES = 1000
 """Of all interfaces: more are not looked at."""
 SAMPLES_LIMIT = 1 << 19
 """Characters kept of all samples of a watched load."""
+LATE_S = 0.5
+"""Seconds without a sample that are told."""
+MOST_UNSEEN = 200
 MOST_HAPPENINGS = 16
 """Commands at times of a watched load."""
 COMMAND_S = 60.0
@@ -674,6 +678,7 @@ class Watch:
         self._threads: list[Any] = []
         self._samples: list[list[Any]] = []
         self._cut = False
+        self._unseen: list[list[float]] = []
         self._asked: dict[str, int] = {}
         self._done: dict[int, dict[str, Any]] = {}
         self._start = 0.0
@@ -721,6 +726,7 @@ class Watch:
         return {
             "samples": self._samples,
             "cut": self._cut,
+            "unseen": self._unseen,
             "asked": self._asked,
             "commands": [self._done[n] for n in sorted(self._done)],
         }
@@ -733,16 +739,20 @@ class Watch:
             time.sleep(min(0.1, max(0.0, until - time.monotonic())))
 
     def _sample(self) -> None:
-        last, kept, number_of = None, 0, 0
+        last, kept, number_of, before = None, 0, 0, self._start
         while not self._over:
             table = read(SERVICES, FILE_LIMIT) or ""
+            now = time.monotonic()
+            if now - before > LATE_S and len(self._unseen) < MOST_UNSEEN:
+                self._unseen.append([round(t - self._start, 3) for t in (before, now)])
+            before = now
             if table != last:
                 kept += len(table)
                 self._cut = self._cut or kept > SAMPLES_LIMIT
                 if not self._cut:
                     self._samples.append([self._now(), table])
                 last = table
-            number_of += 1
+            number_of = max(number_of + 1, int((now - self._start) / self._sample_s))
             self._pause(self._start + number_of * self._sample_s)
 
     def _command(self, number_of: int, after: float, run: str) -> None:

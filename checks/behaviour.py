@@ -1,34 +1,28 @@
 """How a machine behaves over time: a load that is known, and what was seen all along.
 
-One task of the probe sends the load, reads the kernel's table of services again and again,
-serves the numbers by which an orchestrator decides, and does to the machine what is to happen
-meanwhile. All of it is in the machine's record, so it can be judged again.
+:mod:`labwright.checks.watched_load` sends the load and reads what came of it.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from labwright.checks.kernel import parse_table
-from labwright.errors import MachineError, ProbeError
 from labwright.outcome import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from labwright.machines.machine import Machine
 
-SAMPLE_S = 0.25
+SAMPLE_S = 0.2
 """Seconds between two looks at the kernel's table."""
-DRAIN_S = 25.0
-"""Seconds that answers may take after the last request was sent."""
-AFTER_S = 4.0
-"""Seconds that are watched after the last request was due."""
-EVENTS_S = 30.0
-MOST_EVENTS = 2000
+LISTENS_S = 3.0
+"""Seconds from a container's start until its program listens and is registered."""
+LEAST_IDLE_S = 0.5
+"""Seconds that a backend must have had the weight 0: a connection that is just being opened
+does not count as active yet. A document says more, since this is seen by samples."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +75,61 @@ class Moment:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: by the grader's hand, or as Docker tells it."""
+    """Something that Docker did with a container."""
 
     at_s: float
     what: str
+    """``create``, ``start``, ``die`` or ``destroy``."""
     name: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something that the grader did while the load ran."""
+
+    kind: str
+    what: str
+    at_s: float
+    took_s: float
+    output: str
+    problem: str
+    """Why it could not be done; empty if it was."""
+
+    @property
+    def end_s(self) -> float:
+        """When it was done."""
+        return self.at_s + self.took_s
+
+
+@dataclass(frozen=True)
+class Left:
+    """A container that is there when the load is over."""
+
+    id: str
+    name: str
+    image: str
+    running: bool
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A backend that left the kernel's table, as it was when it was seen last."""
+
+    at_s: float
+    name: str
+    last: Held
+    idle_s: float
+    """For how long it had had the weight 0."""
+    lost: int
+    """How many requests were lost of those that it may have had."""
+
+    @property
+    def early(self) -> bool:
+        """Whether it could still be given requests, or had some."""
+        # A connection that was open when it was seen last may have ended since.
+        had_some = self.last.active > 0 and self.lost > 0
+        return self.last.weight > 0 or self.idle_s < LEAST_IDLE_S or had_some
 
 
 @dataclass(frozen=True)
@@ -98,10 +142,14 @@ class Behaviour:
     moments: tuple[Moment, ...]
     asked: Mapping[str, int]
     """How often each of the client's numbers was asked for."""
-    done: tuple[Event, ...]
-    """What the grader did, at the time when it was done."""
+    happened: tuple[Happening, ...]
+    """What the grader did."""
     containers: tuple[Event, ...]
-    """What Docker did with containers: create, start, die, destroy."""
+    """What Docker did with containers."""
+    left: tuple[Left, ...]
+    """All containers that are there at the end."""
+    unseen: tuple[tuple[float, float], ...]
+    """When the machine was too busy to look at the kernel's table."""
 
     @property
     def end_s(self) -> float:
@@ -128,13 +176,60 @@ class Behaviour:
     def in_flight(self, at_s: float) -> int:
         """How many requests had been sent and not been answered."""
         return sum(
-            one.intended_s <= at_s and (one.end_s is None or one.end_s > at_s)
+            one.intended_s <= at_s
+            and (one.end_s is None or one.end_s > at_s)
+            # When it was refused nobody kept, and it waited no longer.
+            and one.error in ("", "timeout")
             for one in self.requests
         )
 
+    def happening(self, kind: str) -> Happening | None:
+        """Return what the grader did of a kind; None if that is no part of this load."""
+        return next((one for one in self.happened if one.kind == kind), None)
+
+    @cached_property
+    def removals(self) -> list[Removal]:
+        """Return the backends that left the table, but for those at which nobody looked."""
+        found, idle = [], dict[str, float]()
+        for before, after in pairwise(self.moments):
+            for name, held in before.backends.items():
+                if held.weight > 0:
+                    idle.pop(name, None)
+                else:
+                    idle.setdefault(name, before.at_s)
+                if name in after.backends:
+                    continue
+                idle_s = after.at_s - idle.pop(name, after.at_s)
+                if not any(a <= after.at_s <= b + SAMPLE_S for a, b in self.unseen):
+                    lost = self._lost_before(after.at_s)
+                    found.append(Removal(after.at_s, name, held, idle_s, lost))
+        return found
+
+    def _lost_before(self, at_s: float) -> int:
+        """How many of the requests were lost that a server had which was removed then."""
+        since = at_s - self.waits_s(at_s) - 1
+        return sum(one.lost and since <= one.intended_s <= at_s for one in self.requests)
+
+    def waits_s(self, at_s: float) -> float:
+        """Return how long requests that were answered shortly before had waited at most."""
+        about = [
+            one.end_s - one.intended_s
+            for one in self.requests
+            if one.end_s is not None and at_s - 5 <= one.end_s <= at_s
+        ]
+        return max(about, default=0.0)
+
+    def started(self, start_s: float, end_s: float) -> set[str]:
+        """Return the ids of the containers that were started in a time."""
+        return {e.id for e in self.containers if e.what == "start" and start_s <= e.at_s <= end_s}
+
     @property
-    def start_takes_s(self) -> float:
-        """How long this machine's Docker took to start a container, at most; 0 if it never did."""
+    def server_takes_s(self) -> float:
+        """How long a server takes on this machine, from the decision to its first request.
+
+        Docker tells when a container had been made and when it had been started. Making it
+        takes about as long as starting it.
+        """
         created: dict[str, float] = {}
         took = [0.0]
         for event in self.containers:
@@ -142,7 +237,7 @@ class Behaviour:
                 created[event.name] = event.at_s
             elif event.what == "start" and event.name in created:
                 took.append(event.at_s - created.pop(event.name))
-        return max(took)
+        return 2 * max(took) + LISTENS_S
 
     def evidence(self, capacity_per_server: float) -> Evidence:
         """Return it as evidence that a report can draw."""
@@ -161,7 +256,7 @@ class Behaviour:
             "phases": [[p.rate, p.start_s, p.end_s] for p in self.phases],
             "serving": counts,
             "capacity_per_server": capacity_per_server,
-            "events": [[event.at_s, event.what] for event in self.done],
+            "events": [[one.at_s, one.what] for one in self.happened if not one.problem],
         }
         lost = sum(one.lost for one in self.requests)
         most = max((moment.serving for moment in self.moments), default=0)
@@ -173,125 +268,3 @@ class Behaviour:
             f"asked for {sum(self.asked.values())} times",
             data,
         )
-
-
-class WatchedLoad:
-    """Sends a load and watches, once for all checks that judge it."""
-
-    def __init__(
-        self,
-        machine: Machine,
-        url: str,
-        steps: Sequence[Sequence[float]],
-        happens: Sequence[Mapping[str, Any]],
-        statistics_port: int,
-    ) -> None:
-        """Say what will be sent.
-
-        :param steps: ``[requests a second, seconds]``, one after the other.
-        :param happens: ``{"after_s", "what", "run"}``: what the grader does meanwhile.
-        """
-        self._machine = machine
-        self._url = url
-        self._steps = [(float(rate), float(seconds)) for rate, seconds in steps]
-        self._happens = sorted(happens, key=lambda one: float(one["after_s"]))
-        self._port = statistics_port
-
-    @cached_property
-    def seen(self) -> Behaviour:
-        """What was seen; the load is sent when this is first asked for."""
-        total = sum(seconds for _, seconds in self._steps)
-        task = {
-            "task": "load",
-            "url": self._url,
-            "gaps_ms": [[1000 / rate, seconds] for rate, seconds in self._steps],
-            "drain_s": DRAIN_S,
-            "watch_s": total + AFTER_S,
-            "sample_s": SAMPLE_S,
-            "statistics_port": self._port,
-            "commands": [{"after_s": h["after_s"], "run": h["run"]} for h in self._happens],
-        }
-        answer = self._machine.probe(task, timeout=total + DRAIN_S + 60)
-        try:
-            return self._read(answer)
-        except (KeyError, TypeError, ValueError, IndexError) as problem:
-            raise ProbeError(
-                f"the probe on {self._machine.target} answered something odd: {problem!r}"
-            ) from problem
-
-    def _read(self, answer: Mapping[str, Any]) -> Behaviour:
-        watch = answer["watch"]
-        if watch["cut"]:
-            raise MachineError("the kernel's table changed more often than can be kept")
-        done = []
-        for happens, row in zip(self._happens, watch["commands"], strict=True):
-            if row["status"] != 0:
-                raise MachineError(
-                    f"{happens['what']} could not be done on {self._machine.target}: "
-                    f"{str(row['output']).strip()[:200] or row['status']}"
-                )
-            done.append(Event(float(row["after_s"]), str(happens["what"])))
-        started_at = float(answer["started_at"])
-        return Behaviour(
-            url=self._url,
-            phases=self._phases(),
-            requests=tuple(
-                Sent(
-                    float(row["intended_s"]),
-                    None if row["end_s"] is None else float(row["end_s"]),
-                    row["status"],
-                    str(row["error"]),
-                )
-                for row in answer["requests"]
-            ),
-            moments=tuple(self._moments(watch["samples"])),
-            asked={str(path): int(count) for path, count in watch["asked"].items()},
-            done=tuple(done),
-            containers=tuple(self._events(started_at)),
-        )
-
-    def _phases(self) -> tuple[Phase, ...]:
-        found, start = [], 0.0
-        for rate, seconds in self._steps:
-            found.append(Phase(rate, start, start + seconds))
-            start += seconds
-        return tuple(found)
-
-    def _moments(self, samples: Sequence[Sequence[Any]]) -> list[Moment]:
-        host, _, port = self._url.split("/")[2].rpartition(":")
-        found: list[Moment] = []
-        for at_s, text in samples:
-            backends = {
-                f"{d.address}:{d.port}": Held(d.weight, d.active)
-                for service in parse_table(str(text))
-                if (service.protocol, service.address, service.port) == ("tcp", host, int(port))
-                for d in service.destinations
-            }
-            if not found or found[-1].backends != backends:
-                found.append(Moment(float(at_s), backends))
-        return found
-
-    def _events(self, started_at: float) -> list[Event]:
-        """Return what Docker did with containers meanwhile."""
-        total = self._phases()[-1].end_s + AFTER_S
-        actions = ("create", "start", "die", "destroy")
-        filters = " ".join(f"--filter event={action}" for action in actions)
-        result = self._machine.run(
-            f"docker events --since %s --until %s --filter type=container {filters} "
-            "--format '{{json .}}'",
-            f"{started_at:.3f}",
-            f"{started_at + total:.3f}",
-            timeout=EVENTS_S,
-        )
-        if not result.ok:
-            raise MachineError(
-                f"Docker on {self._machine.target} does not tell its events: "
-                f"{result.stderr.strip()[:200]}"
-            )
-        events = []
-        for line in result.stdout.splitlines()[:MOST_EVENTS]:
-            told = json.loads(line)
-            at_s = int(told["timeNano"]) / 1e9 - started_at
-            name = str(told.get("Actor", {}).get("Attributes", {}).get("name", ""))
-            events.append(Event(round(at_s, 3), str(told.get("Action", "")), name))
-        return events

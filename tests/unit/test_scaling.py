@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import random
 from types import SimpleNamespace
 
 import pytest
 
-from labwright.checks import scaling
-from labwright.checks.behaviour import WatchedLoad
+from labwright.checks import scaling, server_life
+from labwright.checks.watched_load import WatchedLoad
 from labwright.errors import CheckFailed, MachineError
 from labwright.reports.pictures import picture
 
 URL = "http://10.0.2.15:4444/doWork"
 STEPS = [[1.0, 10.0], [5.0, 28.0], [0.5, 24.0], [5.0, 28.0], [1.0, 6.0]]
 HAPPENS = [
-    {"after_s": 56.0, "what": "the program was restarted", "run": "true"},
-    {"after_s": 80.0, "what": "a server was killed", "run": "true"},
+    {"after_s": 56.0, "kind": "restart", "what": "the program was restarted", "run": "restart"},
+    {"after_s": 80.0, "kind": "kill", "what": "a server was killed", "run": "kill"},
 ]
 RATE, PERIOD, MOST = 2.0, 2.0, 4
+SEED = next(seed for seed in range(1000) if random.Random(seed).randint(-8, 8) == 0)
+"""One that leaves the times as they are."""
 HEAD = "IP Virtual Server version 1.2.1 (size=4096)\nTCP  0A00020F:115C rr\n"
 
 
@@ -39,9 +42,9 @@ RIGHT = [
     [19.0, up(2, 3, 4, 5)],
     [46.0, table((2, 100, 0), (3, 100, 0), (4, 100, 0), (5, 0, 1))],
     [47.0, table((2, 100, 0), (3, 100, 0), (4, 100, 0), (5, 0, 0))],
-    [47.5, up(2, 3, 4)],
+    [48.0, up(2, 3, 4)],
     [52.0, table((2, 100, 0), (3, 100, 0), (4, 0, 0))],
-    [52.5, up(2, 3)],
+    [53.0, up(2, 3)],
     [64.0, up(2, 3, 4)],
     [67.0, up(2, 3, 4, 5)],
     [82.0, up(3, 4, 5)],
@@ -54,9 +57,12 @@ class Machine:
 
     target = "a machine"
 
-    def __init__(self, samples, *, failed=(), late=0.6, command_status=0):
+    def __init__(
+        self, samples, *, failed=(), late=0.6, undone="", unseen=(), left=("running",), started=1
+    ):
         self._samples, self._failed, self._late = samples, failed, late
-        self._status = command_status
+        self._undone, self._unseen = undone, list(unseen)
+        self._left, self._started = left, started
 
     def probe(self, task, timeout):
         due, start = [], 0.0
@@ -76,46 +82,65 @@ class Machine:
             for n, at in enumerate(due)
         ]
         done = [
-            {"after_s": c["after_s"], "status": self._status, "output": "no such container"}
-            for c in task["commands"]
+            {
+                "after_s": command["after_s"],
+                "took_s": 1.0,
+                "status": 1 if command["run"] == self._undone else 0,
+                "output": "killed id2 172.17.0.2",
+            }
+            for command in task["commands"]
         ]
-        watch = {"samples": self._samples, "cut": False, "asked": {}, "commands": done}
+        watch = {
+            "samples": self._samples,
+            "cut": False,
+            "unseen": self._unseen,
+            "asked": {},
+            "commands": done,
+        }
         return {"started_at": 1000.0, "requests": rows, "watch": watch}
 
     def run(self, command, *arguments, timeout):
-        events = [(12.0, "create"), (13.0, "start"), (80.0, "die")]
-        lines = [
-            json.dumps(
+        if " ps " in command:
+            rows = [
+                {"ID": f"id{n + 3}", "Names": f"worker{n + 3}", "Image": "server", "State": state}
+                for n, state in enumerate(self._left)
+            ]
+        else:
+            events = [(80.0, "die", 2)]
+            for n in range(self._started):
+                events += [(12.0, "create", n + 3), (13.0, "start", n + 3)]
+            rows = [
                 {
                     "timeNano": int((1000 + at) * 1e9),
                     "Action": action,
-                    "Actor": {"Attributes": {"name": "worker2"}},
+                    "id": f"id{n}",
+                    "Actor": {"Attributes": {"name": f"worker{n}"}},
                 }
-            )
-            for at, action in events
-        ]
-        return SimpleNamespace(ok=True, stdout="\n".join(lines), stderr="")
+                for at, action, n in events
+            ]
+        return SimpleNamespace(ok=True, stdout="\n".join(map(json.dumps, rows)), stderr="")
 
 
 def load(samples, **machine):
-    return WatchedLoad(Machine(samples, **machine), URL, STEPS, HAPPENS, 5555)
+    return WatchedLoad(Machine(samples, **machine), URL, STEPS, HAPPENS, 5555, SEED)
 
 
 CLAIMS = {
     "scales-out": lambda seen: scaling.scales_out(
         seen, server_rate=RATE, period=PERIOD, most_servers=MOST
     ),
-    "nothing-lost": lambda seen: scaling.nothing_lost(seen, period=PERIOD),
+    "nothing-lost": lambda seen: server_life.nothing_lost(seen, period=PERIOD),
     "bounds": lambda seen: scaling.stays_in_bounds(
         seen, least_servers=1, most_servers=MOST, period=PERIOD
     ),
     "steady": lambda seen: scaling.steady(seen, server_rate=RATE),
     "scales-in": lambda seen: scaling.scales_in(seen, server_rate=RATE),
-    "drains": scaling.drains,
+    "drains": lambda seen: server_life.drains(seen, period=PERIOD),
     "starts-again": lambda seen: scaling.starts_again(
         seen, server_rate=RATE, period=PERIOD, most_servers=MOST
     ),
-    "replaces": lambda seen: scaling.replaces_the_dead(
+    "cleans-up": lambda seen: server_life.cleans_up(seen, server_image="server", most_servers=MOST),
+    "replaces": lambda seen: server_life.replaces_the_dead(
         seen, server_rate=RATE, period=PERIOD, most_servers=MOST
     ),
 }
@@ -135,7 +160,7 @@ def samples_with(changes):
 WRONG = {
     "never scales": ("scales-out", [[0.0, up(2)]], "at most 1"),
     "too slow": ("scales-out", [[0.0, up(2)], [35.0, up(2, 3, 4)]], "it took 25 s"),
-    "no servers at all": ("bounds", [[0.0, up()]], "none was ever there"),
+    "no servers at all": ("bounds", [[0.0, up()]], "after 0 s there were 0"),
     "one too many": ("bounds", samples_with([[30.0, up(2, 3, 4, 5, 6)]]), "5 took part"),
     "down to zero": ("bounds", samples_with([[50.0, up()]]), "after 50 s there were 0"),
     "flaps": (
@@ -144,12 +169,13 @@ WRONG = {
         "up and down",
     ),
     "only up": ("scales-in", RIGHT[:4], "there were 4"),
-    "removed with its connections": (
+    "removed as soon as it has the weight 0": (
         "drains",
         samples_with([[46.0, table((2, 100, 0), (3, 100, 0), (4, 100, 0), (5, 0, 1))],
-                      [46.5, up(2, 3, 4)]]),
-        "1 open connections",
+                      [46.2, up(2, 3, 4)]]),
+        "0.2 s after it got it, with 1 open",
     ),
+    "removes all when it starts again": ("starts-again", samples_with([[58.0, up()]]), "2 that"),
     "removed without weight 0": ("drains", samples_with([[46.0, up(2, 3, 4)]]), "weight 100"),
     "lost its state on restart": ("starts-again", RIGHT[:9], "at most 2"),
     "forgets the dead": ("replaces", RIGHT[:11], "it stayed"),
@@ -170,14 +196,67 @@ def test_a_lost_request_is_the_programs_but_not_after_a_server_was_killed():
     assert list(CLAIMS["nothing-lost"](load(RIGHT, failed=(killed_at + 1,))))
 
 
-def test_what_piled_up_must_be_worked_off():
-    with pytest.raises(CheckFailed, match="were waiting at its end"):
+def test_what_piled_up_must_become_less():
+    with pytest.raises(CheckFailed, match="requests to wait when the load of 5"):
         list(CLAIMS["scales-out"](load(RIGHT, late=15.0)))
 
 
-def test_what_the_grader_could_not_do_is_not_the_programs_fault():
-    with pytest.raises(MachineError, match="the program was restarted could not be done"):
-        list(CLAIMS["scales-out"](load(RIGHT, command_status=1)))
+@pytest.mark.parametrize(("undone", "claim"), [("restart", "starts-again"), ("kill", "replaces")])
+def test_what_the_grader_could_not_do_is_not_the_programs_fault(undone, claim):
+    with pytest.raises(MachineError, match="could not be done"):
+        list(CLAIMS[claim](load(RIGHT, undone=undone)))
+    assert list(CLAIMS["scales-out"](load(RIGHT, undone=undone)))
+
+
+def test_a_removal_that_nobody_could_see_is_not_judged():
+    removed = samples_with([[46.0, up(2, 3, 4)], [52.0, table((2, 100, 0), (3, 0, 0), (4, 100, 0))],
+                            [53.0, up(2, 4)]])  # fmt: skip
+    with pytest.raises(CheckFailed):
+        list(CLAIMS["drains"](load(removed)))
+    assert list(CLAIMS["drains"](load(removed, unseen=[(45.0, 46.0)])))
+
+
+def test_a_connection_that_ended_just_before_the_removal_is_no_fault():
+    busy = table((2, 100, 0), (3, 100, 0), (4, 100, 0), (5, 0, 1))
+    samples = samples_with([[46.0, busy], [47.2, up(2, 3, 4)]])
+    assert list(CLAIMS["drains"](load(samples)))
+    with pytest.raises(CheckFailed, match="with 1 open"):
+        list(CLAIMS["drains"](load(samples, failed=(10 + 140 + 4,))))
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (["running"] * 6, "6 run, and 4 are in the list"),
+        (["running"] * 4 + ["exited"] * 3, "3 are left that are stopped"),
+    ],
+)
+def test_containers_that_stay_behind_are_found(left, words):
+    with pytest.raises(CheckFailed, match=words):
+        list(CLAIMS["cleans-up"](load(RIGHT, left=left, started=7)))
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        ["running"] * 4,
+        ["running"] * 5,  # one is just being started
+        ["running", "exited", "exited", "exited"],  # they are started again when they are needed
+        ["running"] * 4 + ["exited"],  # the one that was killed
+    ],
+)
+def test_containers_that_are_of_use_do_not_count_as_left(left):
+    assert list(CLAIMS["cleans-up"](load(RIGHT, left=left, started=7)))
+
+
+def test_the_seed_moves_the_whole_load():
+    loads = [WatchedLoad(Machine(RIGHT), URL, STEPS, HAPPENS, 5555, seed).seen for seed in range(9)]
+    shifts = {seen.phases[0].end_s - 10 for seen in loads}
+    assert len(shifts) > 3
+    assert all(-2 <= shift <= 2 for shift in shifts)
+    for seen in loads:
+        shift = seen.phases[0].end_s - 10
+        assert [one.at_s - shift for one in seen.happened] == [56, 80]
 
 
 def test_the_picture_says_in_words_what_it_shows():

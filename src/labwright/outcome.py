@@ -25,6 +25,7 @@ class Observation:
     """One question that was put to a machine, and its answer, so that it can be judged again."""
 
     asked: str
+    """The question: a command, a task of the probe, a request to Docker."""
     answered: Any = None
     """Plain data: what came back, bounded, never trusted."""
     error: str = ""

@@ -1,6 +1,6 @@
 """The score of one target: the contract ``labwright/score/v1``.
 
-Every report is rendered from this alone. docs/score-format.md describes it and
+Every report is rendered from this alone. docs/score-reference.md is made from it, and
 docs/score.schema.json validates it.
 """
 
@@ -25,25 +25,38 @@ class StepResult:
     """What became of one step. Times are UTC in ISO 8601, durations seconds."""
 
     id: str
+    """Kebab-case; the same in the document, the definition, the test's id and every report."""
     title: str
+    """What it asks for."""
     part: str
+    """The heading under which the document asks for it."""
     points: int | float
-    """Points earned: ``max_points`` when passed; a part of them when failed, by weights; else 0."""
+    """Points earned: `max_points` when passed; when failed, the share of the claims that hold, by
+    their weights, and 0 without weights; else 0."""
     max_points: int | float
+    """Points that could be earned."""
     outcome: Outcome
+    """`passed`, `failed`, `blocked` or `broken`."""
     needs: tuple[str, ...]
+    """Ids of the steps that must have passed before."""
     reason: str
     """One sentence: why it is not passed; empty when it is."""
     expected: str
+    """What should be; code stands between backticks, here and in the next two."""
     actual: str
+    """What is."""
     hint: str
+    """What to do."""
     evidence: tuple[Evidence, ...]
+    """What was run and what was seen, in order."""
     duration_s: int | float
+    """Seconds that the check took."""
     file: str = ""
     """The document that asks for the step, relative to the lab."""
     line: int = 0
+    """Where the document asks for it; 0: unknown."""
     observations: tuple[Observation, ...] = ()
-    """All that was asked of the machine for it: ``labwright regrade`` judges it again."""
+    """All that was asked of the machine for it: `labwright regrade` judges it again."""
     cause: str = ""
     """What is wrong where several steps fail for it: the first is charged, the others blocked."""
     notices: tuple[str, ...] = ()
@@ -55,28 +68,35 @@ class Score:
     """Outcomes and points of one target."""
 
     lab: str
+    """The lab's name."""
     title: str
+    """The lab's title."""
     target: str
+    """The machine that was graded: `local`, `ssh://[user@]host[:port]` or `vm:NAME`."""
     started: str
+    """UTC, in ISO 8601."""
     finished: str
+    """UTC, in ISO 8601."""
     steps: tuple[StepResult, ...]
+    """The steps, in the order of the lab."""
     labwright: str = ""
     """The version that graded."""
     seed: int | None = None
+    """What everything random was drawn from; `--seed` repeats it."""
 
     @property
     def points(self) -> float:
-        """Points earned, over all steps."""
+        """Points earned: the sum over the steps."""
         return sum(step.points for step in self.steps)
 
     @property
     def max_points(self) -> float:
-        """Points that could be earned."""
+        """Points that could be earned: the sum over the steps."""
         return sum(step.max_points for step in self.steps)
 
     @property
     def graded(self) -> bool:
-        """Whether the points can stand as a grade: nothing was broken."""
+        """Whether the points can stand as a grade: no step is broken."""
         return all(step.outcome is not Outcome.BROKEN for step in self.steps)
 
     def count(self, outcome: Outcome) -> int:

@@ -117,11 +117,6 @@ def test_the_example_of_a_kind_is_right(read, entry):
     assert type(claim) is KINDS[entry.name]
 
 
-def test_the_page_of_the_checks_is_up_to_date():
-    page = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
-    assert page == catalogue.markdown().rstrip("\n") + "\n", "labwright checks --markdown"
-
-
 def test_every_parameter_of_a_claim_says_what_it_means():
     for entry in catalogue.claims():
         for parameter in entry.parameters:

@@ -93,6 +93,15 @@ def test_every_block_is_of_a_kind_that_is_tried_here():
     assert not others, "say in tests/unit/test_documentation.py how these are tried"
 
 
+REFERENCE = runpy.run_path(str(ROOT / "docs" / "reference.py"))
+
+
+@pytest.mark.parametrize("page", REFERENCE["PAGES"])
+def test_a_page_that_is_made_from_the_code_is_up_to_date(page):
+    made = REFERENCE["PAGES"][page]().rstrip("\n") + "\n"
+    assert (ROOT / "docs" / page).read_text(encoding="utf-8") == made, "python docs/reference.py"
+
+
 # Commands.
 
 
@@ -258,6 +267,9 @@ def of_lab(text: str, folder: Path) -> None:
             points = 100 - given if id == "the-rest" else 0
             more += f'\n[[step]]\nid = "{id}"\ntitle = "{id}"\npoints = {points}\n'
             more += 'check = "kernel.ip_vs_available"\nperform = ["true"]\n'
+    for image in shown.get("image", ()):
+        (folder / image["folder"]).mkdir(parents=True)
+        (folder / image["folder"] / "Dockerfile").write_text("FROM scratch\n")
     if "values" not in shown and "{{port}}" in text:
         more += "\n[values]\nport = 80\n"
     # A key of the whole file stands before its tables.

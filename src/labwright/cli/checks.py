@@ -30,9 +30,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="*", metavar="CHECK", help="only these, in full")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="all of it, as JSON")
-    how.add_argument("--markdown", action="store_true", help="the page docs/checks.md")
+    parser.add_argument("--json", action="store_true", help="all of it, as JSON")
     parser.set_defaults(run=run)
 
 
@@ -44,9 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         if name not in entries:
             raise UsageError(f"no check {name!r}; there are: {', '.join(entries)}")
     wanted = [entries[name] for name in arguments.name] or list(entries.values())
-    if arguments.markdown:
-        _print(catalogue.markdown().rstrip("\n"))
-    elif arguments.json:
+    if arguments.json:
         kinds = {entry.name for entry in claims}
         body = [
             {"kind": "claim" if one.name in kinds else "check", **asdict(one)} for one in wanted

@@ -165,6 +165,25 @@ def test_a_student_without_an_attempt_has_a_grade_by_decision_only(place):
     assert (found.points, found.max_points) == (0, 100)
 
 
+def test_a_decision_about_an_attempt_that_there_is_not_is_told(place):
+    found = of(term(place(l1={"a": [RIGHT]}), lab(), DECISION + "attempt = 7"))
+    assert found.points == 100
+    assert "a decision about an attempt that was not graded: attempt 7 counts" in found.remark
+
+
+def test_a_grade_without_a_score_is_on_the_platforms_scale_too(place, capsys):
+    base = place(l1={"a": ["off"], "b": [RIGHT], "c": [RIGHT]})
+    kept = base / "l1/students/c/attempts/001/score.json"
+    kept.write_text("somebody has written over it")
+    term(base, lab(more="points = 10"), DECISION + "grade = 80")
+    assert main(["course", str(base / "course.toml"), "--moodle", "--canvas"]) == 0
+    moodle = Moodle({"a", "b", "c"}, most=10)
+    moodle.take((base / "course/moodle-l1.csv").read_text())
+    assert moodle.grades == {"a": 8.0, "b": 10.0, "c": 10.0}
+    rows = list(csv.DictReader((base / "course/canvas-l1.csv").open(newline="")))
+    assert [row["l1"] for row in rows] == ["10", "8", "10", "10"], "the first is the maximum"
+
+
 def test_the_total_is_by_weight_and_blank_until_every_lab_has_a_grade(place):
     base = place(l1={"a": [RIGHT], "b": [RIGHT]}, l2={"a": [WRONG], "b": ["off"]})
     found = term(base, lab("l1", "weight = 1") + lab("l2", "weight = 3") + lab("l3", "weight = 0"))

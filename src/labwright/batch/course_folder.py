@@ -5,7 +5,9 @@ Nothing in a class's folder is changed: the course's own files are made from the
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from labwright.batch import platforms
@@ -39,6 +41,12 @@ class ClassOfLab:
     folder: Folder
     students: dict[str, Student]
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)
+
+    @cached_property
+    def most(self) -> float:
+        """The points that the lab gives, as most attempts have it; 0 where there are none."""
+        tops = Counter(a.max_points for each in self.attempts.values() for a in each if a.graded)
+        return tops.most_common(1)[0][0] if tops else 0.0
 
     @property
     def title(self) -> str:
@@ -83,7 +91,7 @@ def read_term(base: Path, course: Course, overrides: Sequence[Override]) -> Term
         for each in classes:
             rules = Rules.of(course, each.lab, by_both.get((id, each.lab.id), ()))
             key = each.students[id].key if id in each.students else ""
-            grades[each.lab.id] = grade(each.attempts.get(id, ()), rules, key)
+            grades[each.lab.id] = grade(each.attempts.get(id, ()), rules, key, each.most)
         standings[id] = standing(grades, weights)
     return Term(course, classes, students, standings, tuple(overrides), tuple(notes))
 
@@ -139,6 +147,7 @@ def rows_of(term: Term, each: ClassOfLab) -> list[Row]:
                 found.attempt,
                 found.attempts,
                 found.why,
+                top=found.max_points,
             )
         )
     return rows

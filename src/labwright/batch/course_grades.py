@@ -120,20 +120,26 @@ def worth(attempt: Attempt, rules: Rules) -> Worth:
     return Worth(points, top, remarks)
 
 
-def grade(attempts: Sequence[Attempt], rules: Rules, key: str = "") -> LabGrade:
-    """Return a student's grade of one lab."""
+def grade(attempts: Sequence[Attempt], rules: Rules, key: str = "", most: float = 0.0) -> LabGrade:
+    """Return a student's grade of one lab.
+
+    :param most: the points that the lab gives, where the student has no attempt.
+    """
     choice = _chosen(attempts, rules, key)
     by_hand = [one for one in rules.overrides if one.grade is not None]
     dates = [str(one) for one in rules.overrides if one.due]
+    decided = [one for one in rules.overrides if one.attempt is not None]
+    if decided and choice.why != str(decided[-1]):
+        dates.append(f"a decision about an attempt that was not graded: {decided[-1]}")
     many = len([attempt for attempt in attempts if not attempt.of])
     found = choice.attempt if choice.attempt and choice.attempt.graded else None
     value = worth(found, rules) if found else Worth(0.0, 0.0)
     why = choice.why
     if by_hand:
-        top = value.max_points or max((a.max_points for a in attempts), default=0.0)
+        top = value.max_points or most
         points = by_hand[-1].grade
         said = (*dates, str(by_hand[-1]))
-        return LabGrade(points, top or rules.lab.points or 100.0, found, many, why, said)
+        return LabGrade(points, top or 100.0, found, many, why, said)
     if found is None:
         problem = choice.attempt.problem if choice.attempt else choice.why
         return LabGrade(None, 0.0, None, many, why, tuple(dates), problem)

@@ -40,6 +40,8 @@ class Row:
     """Why that attempt counts."""
     note: str = ""
     """What is odd about it."""
+    top: float = 0.0
+    """The points that the lab gives, for a grade without a score: a person's decision."""
 
     @property
     def id(self) -> str:
@@ -53,8 +55,8 @@ class Row:
 
     @property
     def max_points(self) -> float:
-        """The points that the lab gives; 0 where there is no score."""
-        return self.score.max_points if self.score else 0.0
+        """The points that the lab gives; 0 where nobody knows."""
+        return self.score.max_points if self.score else self.top
 
     @property
     def remark(self) -> str:
@@ -70,7 +72,7 @@ def general(rows: Sequence[Row], steps: Sequence[str]) -> str:
     for row in rows:
         outcomes = {s.id: s.outcome.value for s in row.score.steps} if row.score else {}
         cells = [row.student.id, row.student.name, row.student.email, row.student.target]
-        top = number(row.score.max_points) if row.score else ""
+        top = number(row.max_points) if row.max_points else ""
         cells += [row.points, top, "no" if row.grade.points is None else "yes"]
         cells += [f"{row.attempt.number} of {row.attempts}" if row.attempt else ""]
         cells += [row.remark, "; ".join(row.flags)]

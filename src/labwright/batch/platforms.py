@@ -105,8 +105,10 @@ def on_platform(row: Row, assignment: Assignment) -> float | None:
     """Return a grade on the platform's scale."""
     points = row.grade.points
     top = row.max_points
-    if points is None or assignment.points is None or not top:
+    if points is None or assignment.points is None:
         return points
+    if not top:
+        raise ValueError(f"{row.id}: a grade without a maximum cannot be scaled")
     return points * assignment.points / top
 
 
@@ -114,7 +116,8 @@ def moodle(rows: Sequence[Row], title: str, assignment: Assignment) -> File:
     """Return Moodle's import: one identifier, the grade, the feedback."""
     by = assignment.moodle_by
     named = assignment.name or title
-    kept, left_out = _kept(rows, lambda student: {by: _moodle_id(student, by)}, needs=by)
+    scaled = assignment.points is not None
+    kept, left_out = _kept(rows, lambda student: {by: _moodle_id(student, by)}, by, scaled=scaled)
     table = [[by, named, f"{named} (feedback)"]]
     highest = 0.0
     for row, ids in kept:
@@ -154,7 +157,8 @@ def canvas(rows: Sequence[Row], title: str, assignment: Assignment) -> File:
             "login": login,
         }
 
-    kept, left_out = _kept(rows, ids_of, needs="Canvas id, SIS id or login")
+    needs = "Canvas id, SIS id or login"
+    kept, left_out = _kept(rows, ids_of, needs, scaled=assignment.points is not None)
     names = Counter(row.student.name for row in rows)
     head = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
     table = [[*head, assignment.name or title]]
@@ -177,7 +181,11 @@ def canvas(rows: Sequence[Row], title: str, assignment: Assignment) -> File:
 
 
 def _kept(
-    rows: Sequence[Row], ids_of: Callable[[Student], dict[str, str]], needs: str
+    rows: Sequence[Row],
+    ids_of: Callable[[Student], dict[str, str]],
+    needs: str,
+    *,
+    scaled: bool,
 ) -> tuple[list[tuple[Row, dict[str, str]]], dict[str, str]]:
     """Return the rows that may be in a file with their identifiers, and why others may not."""
     holders = Counter(
@@ -191,6 +199,8 @@ def _kept(
         odd = [id for kind, id in given.items() if _odd(kind, id)]
         if row.grade.points is None:
             left_out[row.student.id] = "without a grade"
+        elif scaled and not row.max_points:
+            left_out[row.student.id] = "with a grade of which nobody knows the maximum"
         elif not given:
             left_out[row.student.id] = f"without {needs}"
         elif shared:
@@ -212,12 +222,12 @@ def _odd(kind: str, id: str) -> bool:
 
 def feedback(row: Row, limit: int = FEEDBACK_LIMIT) -> str:
     """Say on one line how it went: the points, what failed and what to do, and the remark."""
-    if row.score is None:
+    if row.score is None and not (row.grade.points is not None and row.max_points):
         return line(row.remark, limit)
     points = "no grade" if row.grade.points is None else number(row.grade.points)
     parts = [f"{points} of {number(row.max_points)} points.", line(row.remark, 300)]
     parts += _failures(row)
-    blocked = row.score.count(Outcome.BLOCKED)
+    blocked = row.score.count(Outcome.BLOCKED) if row.score else 0
     if blocked:
         parts.append(f"Not checked because of that: {plural(blocked, 'step')}.")
     return line(" ".join(filter(None, parts)), limit)

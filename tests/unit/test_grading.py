@@ -231,6 +231,10 @@ def test_what_a_killed_grader_left_of_an_attempt_is_not_written_over(run, tmp_pa
     assert (left / "score.json").read_text().startswith("of a grader")
 
 
+MADE_WHEN = ("journal.jsonl", "scores.jsonl", ".made-from")
+"""Files that hold times."""
+
+
 def test_resume_does_what_is_missing_and_no_more_and_ends_as_if_uninterrupted(run, tmp_path):
     given = {"a": [RIGHT], "b": [BROKEN, WRONG], "c": [RIGHT], "d": [WRONG]}
     whole = run(Workers(**given), "abcd", "whole")
@@ -245,7 +249,7 @@ def test_resume_does_what_is_missing_and_no_more_and_ends_as_if_uninterrupted(ru
     seeds = {task.id: task.options for task in (*first.asked, *second.asked)}
     assert seeds == {id: (f"--seed={seed_of(7, id)}",) for id in "abcd"}
     for path in (tmp_path / "whole").rglob("*"):
-        if path.is_file() and path.name not in ("journal.jsonl", ".made-from"):
+        if path.is_file() and path.name not in MADE_WHEN:
             other = tmp_path / "out" / path.relative_to(tmp_path / "whole")
             assert other.read_bytes() == path.read_bytes(), path
     third = Workers()

@@ -202,7 +202,7 @@ def judge(
     spread(groups, stop, Keep())
     copied = flags.copies(grading.records)
     return [
-        replace(one, odd=(*one.odd, f"a record that {flags.named(copied[one.student])} has, too"))
+        replace(one, odd=(*one.odd, f"a record that {copied[one.student]} has, too"))
         if one.student in copied
         else one
         for one in taken

@@ -15,14 +15,13 @@ from labwright.batch.course_grades import LabGrade, Rules, Standing, grade, stan
 from labwright.batch.folder import Folder
 from labwright.batch.gradebook import Row, csv_text
 from labwright.batch.platforms import Assignment
+from labwright.batch.record import from_journal
 from labwright.batch.rule import Grade
-from labwright.batch.task import bare
-from labwright.errors import LabwrightError, UsageError
+from labwright.errors import UsageError
 from labwright.host.files import write_text
 from labwright.reports import course_page
 from labwright.reports.course_page import CourseRow, LabCell
 from labwright.reports.wording import number, plural
-from labwright.score import Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from labwright.batch.course import Course, CourseLab, Override
     from labwright.batch.journal import Attempt
     from labwright.batch.student import Student
+    from labwright.score import Score
 
 
 @dataclass
@@ -136,7 +136,7 @@ def rows_of(term: Term, each: ClassOfLab) -> list[Row]:
     rows = []
     for id, student in each.students.items():
         found = term.standings[id].grades[each.lab.id]
-        score = _score(each.folder, found)
+        score = _score(each, found)
         rows.append(
             Row(
                 student,
@@ -153,13 +153,11 @@ def rows_of(term: Term, each: ClassOfLab) -> list[Row]:
     return rows
 
 
-def _score(folder: Folder, found: LabGrade) -> Score | None:
-    attempt = found.attempt
-    text = attempt and folder.score_text(attempt.id, attempt.number, attempt.digest)
-    try:
-        return bare(Score.from_json(text)) if text else None
-    except LabwrightError:
+def _score(each: ClassOfLab, found: LabGrade) -> Score | None:
+    """Return the score that counts; where its file is lost, what the journal has of it."""
+    if found.attempt is None:
         return None
+    return each.folder.score(found.attempt) or from_journal(found.attempt)
 
 
 def _gradebook(term: Term) -> str:

@@ -63,28 +63,30 @@ def find(students: Sequence[Student], identities: Mapping[str, Identity]) -> lis
     return sorted(flags, key=lambda flag: [order[id] for id in flag.students])
 
 
-def copies(records: Mapping[str, Record]) -> dict[str, list[str]]:
-    """Return for each student whose records are the same as one of theirs.
+def copies(records: Mapping[str, Record]) -> dict[str, str]:
+    """Return for each student who has one of their records as well, in words.
 
     Both are told: which of the two was there first, no file can prove.
     """
-    holders: dict[str, set[str]] = defaultdict(set)
+    holders: dict[str, dict[str, None]] = defaultdict(dict)
     for id, record in records.items():
         for attempt in record.attempts:
             for mark in attempt.marks:
-                holders[mark].add(id)
-    found: dict[str, set[str]] = defaultdict(set)
-    for ids in holders.values():
-        for id in ids if len(ids) > 1 else ():
-            found[id] |= ids - {id}
-    order = {id: place for place, id in enumerate(records)}
-    return {id: sorted(others, key=order.__getitem__) for id, others in found.items()}
+                holders[mark][id] = None
+    # A copy has all marks of a record, so that most marks have the same holders.
+    groups = {tuple(ids) for ids in holders.values() if len(ids) > 1}
+    found: dict[str, str] = {}
+    for ids in sorted(groups, key=len):
+        for id in ids:
+            found[id] = named(ids, id)
+    return found
 
 
-def named(others: Sequence[str]) -> str:
-    """Name a few students, and count the others."""
-    more = len(others) - FEW
-    return ", ".join(others[:FEW]) + (f" and {more} more" if more > 0 else "")
+def named(ids: Sequence[str], apart_from: str) -> str:
+    """Name a few students, and count the others: a whole class may have copied."""
+    others = [id for id in ids[: FEW + 1] if id != apart_from][:FEW]
+    more = len(ids) - 1 - len(others)
+    return ", ".join(others) + (f" and {more} more" if more > 0 else "")
 
 
 def _values(identity: Identity | None) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@
     known_hosts                   the hosts' keys, each under its student's id
     students/ID/attempts/001/     score.json of an attempt: made once, never changed
     students/ID/                  report.html, score.json and junit.xml of the one that counts
+    scores.jsonl                  the attempts' scores without their records, to be read fast
     index.html                    the class
     gradebook.csv                 and those for learning platforms, where they were asked for
 
@@ -27,13 +28,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from labwright.batch.journal import Journal, append_lines
+from labwright.batch.score_cache import ScoreCache
 from labwright.batch.student import Student
-from labwright.errors import SetupError, UsageError
+from labwright.batch.task import bare
+from labwright.errors import LabwrightError, SetupError, UsageError
 from labwright.host.files import write_text
+from labwright.score import Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from labwright.batch.journal import Attempt
 
 ORPHANS_S = 20.0
 """Seconds in which the workers of a grader that was killed notice that, and end."""
@@ -46,6 +52,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.journal = Journal(path / "journal.jsonl")
+        self.cache = ScoreCache(path / "scores.jsonl")
         self._pinned: set[tuple[str, ...]] | None = None
         self.workers_lock = path / f".{WORKERS}"
 
@@ -150,6 +157,26 @@ class Folder:
         except (OSError, UnicodeDecodeError):
             return None
         return text if _digest(text) == digest else None
+
+    def score(self, attempt: Attempt, *, keep: bool = False) -> Score | None:
+        """Return an attempt's score without its record; None where its file is lost or changed.
+
+        :param keep: whether what was read from its own file is kept where it is read faster.
+        """
+        if not attempt.digest:
+            return None
+        file = self.attempt(attempt.id, attempt.number)
+        score = self.cache.get(attempt, file)
+        if score is not None:
+            return score
+        text = self.score_text(attempt.id, attempt.number, attempt.digest)
+        try:
+            score = bare(Score.from_json(text)) if text else None
+        except LabwrightError:
+            return None
+        if score and keep:
+            self.cache.put(attempt, file, score)
+        return score
 
     def pins(self) -> list[str]:
         """Return the lines of known_hosts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import threading
@@ -18,11 +17,10 @@ from labwright.batch.journal import Attempt, Begun, Counts, Setting
 from labwright.batch.own_values import editions
 from labwright.batch.record import Record, from_journal
 from labwright.batch.submission import marks
-from labwright.batch.task import Task, bare, definition_of
-from labwright.errors import LabwrightError, UsageError
+from labwright.batch.task import Task, definition_of
+from labwright.errors import UsageError
 from labwright.lab.model import find_lab
 from labwright.outcome import Outcome
-from labwright.score import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from labwright.batch.student import Student
     from labwright.batch.task import Examined
     from labwright.lab.model import Lab
+    from labwright.score import Score
 
     Spread = Callable[[list[list[Task]], Stop, Listener], None]
 
@@ -175,10 +174,9 @@ class Grading:
         """Return an attempt's bare score; where its file is lost, what the journal has of it."""
         if attempt is None or not attempt.steps:
             return None, ""
-        text = self.folder.score_text(attempt.id, attempt.number, attempt.digest)
-        if text is not None:
-            with contextlib.suppress(LabwrightError):
-                return bare(Score.from_json(text)), ""
+        score = self.folder.score(attempt, keep=True)
+        if score is not None:
+            return score, ""
         note = "the score's file was lost or changed after grading; the journal's points count"
         return from_journal(attempt, self._lab), note if attempt.digest else ""
 
@@ -252,6 +250,8 @@ class Grading:
         attempt = self.attempt_of(examined, number, source, of, digest)
         attempt = msgspec.structs.replace(attempt, **more)
         self.folder.journal.write(attempt)
+        if score and digest:
+            self.folder.cache.put(attempt, self.folder.attempt(attempt.id, number), score)
         record.attempts.append(attempt)
         self._settle(examined.id)
         if examined.graded:

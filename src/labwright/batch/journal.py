@@ -176,9 +176,10 @@ class Journal:
                 continue  # a crash cut it off
 
 
-def append_lines(path: Path, lines: Iterable[bytes]) -> None:
+def append_lines(path: Path, lines: Iterable[bytes], *, derived: bool = False) -> None:
     """Add lines to the end of a file; they are on the disk when this returns.
 
+    :param derived: they can be made again, and need not be there after a power failure.
     :raises SetupError: they cannot be written.
     """
     try:
@@ -190,7 +191,8 @@ def append_lines(path: Path, lines: Iterable[bytes]) -> None:
             data = (b"\n" if torn else b"") + b"".join(line + b"\n" for line in lines)
             while data:
                 data = data[os.write(handle, data) :]
-            os.fsync(handle)
+            if not derived:
+                os.fsync(handle)
         finally:
             os.close(handle)
     except OSError as problem:

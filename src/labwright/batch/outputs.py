@@ -41,10 +41,10 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
     found: dict[str, list[str]] = {}
     for flag in flags.find(grading.students, identities):
         for id in flag.students:
-            others = flags.named([other for other in flag.students if other != id])
-            found.setdefault(id, []).append(f"{flag.what} as {others}")
+            said = f"{flag.what} as {flags.named(flag.students, id)}"
+            found.setdefault(id, []).append(said)
     for id, copied in flags.copies(grading.records).items():
-        found.setdefault(id, []).append(f"a record that {flags.named(copied)} has, too")
+        found.setdefault(id, []).append(f"a record that {copied} has, too")
     rows = []
     for student in grading.students:
         record = grading.records[student.id]

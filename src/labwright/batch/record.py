@@ -61,9 +61,12 @@ class Record:
         return next((one for one in reversed(seen) if one != Identity()), Identity())
 
 
-def from_journal(attempt: Attempt, lab: Lab) -> Score:
-    """Return the score of an attempt as far as the journal has it."""
-    known = {step.id: step for step in lab.steps}
+def from_journal(attempt: Attempt, lab: Lab | None = None) -> Score:
+    """Return the score of an attempt as far as the journal has it.
+
+    :param lab: for the titles of its steps; without it they are called by their ids.
+    """
+    known = {step.id: step for step in lab.steps} if lab else {}
     steps = []
     for id, (outcome, points, most) in attempt.steps.items():
         step = known.get(id)
@@ -76,4 +79,5 @@ def from_journal(attempt: Attempt, lab: Lab) -> Score:
                 id, title, part, points, most, Outcome(outcome), needs, reason, "", "", "", (), 0.0
             )
         )
-    return Score(lab.name, lab.title, "", attempt.made, attempt.made, tuple(steps))
+    name, title = (lab.name, lab.title) if lab else ("", "")
+    return Score(name, title, "", attempt.made, attempt.made, tuple(steps))

@@ -1,0 +1,94 @@
+"""The scores of a class without their records, in one file: a record is ten times its score.
+
+What is written of a class (page, gradebook, platforms' files) needs no record, and to read the
+attempts' own files for it took most of the time that a resume or a course takes. All of it can be
+made again from those: a line is believed only while its attempt's file is as it was, and has the
+points that the journal has; otherwise that file is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from labwright.batch.journal import append_lines
+from labwright.batch.task import bare
+from labwright.errors import LabwrightError
+from labwright.score import Score
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labwright.batch.journal import Attempt
+
+
+class _Line(msgspec.Struct, array_like=True, frozen=True):
+    """One score, and of which file."""
+
+    id: str
+    number: int
+    digest: str
+    size: int
+    changed: int
+    """When the attempt's file was changed last, in nanoseconds."""
+    score: msgspec.Raw
+
+
+class ScoreCache:
+    """The scores of one class's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places: dict[tuple[str, int], tuple[int, int]] | None = None
+        """Where the line of an attempt begins, and how long it is."""
+        self._decoder = msgspec.json.Decoder(_Line)
+
+    def put(self, attempt: Attempt, file: Path, score: Score) -> None:
+        """Keep the score of an attempt, whose own file is there already.
+
+        :raises SetupError: it cannot be written.
+        """
+        try:
+            found = file.stat()
+        except OSError:
+            return
+        body = msgspec.Raw(msgspec.json.format(bare(score).to_json().encode(), indent=-1))
+        line = _Line(
+            *(attempt.id, attempt.number, attempt.digest),
+            *(found.st_size, found.st_mtime_ns, body),
+        )
+        raw = msgspec.json.encode(line)
+        append_lines(self._path, [raw], derived=True)
+        if self._places is not None:
+            begin = self._path.stat().st_size - len(raw) - 1
+            self._places[attempt.id, attempt.number] = (begin, len(raw))
+
+    def get(self, attempt: Attempt, file: Path) -> Score | None:
+        """Return an attempt's score without its record; None: its own file must be read."""
+        places = self._find()
+        try:
+            begin, length = places[attempt.id, attempt.number]
+            with self._path.open("rb") as lines:
+                raw = os.pread(lines.fileno(), length, begin)
+            line, found = self._decoder.decode(raw), file.stat()
+            score = Score.from_json(bytes(line.score).decode())
+        except (KeyError, OSError, msgspec.MsgspecError, UnicodeDecodeError, LabwrightError):
+            return None
+        same = (line.size, line.changed) == (found.st_size, found.st_mtime_ns)
+        steps = {s.id: (s.outcome.value, s.points, s.max_points) for s in score.steps}
+        return score if same and line.digest == attempt.digest and steps == attempt.steps else None
+
+    def _find(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """Return where the last line of each attempt is."""
+        if self._places is None:
+            self._places, begin = {}, 0
+            with contextlib.suppress(OSError), self._path.open("rb") as lines:
+                for raw in lines:
+                    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                        line = self._decoder.decode(raw)
+                        self._places[line.id, line.number] = (begin, len(raw))
+                    begin += len(raw)
+        return self._places

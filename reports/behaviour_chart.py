@@ -22,7 +22,7 @@ MOST_POINTS = 5000
 
 
 @dataclass(frozen=True)
-class _Behaviour:
+class Drawn:
     """The data of evidence of kind ``behaviour``, converted."""
 
     requests: list[Request]
@@ -35,7 +35,11 @@ class _Behaviour:
     end_s: float
 
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> _Behaviour:
+    def read(cls, data: Mapping[str, Any]) -> Drawn:
+        """Read the data.
+
+        :raises ValueError: it is none that can be drawn; also TypeError and KeyError.
+        """
         requests = requests_of(data, "intended_s")
         phases = [(seconds(r), seconds(a), seconds(b)) for r, a, b in data["phases"]]
         serving = [(seconds(at), seconds(count)) for at, count in data["serving"]]
@@ -44,17 +48,26 @@ class _Behaviour:
         end_s = max([phase[2] for phase in phases] + ends)
         if not requests or not phases or not 0 < end_s <= MOST_S or len(serving) > MOST_POINTS:
             raise ValueError("no behaviour that can be drawn")
-        return cls(requests, phases, serving, seconds(data["capacity_per_server"]), events, end_s)
+        per_server = seconds(data["capacity_per_server"])
+        if per_server <= 0:
+            raise ValueError("a server that answers nothing")
+        return cls(requests, phases, serving, per_server, events, end_s)
 
     def answered(self) -> list[int]:
         """Return how many answers came in each second."""
         counts = Counter(int(one.end_s) for one in self.requests if one.ok and one.end_s)
         return [counts[second] for second in range(math.ceil(self.end_s))]
 
+    def needed(self) -> list[tuple[float, float]]:
+        """Return from when on how many servers just suffice for the load."""
+        return [(start, float(math.ceil(rate / self.per_server))) for rate, start, _ in self.phases]
+
     def lost(self) -> list[Request]:
+        """Return the requests that got no good answer."""
         return [one for one in self.requests if not one.ok]
 
     def in_flight(self) -> list[tuple[float, int]]:
+        """Return from when on how many requests had been sent and not answered."""
         changes = [(one.start_s, 1) for one in self.requests]
         changes += [(one.end_s, -1) for one in self.requests if one.end_s is not None]
         level, levels = 0, [(0.0, 0)]
@@ -66,7 +79,7 @@ class _Behaviour:
 
 def draw(data: Mapping[str, Any]) -> Picture:
     """Draw evidence of kind ``behaviour``."""
-    seen = _Behaviour.read(data)
+    seen = Drawn.read(data)
     words = _words(seen)
     height = KEY + RATE + GAP + FLIGHT + GAP + SERVERS + AXIS
     canvas = Canvas(LEFT + WIDTH + RIGHT, height, words)
@@ -77,16 +90,18 @@ def draw(data: Mapping[str, Any]) -> Picture:
     levels = [(at, float(level)) for at, level in seen.in_flight()]
     _level(canvas, seen, levels, KEY + RATE + GAP + FLIGHT, FLIGHT, "in flight")
     foot = KEY + RATE + GAP + FLIGHT + GAP + SERVERS
-    _level(canvas, seen, seen.serving, foot, SERVERS, "servers that take part")
+    _level(canvas, seen, seen.serving, foot, SERVERS, "servers that take part, and that suffice")
+    top = max([1.0, *(count for _, count in seen.serving)])
+    canvas.path(_staircase(seen, seen.needed(), foot, SERVERS, top), "line offered")
     _events(canvas, seen, foot)
     return Picture("behaviour", words, str(canvas))
 
 
-def _x(seen: _Behaviour, at_s: float) -> float:
+def _x(seen: Drawn, at_s: float) -> float:
     return LEFT + WIDTH * min(max(at_s, 0.0), seen.end_s) / seen.end_s
 
 
-def _rates(canvas: Canvas, seen: _Behaviour) -> None:
+def _rates(canvas: Canvas, seen: Drawn) -> None:
     foot, answered = KEY + RATE, seen.answered()
     capacity = [(at, count * seen.per_server) for at, count in seen.serving]
     highest = max([*answered, *(rate for rate, _, _ in seen.phases), *(c for _, c in capacity)])
@@ -110,7 +125,7 @@ def _rates(canvas: Canvas, seen: _Behaviour) -> None:
 
 def _level(
     canvas: Canvas,
-    seen: _Behaviour,
+    seen: Drawn,
     levels: list[tuple[float, float]],
     foot: float,
     height: float,
@@ -123,7 +138,7 @@ def _level(
 
 
 def _staircase(
-    seen: _Behaviour,
+    seen: Drawn,
     levels: list[tuple[float, float]],
     foot: float,
     height: float,
@@ -137,7 +152,7 @@ def _staircase(
     return points
 
 
-def _events(canvas: Canvas, seen: _Behaviour, foot: float) -> None:
+def _events(canvas: Canvas, seen: Drawn, foot: float) -> None:
     for place, (at, _) in enumerate(seen.events, 1):
         x = _x(seen, at)
         canvas.line(x, KEY, x, foot, "line thread")
@@ -158,7 +173,7 @@ def _scale(canvas: Canvas, foot: float, height: float, top: float, words: str) -
     canvas.text(LEFT, foot - height - 6, words, "quiet")
 
 
-def _words(seen: _Behaviour) -> str:
+def _words(seen: Drawn) -> str:
     rates = ", ".join(number(rate) for rate, _, _ in seen.phases)
     counts = [int(count) for _, count in seen.serving] or [0]
     peak = max(level for _, level in seen.in_flight())

@@ -14,7 +14,7 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from labwright.outcome import Outcome
-from labwright.reports import summary
+from labwright.reports import behaviour_text, summary
 from labwright.reports.pictures import picture
 from labwright.reports.wording import between, number, plural
 from labwright.text import excerpt, line
@@ -66,11 +66,12 @@ class Checklist:
         _print(self._console, step_line(result), indent=TITLE_COLUMN)
         for word, sentence in summary.said(result):
             _verdict(self._console, word, sentence)
-        if result.outcome is Outcome.FAILED:
-            for piece in result.evidence:
-                drawn = picture(piece)
-                if drawn:
-                    _verdict(self._console, drawn.kind, drawn.words)
+        for piece in result.evidence:
+            drawn = picture(piece) if result.outcome is Outcome.FAILED else None
+            if drawn:
+                _verdict(self._console, drawn.kind, drawn.words)
+            for row in behaviour_text.rows(piece.data, self._console.encoding):
+                _print(self._console, Text(" " * 12 + row))
         self._wait()
 
     def end(self, score: Score) -> None:

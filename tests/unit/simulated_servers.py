@@ -273,12 +273,15 @@ class World:
         if name in self.containers:
             return 409, {"message": "the name is in use"}
         self.advance(self.timing.create)
-        taken = {c.address for c in self.containers.values() if c.state == "running"}
-        address = next(a for a in (f"172.17.0.{n}" for n in range(2, 99)) if a not in taken)
         self._made += 1
-        self.containers[name] = Container(f"id{self._made}", name, address)
+        self.containers[name] = Container(f"id{self._made}", name, "")
         self._event("create", self.containers[name])
         return 201, {}
+
+    def _free_address(self):
+        """Return the lowest that no container has which runs, as Docker does."""
+        taken = {c.address for c in self.containers.values() if c.state == "running"}
+        return next(a for a in (f"172.17.0.{n}" for n in range(2, 99)) if a not in taken)
 
     def _do(self, method, words, container):
         if method == "DELETE":
@@ -287,8 +290,9 @@ class World:
             self._event("destroy", container)
             self.containers.pop(container.name, None)
             return 204, None
-        if words == ["start"]:
+        if words == ["start"] and container.state != "running":
             self.advance(self.timing.start)
+            container.address = self._free_address()
             container.state, container.listens_at = "running", self.now + self.timing.listen
             self._event("start", container)
             return 204, None
@@ -296,7 +300,9 @@ class World:
             self.advance(self.timing.remove)
             self.ends(container)
             return 204, None
-        return 200, {"NetworkSettings": {"Networks": {"bridge": {"IPAddress": container.address}}}}
+        address = {"IPAddress": container.address if container.state == "running" else ""}
+        networks = {"NetworkSettings": {"Networks": {"bridge": address}}}
+        return 200, {"State": {"Status": container.state}, **networks}
 
     def gorb(self, method, path, body):
         """Answer as Gorb does."""

@@ -27,12 +27,14 @@ from labwright.cli.open import submitted
 from labwright.errors import UsageError
 from labwright.grading import judge_again as judged_again
 from labwright.grading.run import plan
+from labwright.grading.watch import StepChanged
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.live import terminals
 from labwright.live.document import commands, sections
 from labwright.live.page import Page
 from labwright.live.serving import Served, invite, open_page
+from labwright.score import Score
 
 RECORD = Path(__file__).parent / "data" / "deployed.json"
 LAB = load_lab(find_lab("gorb"))
@@ -84,9 +86,11 @@ def client():
 
 
 @contextlib.contextmanager
-def serving(shell=lambda: ["bash", "--norc", "--noprofile"]):
+def serving(shell=lambda: ["bash", "--norc", "--noprofile"], known=()):
     begun = threading.Event()
     page = Page(LAB, "local", shell)
+    for result in known:
+        page.hear(StepChanged(result))
     served = Served(page.app())
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -351,3 +355,22 @@ def test_the_file_to_hand_in_is_the_one_that_submit_makes(tmp_path):
     found, handed_in, _ = submission.read(tmp_path / name)
     assert found.student == "ann"
     assert handed_in.points == 100
+
+
+def test_what_evidence_shows_is_a_picture_of_its_own_that_can_run_nothing():
+    (split,) = (
+        step for step in Score.from_json(RECORD.read_text()).steps if step.id == "split-round-robin"
+    )
+    with serving(known=[split]) as served:
+        client = Client(served).enter()
+        with client.socket("/live") as live:
+            told = json.loads(live.recv(10))["steps"]["split-round-robin"]
+        assert told["pictures"]
+        for shown in told["pictures"]:
+            picture = client.get(shown["at"])
+            assert picture.headers["Content-Type"].startswith("image/svg+xml")
+            assert "sandbox" in picture.headers["Content-Security-Policy"]
+            assert shown["words"].split(".")[0] in picture.text
+        assert client.get("/picture/split-round-robin/9").status == 404
+        assert client.get("/picture/none/0").status == 404
+        assert Client(served).get("/picture/split-round-robin/0").status == 403

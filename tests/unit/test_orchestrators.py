@@ -24,6 +24,8 @@ LAB = load_lab(find_lab("orchestrator"))
 MISTAKES = {one.id: one for one in mistakes.load_mistakes(LAB)}
 SIMULATED = [id for id, one in MISTAKES.items() if one.run.strip().endswith("again")]
 """Those that change the program, and nothing else of the machine."""
+WRONG = [id for id in SIMULATED if not MISTAKES[id].right]
+RIGHT = [id for id in SIMULATED if MISTAKES[id].right]
 JUDGED = ("scaling.", "server_life.")
 WORLDS = {
     "quick": Timing(0.2, 0.3, 0.3, 0.2, 0.01, 0.5),
@@ -154,7 +156,14 @@ def test_the_documents_program_gets_all_points(written, timing, seed):
     assert {step.outcome for step in score.steps} == {Outcome.PASSED}, said(score)
 
 
-@pytest.mark.parametrize("id", SIMULATED)
+@pytest.mark.parametrize("timing", ["quick", "usual"])
+@pytest.mark.parametrize("id", RIGHT)
+def test_a_right_program_of_another_make_gets_all_points(written, id, timing):
+    score = graded(written(MISTAKES[id]), WORLDS[timing])
+    assert not mistakes.judged(MISTAKES[id], score, 0).deviations, said(score)
+
+
+@pytest.mark.parametrize("id", WRONG)
 def test_a_mistake_is_caught_by_the_right_step_with_the_right_words(written, id):
     score = graded(written(MISTAKES[id]))
     assert not mistakes.judged(MISTAKES[id], score, 0).deviations, said(score)

@@ -11,6 +11,7 @@ import pytest
 from labwright.checks import scaling, server_life
 from labwright.checks.watched_load import WatchedLoad
 from labwright.errors import CheckFailed, MachineError
+from labwright.reports import behaviour_text
 from labwright.reports.pictures import picture
 
 URL = "http://10.0.2.15:4444/doWork"
@@ -257,6 +258,26 @@ def test_the_seed_moves_the_whole_load():
     for seen in loads:
         shift = seen.phases[0].end_s - 10
         assert [one.at_s - shift for one in seen.happened] == [56, 80]
+
+
+def test_a_terminal_shows_it_over_time_in_whatever_it_can_print():
+    data = load(RIGHT, failed=(40,)).seen.evidence(RATE).data
+    for encoding, marks in (("utf-8", behaviour_text.BLOCKS), ("ascii", behaviour_text.PLAIN)):
+        shown = behaviour_text.rows(data, encoding)
+        labels = [row[: behaviour_text.LABEL + 1].strip() for row in shown]
+        assert labels[:5] == [
+            "requests/s offered",
+            "requests/s answered",
+            "waiting",
+            "servers that suffice",
+            "servers there",
+        ]
+        assert set(shown[0][behaviour_text.LABEL + 2 :][: behaviour_text.COLUMNS]) <= set(marks)
+        assert shown[4].endswith(" 4")
+        assert any("2 a server was killed" in row for row in shown)
+        assert max(map(len, shown)) <= 88
+    assert behaviour_text.rows({"kind": "behaviour", "phases": "none"}) == []
+    assert behaviour_text.rows({"kind": "split"}) == []
 
 
 def test_the_picture_says_in_words_what_it_shows():

@@ -48,7 +48,7 @@ NOISE_S = 20.0
 """The longest that a question which often changes, and never matters, is not listened to."""
 RETRY_S = 10.0
 """The longest pause between two attempts to reach a machine that is gone."""
-TRAFFIC = frozenset({"sender"})
+TRAFFIC = frozenset({"sender", "watched_load"})
 """Witnesses that send traffic."""
 
 

@@ -18,7 +18,7 @@ from labwright.grading.watch import Examining, MachineBack, MachineGone, StepCha
 from labwright.live.following import watch
 from labwright.live.state import State, may_yet_hold
 from labwright.outcome import Outcome
-from labwright.reports import summary
+from labwright.reports import behaviour_text, summary
 from labwright.reports.terminal import STYLES
 from labwright.reports.wording import number
 from labwright.text import line
@@ -143,10 +143,27 @@ class View:
                 part = step.part
                 rows += [Text(), Text(line(part), "bold")]
             rows += self._step(step.id)
-        rows += [Text(), self._total(), self._status()]
+        closing = [Text(), self._total(), self._status()]
+        picture = self._picture()
+        # What scrolls away could not be drawn anew.
+        if len(rows) + len(picture) + len(closing) < self._console.height:
+            rows += picture
+        rows += closing
         for row in rows:
             row.no_wrap, row.overflow = True, "ellipsis"
         return Group(*rows)
+
+    def _picture(self) -> list[Text]:
+        """Return what the evidence shows over time, as far as rows of text can show it."""
+        evidence = [
+            piece
+            for state in self.state.steps.values()
+            if state.result
+            for piece in state.result.evidence
+        ]
+        encoding = self._console.encoding
+        drawn = [row for piece in evidence for row in behaviour_text.rows(piece.data, encoding)]
+        return [Text(), *(Text("  " + row) for row in drawn)] if drawn else []
 
     def _step(self, id: str) -> list[Text]:
         state, step = self.state.steps[id], self.state.lab.step(id)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import zlib
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from labwright.live.state import State, may_yet_hold
 from labwright.live.terminals import Terminals
 from labwright.outcome import Outcome
 from labwright.reports import html, wording
+from labwright.reports.pictures import picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     from labwright.grading.watch import Event, Watch
     from labwright.lab.model import Lab
     from labwright.live.state import StepState
-    from labwright.score import Score
+    from labwright.reports.svg import Picture
+    from labwright.score import Score, StepResult
 
 SENTENCE_LIMIT = 2000
 """Characters shown of a sentence that may quote the target."""
@@ -101,6 +104,7 @@ class Page:
             Route("/", self._show),
             Route("/static/{name:path}", static_file),
             Route("/lab/{name:path}", self._picture),
+            Route("/picture/{id}/{number:int}", self._drawn),
             WebSocketRoute("/live", self._live),
             Route("/report", self._report),
         ]
@@ -170,6 +174,20 @@ class Page:
         # A picture that is opened by itself must not run anything, either.
         return FileResponse(
             path, headers={"Content-Security-Policy": "default-src 'none'; sandbox"}
+        )
+
+    async def _drawn(self, request: Request) -> Response:
+        """Hand out what a step's evidence shows, as a picture of its own."""
+        known = self.state.steps.get(request.path_params["id"])
+        drawn = _pictures(known.result) if known else []
+        number = request.path_params["number"]
+        if number >= len(drawn):
+            return Response(status_code=404)
+        rules = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+        return Response(
+            drawn[number].file(),
+            media_type="image/svg+xml",
+            headers={"Content-Security-Policy": rules},
         )
 
     async def _live(self, socket: WebSocket) -> None:
@@ -320,6 +338,14 @@ class Page:
             "expected": "",
             "actual": "",
             "hints": [],
+            # The number at the end makes it another picture when it has changed.
+            "pictures": [
+                {
+                    "at": f"{self._place}/picture/{id}/{n}?{zlib.crc32(drawn.svg.encode())}",
+                    "words": _shown(drawn.words),
+                }
+                for n, drawn in enumerate(_pictures(result))
+            ],
         }
         if result is None:
             return told
@@ -331,6 +357,11 @@ class Page:
             blocked = result.outcome is Outcome.BLOCKED and titles
             told["reason"] = f"First: {'; '.join(titles)}" if blocked else _shown(result.reason)
         return told
+
+
+def _pictures(result: StepResult | None) -> list[Picture]:
+    """Return what a step's evidence shows."""
+    return [drawn for piece in (result.evidence if result else ()) if (drawn := picture(piece))]
 
 
 def _stages(hint: str) -> list[str]:

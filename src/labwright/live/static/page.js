@@ -134,6 +134,9 @@ function verdictOf(id, step) {
     const note = element("p", "It is checked by sending requests through the service.");
     box.append(note);
   }
+  for (const picture of step.pictures) {
+    box.append(element("img", "", { src: picture.at, alt: picture.words, class: "picture" }));
+  }
   return box.childNodes.length ? box : null;
 }
 

@@ -25,6 +25,7 @@ from labwright.batch.folder import Folder  # noqa: E402
 from labwright.batch.grading import Grading  # noqa: E402
 from labwright.batch.student import Student  # noqa: E402
 from labwright.batch.task import Examined  # noqa: E402
+from labwright.grading.run import RunOptions  # noqa: E402
 from labwright.lab.definition import load_lab  # noqa: E402
 from labwright.lab.model import find_lab  # noqa: E402
 from labwright.score import Score  # noqa: E402
@@ -65,7 +66,7 @@ def measure(size: int, base: Path) -> None:
     start = time.monotonic()
     for number in range(1, LABS + 1):
         folder = Folder(base / f"lab{number}")
-        grading = Grading(members, lab, folder, (), 60)
+        grading = Grading(members, lab, folder, RunOptions(), 60)
         with folder.locked():
             grading.begin(1, resume=False)
             folder.keep_roster(members)

@@ -14,6 +14,7 @@ from labwright.batch.grading import Grading
 from labwright.batch.student import Student
 from labwright.batch.task import Examined
 from labwright.cli import main
+from labwright.grading.run import RunOptions
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.outcome import Observation, Outcome
@@ -38,7 +39,7 @@ def folder(tmp_path) -> Folder:
     folder = Folder(tmp_path / "out")
     members = [Student("a", "ssh://a", "Ann"), Student("b", "ssh://b", "Bob")]
     with folder.locked():
-        grading = Grading(members, LAB, folder, (), 60)
+        grading = Grading(members, LAB, folder, RunOptions(), 60)
         grading.begin(7, resume=False)
         folder.keep_roster(members)
         for id, score in (("a", OLD), ("b", less(OLD))):
@@ -47,7 +48,7 @@ def folder(tmp_path) -> Folder:
 
 
 def counting(folder: Folder) -> dict[str, tuple[float, str]]:
-    grading = Grading(folder.roster(), LAB, Folder(folder.path), (), 60)
+    grading = Grading(folder.roster(), LAB, Folder(folder.path), RunOptions(), 60)
     grading.remember()
     return {
         id: (record.choice.attempt.points, record.choice.why)
@@ -131,7 +132,7 @@ def test_a_folder_without_a_class_is_refused(tmp_path, capsys):
 
 
 def test_a_broken_judgement_is_no_reason_to_take_a_grade(folder):
-    grading = Grading(folder.roster(), LAB, folder, (), 60)
+    grading = Grading(folder.roster(), LAB, folder, RunOptions(), 60)
     grading.remember()
     broken = replace(
         OLD, steps=tuple(replace(s, outcome=Outcome.BROKEN, points=0) for s in OLD.steps)

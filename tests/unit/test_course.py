@@ -17,6 +17,7 @@ from labwright.batch.student import Student
 from labwright.batch.task import Examined
 from labwright.cli import main
 from labwright.errors import DefinitionError
+from labwright.grading.run import RunOptions
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.score import Score
@@ -44,7 +45,7 @@ def place(tmp_path):
             folder = Folder(tmp_path / lab)
             members = [Student(id, f"ssh://{id}", id.title()) for id in attempts]
             with folder.locked():
-                grading = Grading(members, LAB, folder, (), 60)
+                grading = Grading(members, LAB, folder, RunOptions(), 60)
                 grading.begin(1, resume=True)
                 folder.keep_roster(members)
                 for id, found in attempts.items():

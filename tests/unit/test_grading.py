@@ -25,6 +25,7 @@ from labwright.batch.student import Student
 from labwright.batch.task import Examined, Identity, Task
 from labwright.cli import main
 from labwright.errors import SetupError, UsageError
+from labwright.grading.run import RunOptions
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.outcome import Outcome
@@ -81,6 +82,9 @@ class Nobody:
     def ended(self, examined: Examined) -> None: ...
 
 
+ALL = RunOptions()
+
+
 @pytest.fixture
 def run(tmp_path):
     def run(
@@ -90,7 +94,7 @@ def run(tmp_path):
         *,
         resume=False,
         members=None,
-        options=(),
+        options=ALL,
         again=(),
         policy=None,
     ) -> Grading:
@@ -246,8 +250,8 @@ def test_resume_does_what_is_missing_and_no_more_and_ends_as_if_uninterrupted(ru
     resumed = run(second, "abcd", resume=True)
     assert second.counts == {"b": 1, "c": 1, "d": 1}
     assert outcome(resumed) == outcome(whole)
-    seeds = {task.id: task.options for task in (*first.asked, *second.asked)}
-    assert seeds == {id: (f"--seed={seed_of(7, id)}",) for id in "abcd"}
+    seeds = {task.id: task.options.seed for task in (*first.asked, *second.asked)}
+    assert seeds == {id: seed_of(7, id) for id in "abcd"}
     for path in (tmp_path / "whole").rglob("*"):
         if path.is_file() and path.name not in MADE_WHEN:
             other = tmp_path / "out" / path.relative_to(tmp_path / "whole")
@@ -274,7 +278,7 @@ def test_another_grading_of_the_same_folder_is_refused(run):
     with pytest.raises(UsageError, match="a grading already: go on with it by --resume"):
         run(Workers(a=[RIGHT]), "a")
     with pytest.raises(UsageError, match="would not be alike: judge all of it anew by"):
-        run(Workers(a=[RIGHT]), "a", resume=True, options=("--set=requests=5",))
+        run(Workers(a=[RIGHT]), "a", resume=True, options=RunOptions(settings=("requests=5",)))
 
 
 def test_a_grading_that_came_to_nobody_may_begin_anew(run):
@@ -304,7 +308,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
 def test_two_students_on_one_machine_are_examined_one_after_another(tmp_path):
     members = [Student("a", "ssh://x@h"), Student("b", "ssh://h"), Student("c", "ssh://y@H")]
     groups = []
-    grading = Grading(members, LAB, Folder(tmp_path), (), 60)
+    grading = Grading(members, LAB, Folder(tmp_path), ALL, 60)
     grading.run(lambda tasks, *_: groups.extend(tasks), Nobody(), Stop(tmp_path), dry=True)
     assert [[task.id for task in group] for group in groups] == [["a", "b", "c"]]
 
@@ -312,7 +316,7 @@ def test_two_students_on_one_machine_are_examined_one_after_another(tmp_path):
 def test_trying_to_reach_everybody_tries_once_and_writes_nothing(tmp_path):
     members = students("a", "b")
     workers = Workers(a=[Examined("a", None)], b=[Examined("b", None, "no way", reached=False)])
-    grading = Grading(members, LAB, Folder(tmp_path / "out"), (), 60)
+    grading = Grading(members, LAB, Folder(tmp_path / "out"), ALL, 60)
     grading.run(workers, Nobody(), Stop(tmp_path), dry=True)
     assert workers.counts == {"a": 1, "b": 1}
     assert all(task.reach_only for task in workers.asked)
@@ -370,7 +374,7 @@ def test_no_more_workers_are_started_than_there_are_students():
 def test_a_platforms_file_that_is_there_already_never_tells_old_grades(run, tmp_path):
     workers = Workers(a=[RIGHT], b=[BROKEN])
     run(workers)
-    grading = Grading(students(*"ab"), LAB, Folder(tmp_path / "out"), (), 60)
+    grading = Grading(students(*"ab"), LAB, Folder(tmp_path / "out"), ALL, 60)
     (tmp_path / "stop").mkdir()
     workers.scores["b"] = [WRONG]
     with grading.folder.locked():
@@ -393,7 +397,7 @@ def attempt(id: str, **more) -> Attempt:
 
 def test_a_line_that_a_crash_cut_off_costs_itself_only(tmp_path):
     path = tmp_path / "journal.jsonl"
-    begun = Begun("gorb", "hash", ("--part=1",), 7)
+    begun = Begun("gorb", "hash", RunOptions(part=1), 7)
     Journal(path).write(begun)
     Journal(path).write(attempt("a"))
     with path.open("a") as file:
@@ -413,12 +417,13 @@ def test_a_line_that_a_crash_cut_off_costs_itself_only(tmp_path):
     [
         ("{}", "missing required field `line`"),
         ('{"line": "counts", "id": "a", "number": "1", "why": ""}', "Expected `int`, got `str`"),
-        ('{"journal": "labwright/journal/v1", "lab": "gorb"}', "an older labwright wrote it"),
+        ('{"journal": "labwright/journal/v1", "lab": "gorb"}', "another labwright wrote it"),
+        ('{"line": "begun", "journal": "labwright/journal/v2"}', "another labwright wrote it"),
     ],
 )
 def test_a_line_of_somebody_elses_is_refused_with_its_number(tmp_path, line, told):
     path = tmp_path / "journal.jsonl"
-    Journal(path).write(Begun("gorb", "hash", (), 7))
+    Journal(path).write(Begun("gorb", "hash", ALL, 7))
     with path.open("a") as file:
         file.write(line + "\n")
     with pytest.raises(UsageError, match=f"journal.jsonl:2: not a line of a journal: .*{told}"):
@@ -450,7 +455,16 @@ def test_keeping_a_score_reads_no_more_the_longer_the_journal_is(run, tmp_path, 
 
 
 def test_a_task_and_what_became_of_it_travel_as_json():
-    task = Task("a", "ssh://h", "gorb", "j", ("a key",), ("--seed=1",), 5, reach_only=True)
+    task = Task(
+        "a",
+        "ssh://h",
+        "gorb",
+        "j",
+        ("a key",),
+        RunOptions(2, ("b",), ("k=v",), 1),
+        5,
+        reach_only=True,
+    )
     assert Task.from_json(task.to_json()) == task
     found = examined("a", BROKEN, identity=Identity(("k",), "m", "b"), pins=("a k",), seconds=2.0)
     assert Examined.from_json(found.to_json()) == found

@@ -15,6 +15,7 @@ from labwright.batch.grading import Grading
 from labwright.batch.student import Student
 from labwright.batch.task import Examined
 from labwright.cli import main
+from labwright.grading.run import RunOptions
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 
@@ -41,7 +42,7 @@ def base(tmp_path):
     ]
     folder = Folder(tmp_path / "l1")
     with folder.locked():
-        grading = Grading(members, LAB, folder, (), 60)
+        grading = Grading(members, LAB, folder, RunOptions(), 60)
         grading.begin(1, resume=False)
         folder.keep_roster(members)
         for id, score in (("a", samples.all_passed()), ("b", samples.server2_stopped())):

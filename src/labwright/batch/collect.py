@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from labwright.batch.stop import Stop
     from labwright.batch.student import Student
     from labwright.batch.submission import Submission
+    from labwright.grading.run import RunOptions
     from labwright.lab.model import Lab
     from labwright.score import Score
 
@@ -154,7 +155,7 @@ def judge(
     grading: Grading,
     lab: Lab,
     handed_in: Sequence[HandedIn],
-    options: Sequence[str],
+    options: RunOptions,
     challenge: Challenge | None,
     spread: Spread,
     stop: Stop,
@@ -170,8 +171,7 @@ def judge(
         id = f"{each.student.id}{MARK}{number}"
         record = place / f"{number}.json"
         record.write_text(each.said.text, encoding="utf-8", errors="backslashreplace")
-        settings = [f"--set={key}={value}" for key, value in each.student.values.items()]
-        seed = [] if each.old.seed is None else [f"--seed={each.old.seed}"]
+        settings = (*each.student.settings, *options.settings)
         known[id] = each
         groups.append(
             [
@@ -179,7 +179,7 @@ def judge(
                     id=id,
                     target="",
                     lab=lab_anywhere(lab),
-                    options=(*settings, *options, *seed),
+                    options=replace(options, settings=settings, seed=each.old.seed),
                     limit_s=120,
                     record=str(record),
                     whole=True,
@@ -212,7 +212,7 @@ def judge(
 def _keep(
     grading: Grading, lab: Lab, each: HandedIn, examined: Examined, challenge: Challenge | None
 ) -> Taken:
-    own = edition(lab.folder, [f"{key}={value}" for key, value in each.student.values.items()])
+    own = edition(lab.folder, each.student.settings)
     odd = [*each.notes]
     odd += filter(None, [whose_values(each.said.values, each.student.values, grading.editions)])
     if examined.fits:

@@ -18,7 +18,6 @@ from labwright.batch.task import Examined, Identity, Task, definition_of
 from labwright.errors import LabwrightError
 from labwright.grading import judge_again
 from labwright.grading.assemble import assemble
-from labwright.grading.run import plan
 from labwright.host.temporary import Scratch
 from labwright.lab.model import find_lab
 from labwright.lab.variants import edition
@@ -91,14 +90,12 @@ def _fits(task: Task, score: Score) -> str:
     from labwright.plugin.grade import grade
 
     def judged(steps: Sequence[str], settings: Sequence[str]) -> Score:
-        others = [option for option in task.options if not option.startswith("--set=")]
-        options = (*others, *(f"--set={setting}" for setting in settings))
+        options = replace(task.options, settings=tuple(settings))
         run = run_of(replace(task, options=options)).only(steps, needs=False)
         run = replace(run, seed=score.seed or 0)
         return grade(run, machine=judge_again.recorded(score))
 
-    settings = [option[6:] for option in task.options if option.startswith("--set=")]
-    return own_values.fits(score, settings, task.editions, judged)
+    return own_values.fits(score, task.options.settings, task.editions, judged)
 
 
 def _run(task: Task, machine: Machine, teller: Teller) -> Score:
@@ -116,32 +113,20 @@ def _judge_again(task: Task, teller: Teller) -> Score:
     # What was handed in does not choose by which steps it is judged.
     chosen = () if task.whole else judge_again.selected(old, run.lab)
     if chosen:
-        run = run.only([*chosen, *(run.selected if _names_steps(task) else ())])
-    if not any(option.startswith("--seed=") for option in task.options) and old.seed is not None:
+        named = task.options.steps or task.options.part is not None
+        run = run.only([*chosen, *(run.selected if named else ())])
+    if task.options.seed is None and old.seed is not None:
         run = replace(run, seed=old.seed)
     return judge_again.dated(grade(run, teller, judge_again.recorded(old)), old)
 
 
-def _names_steps(task: Task) -> bool:
-    return any(option.startswith(("--step=", "--part=")) for option in task.options)
-
-
 def run_of(task: Task) -> Run:
     """Return what a task asks to grade."""
-    given: dict[str, list[str]] = {}
-    for option in task.options:
-        name, _, value = option.removeprefix("--").partition("=")
-        given.setdefault(name, []).append(value)
-    part, seed, hints = (given.get(name, [""])[-1] for name in ("part", "seed", "hints"))
-    return plan(
-        edition(find_lab(task.lab), given.get("set", ())),
-        task.target,
-        part=int(part) if part else None,
-        steps=given.get("step", ()),
-        settings=given.get("set", ()),
-        seed=int(seed) if seed else 0,
-        hints=hints or "full",
-    )
+    options = task.options
+    if options.seed is None:
+        # A record without a seed is judged alike each time.
+        options = replace(options, seed=0)
+    return options.plan(edition(find_lab(task.lab), options.settings), task.target)
 
 
 def _problem(score: Score | None) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from labwright.batch.stop import Stop
     from labwright.batch.student import Student
     from labwright.batch.task import Examined
+    from labwright.grading.run import RunOptions
     from labwright.lab.model import Lab
     from labwright.score import Score
 
@@ -79,13 +80,15 @@ class Grading:
         students: Sequence[Student],
         lab: Lab,
         folder: Folder,
-        options: tuple[str, ...],
+        options: RunOptions,
         limit_s: float,
+        variants: str = "",
     ) -> None:
         """Prepare it.
 
-        :param options: of the lab's run of pytest, the same for all.
+        :param options: the same for all students.
         :param limit_s: seconds for each student.
+        :param variants: what :attr:`labwright.batch.journal.Begun.variants` is.
         """
         self.students = students
         self._by_id = {student.id: student for student in students}
@@ -93,6 +96,7 @@ class Grading:
         self.folder = folder
         self._options = options
         self._limit_s = limit_s
+        self._variants = variants
         self._seed = 0
         self.policy: Policy = "best"
         self.records = {student.id: Record() for student in students}
@@ -104,7 +108,8 @@ class Grading:
     @property
     def begun(self) -> Begun:
         """What all attempts have in common."""
-        return Begun(self._lab.name, definition_of(self._lab.folder), self._options, self._seed)
+        definition = definition_of(self._lab.folder)
+        return Begun(self._lab.name, definition, self._options, self._seed, self._variants)
 
     def begin(self, seed: int, *, resume: bool) -> None:
         """Begin, or go on where an earlier grading stopped.
@@ -131,7 +136,7 @@ class Grading:
         if before != self.begun:
             raise UsageError(
                 f"{self.folder.path}: the lab or its options are not those that it was begun "
-                f"with ({before.lab} {' '.join(before.options)}), and grades would not be alike: "
+                f"with ({before}), and grades would not be alike: "
                 f"judge all of it anew by `labwright regrade {self.folder.path}`, or choose "
                 "another folder with --out"
             )
@@ -210,14 +215,18 @@ class Grading:
     def _task(self, student: Student, known: list[str], jumps: list[str], *, dry: bool) -> Task:
         if student.host_key:
             known = [f"{student.id} {student.host_key}"]
-        settings = [f"--set={key}={value}" for key, value in student.values.items()]
+        options = replace(
+            self._options,
+            settings=(*self._options.settings, *student.settings),
+            seed=seed_of(self._seed, student.id),
+        )
         return Task(
             id=student.id,
             target=student.target,
             lab=lab_anywhere(self._lab),
             jump=student.jump,
             pins=(*known, *jumps),
-            options=(*self._options, *settings, f"--seed={seed_of(self._seed, student.id)}"),
+            options=options,
             limit_s=self._limit_s,
             reach_only=dry,
             definition=definition_of(self._lab.folder),

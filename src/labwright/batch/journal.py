@@ -15,12 +15,13 @@ import msgspec
 
 from labwright.batch.task import Identity  # noqa: TC001  msgspec reads it
 from labwright.errors import SetupError, UsageError
+from labwright.grading.run import RunOptions  # noqa: TC001  msgspec reads it
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-FORMAT: Literal["labwright/journal/v2"] = "labwright/journal/v2"
+FORMAT: Literal["labwright/journal/v3"] = "labwright/journal/v3"
 StepPoints = tuple[str, float, float]
 """A step's outcome, its points, and how many it could have had."""
 
@@ -31,9 +32,16 @@ class Begun(msgspec.Struct, frozen=True, tag_field="line", tag="begun"):
     lab: str
     definition: str
     """A hash of what the lab asks for."""
-    options: tuple[str, ...]
+    options: RunOptions
     seed: int
-    journal: Literal["labwright/journal/v2"] = FORMAT
+    variants: str = ""
+    """Tells the secret that variants were drawn from, if any were, from other secrets."""
+    journal: Literal["labwright/journal/v3"] = FORMAT
+
+    def __str__(self) -> str:
+        """Return the lab and its options as a command line has them."""
+        variants = f"--variants={self.variants}" if self.variants else ""
+        return " ".join(filter(None, (self.lab, str(self.options), variants)))
 
 
 class Attempt(msgspec.Struct, frozen=True, tag_field="line", tag="attempt"):
@@ -166,8 +174,8 @@ class Journal:
             try:
                 yield self._decoder.decode(text)
             except msgspec.ValidationError as problem:
-                older = b'"labwright/journal/v1"' in text
-                why = "an older labwright wrote it" if older else str(problem)
+                older = b'"labwright/journal/v' in text and FORMAT.encode() not in text
+                why = "another labwright wrote it" if older else str(problem)
                 raise UsageError(
                     f"{self.path}:{number}: not a line of a journal: {why}; choose another folder "
                     "with --out, or mend the line"

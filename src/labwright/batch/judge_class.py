@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from labwright.batch.stop import Stop
     from labwright.batch.student import Student
     from labwright.batch.task import Examined
+    from labwright.grading.run import RunOptions
     from labwright.lab.model import Lab
 
 MARK = "#"
@@ -82,14 +83,14 @@ class Change:
 def judge(
     grading: Grading,
     lab: Lab,
-    options: Sequence[str],
+    options: RunOptions,
     spread: Spread,
     stop: Stop,
     told: Callable[[Examined], None],
 ) -> list[Judgement]:
     """Judge every record of the class again; change nothing.
 
-    :param options: of the lab's run, such as ``--set=...``, the same for all.
+    :param options: the same for all students.
     """
     known: dict[str, Attempt] = {}
     groups = []
@@ -126,14 +127,14 @@ def _latest(attempts: Sequence[Attempt], work: Attempt) -> Attempt:
 
 
 def _task(
-    grading: Grading, lab: Lab, student: Student, attempt: Attempt, options: Sequence[str]
+    grading: Grading, lab: Lab, student: Student, attempt: Attempt, options: RunOptions
 ) -> Task:
-    settings = [f"--set={key}={value}" for key, value in student.values.items()]
+    settings = (*student.settings, *options.settings)
     return Task(
         id=f"{student.id}{MARK}{attempt.number}",
         target=student.target,
         lab=lab_anywhere(lab),
-        options=(*settings, *options),
+        options=replace(options, settings=settings),
         limit_s=120,
         record=str(grading.folder.attempt(student.id, attempt.number)),
         editions=grading.editions,

@@ -37,6 +37,11 @@ class Student:
     """The line of the roster."""
 
     @property
+    def settings(self) -> tuple[str, ...]:
+        """The values as ``--set`` takes them."""
+        return tuple(f"{key}={value}" for key, value in self.values.items())
+
+    @property
     def address(self) -> str:
         """What two students on one machine have in common."""
         host = self.target.removeprefix("ssh://").rpartition("@")[2].lower()

@@ -11,6 +11,9 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from labwright.grading.run import RunOptions
 from labwright.score import Score
 
 if TYPE_CHECKING:
@@ -28,8 +31,8 @@ class Task:
     jump: str = ""
     pins: tuple[str, ...] = ()
     """Lines of known_hosts: the student's key, if it is known, and those of jump hosts."""
-    options: tuple[str, ...] = ()
-    """For the lab's run of pytest: ``--set=...``, ``--part=...``, ``--seed=...``."""
+    options: RunOptions = field(default_factory=RunOptions)
+    """How the lab is graded."""
     limit_s: float = 300.0
     """Seconds for all of it."""
     whole: bool = False
@@ -51,9 +54,7 @@ class Task:
     @classmethod
     def from_json(cls, text: str) -> Task:
         """Read it back."""
-        body = json.loads(text)
-        body["editions"] = tuple(map(tuple, body["editions"]))
-        return cls(**{**body, "pins": tuple(body["pins"]), "options": tuple(body["options"])})
+        return msgspec.json.decode(text, type=cls)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from labwright.cli.open import add_serving, listen_address, require_live, say
 from labwright.cli.options import add_lab, add_variants, variants_secret
 from labwright.grading import step_check
+from labwright.grading.run import RunOptions
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
                 lab=str(lab.folder),
                 jump=student.jump,
                 pins=(f"{student.id} {student.host_key}",) if student.host_key else (),
-                options=tuple(f"--set={setting}" for setting in settings),
+                options=RunOptions(settings=tuple(settings)),
             )
         )
     board = Board(lab, students, tasks)

@@ -27,6 +27,7 @@ from labwright.cli.grade import (
     stopping,
 )
 from labwright.cli.options import add_lab, add_variants
+from labwright.grading.run import RunOptions
 from labwright.grading.step_check import HINTS
 from labwright.host.temporary import Scratch
 from labwright.lab.definition import load_lab
@@ -82,10 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     files = collect.files_in(arguments.files)
     grades = rule.load(arguments.rule)
     folder = Folder(arguments.out)
-    hints = [] if arguments.hints == "full" else [f"--hints={arguments.hints}"]
     read, drawn = own_editions(read, lab, arguments)
-    options = (*hints, *(f"--set={setting}" for setting in arguments.set), *drawn)
-    grading = Grading(read.students, lab, folder, options, 0)
+    options = RunOptions(settings=tuple(arguments.set), hints=arguments.hints)
+    grading = Grading(read.students, lab, folder, options, 0, drawn)
     console = Console(stderr=True)
     view = ClassView(console, 0, {})
     for note in (*read.notes, *(f"left out: {mistake}" for mistake in read.skipped)):

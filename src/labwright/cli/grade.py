@@ -23,6 +23,7 @@ from labwright.batch.stop import Stop
 from labwright.batch.view import ClassView
 from labwright.cli.options import SECRET, add_lab, add_variants, variants_secret
 from labwright.errors import UsageError
+from labwright.grading.run import RunOptions
 from labwright.grading.step_check import HINTS, bind
 from labwright.host.temporary import Scratch
 from labwright.lab.definition import load_lab
@@ -133,8 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True)
     folder = Folder(arguments.out)
     # The whole class belongs to the outputs, also when only some are graded.
-    options = (*options_of(arguments), *drawn)
-    grading = Grading(read.students, lab, folder, options, arguments.limit)
+    grading = Grading(read.students, lab, folder, options_of(arguments), arguments.limit, drawn)
     names = {student.id: student.name for student in students} if arguments.names else {}
     view = ClassView(console, 0 if arguments.dask else workers, names)
     for note in (*read.notes, *(f"left out: {mistake}" for mistake in read.skipped)):
@@ -178,19 +178,16 @@ def run(arguments: argparse.Namespace) -> int:
     return NOT_ALL if grading.missing or read.skipped else 0
 
 
-def own_editions(
-    read: Roster, lab: Lab, arguments: argparse.Namespace
-) -> tuple[Roster, tuple[str, ...]]:
-    """Return the roster with each student's own values, and the option that says so."""
+def own_editions(read: Roster, lab: Lab, arguments: argparse.Namespace) -> tuple[Roster, str]:
+    """Return the roster with each student's own values, and what tells their secret."""
     secret = variants_secret(lab, arguments)
     if not secret:
         if lab.variants and SECRET in os.environ:
             said = f"${SECRET} is set, and the lab has variants: all are graded by the usual"
             read = replace(read, notes=(*read.notes, f"{said} edition unless you say --variants"))
-        return read, ()
+        return read, ""
     students = own_values.with_own_values(read.students, lab, secret)
-    option = f"--variants={own_values.fingerprint(lab, secret)}"
-    return replace(read, students=students), (option,)
+    return replace(read, students=students), own_values.fingerprint(lab, secret)
 
 
 def show(console: Console, book: outputs.Book) -> None:
@@ -229,12 +226,14 @@ def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
             raise UsageError(f"--{name.replace('_', '-')} must be more than 0 seconds")
 
 
-def options_of(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Return the options of the lab's run, the same for all students."""
-    part = [] if arguments.part is None else [f"--part={arguments.part}"]
-    steps = [f"--step={step}" for step in arguments.step]
-    hints = [] if arguments.hints == "full" else [f"--hints={arguments.hints}"]
-    return (*part, *steps, *hints, *(f"--set={setting}" for setting in arguments.set))
+def options_of(arguments: argparse.Namespace) -> RunOptions:
+    """Return how the lab is graded, the same for all students."""
+    return RunOptions(
+        part=arguments.part,
+        steps=tuple(arguments.step),
+        settings=tuple(arguments.set),
+        hints=arguments.hints,
+    )
 
 
 def _workers(text: str, students: int) -> int:

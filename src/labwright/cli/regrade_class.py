@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import argparse
 
     from labwright.batch.stop import Stop
+    from labwright.grading.run import RunOptions
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(stderr=True)
     options = _options(begun.options, arguments)
     grades = rule.load(arguments.rule)
-    grading = Grading(students, lab, folder, options, 0)
+    grading = Grading(students, lab, folder, options, 0, begun.variants)
     with folder.locked():
         grading.remember()
         rule.keep(folder, arguments.rule, resume=True)
@@ -52,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
             workers = min(workers_for(len(groups)), len(groups)) or 1
             pool.spread(groups, workers, stop, folder.workers_lock, listener)
 
-        judging = [option for option in options if option.startswith(("--set=", "--hints="))]
+        # Each record is judged by the steps that it has.
+        judging = replace(options, part=None, steps=())
         with stopping(view) as stop:
             judged = judge_class.judge(grading, lab, judging, spread, stop, lambda _: None)
         if stop.reason:
@@ -74,14 +77,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _options(before: tuple[str, ...], arguments: argparse.Namespace) -> tuple[str, ...]:
+def _options(before: RunOptions, arguments: argparse.Namespace) -> RunOptions:
     """Return the options of the grading, with what is given now in place of what was."""
-    given = {setting.partition("=")[0].strip(): setting for setting in arguments.set}
-    kept = [
-        option
-        for option in before
-        if not (option.startswith("--hints=") and arguments.hints != "full")
-        and not (option.startswith("--set=") and option[6:].partition("=")[0].strip() in given)
-    ]
-    hints = [] if arguments.hints == "full" else [f"--hints={arguments.hints}"]
-    return (*kept, *hints, *(f"--set={setting}" for setting in given.values()))
+    settings = {
+        setting.partition("=")[0].strip(): setting for setting in (*before.settings, *arguments.set)
+    }
+    hints = before.hints if arguments.hints == "full" else arguments.hints
+    return replace(before, settings=tuple(settings.values()), hints=hints)

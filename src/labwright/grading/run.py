@@ -63,6 +63,43 @@ class Run:
         return replace(self, target=target)
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How a lab is graded, as plain data: a class keeps it, and workers are sent it."""
+
+    part: int | None = None
+    """Only this part of the document."""
+    steps: tuple[str, ...] = ()
+    """Only these steps, by id."""
+    settings: tuple[str, ...] = ()
+    """``KEY=VALUE``, which change the lab's values; of two for one key, the later one counts."""
+    seed: int | None = None
+    """None: a new one is drawn."""
+    hints: str = "full"
+    """How much a failed step gives away."""
+
+    def __str__(self) -> str:
+        """Return them as a command line has them."""
+        words = [] if self.part is None else [f"--part={self.part}"]
+        words += [f"--step={step}" for step in self.steps]
+        words += [] if self.hints == "full" else [f"--hints={self.hints}"]
+        words += [f"--set={setting}" for setting in self.settings]
+        words += [] if self.seed is None else [f"--seed={self.seed}"]
+        return " ".join(words)
+
+    def plan(self, lab: Lab, target: str) -> Run:
+        """Return the run of a lab with these options; see :func:`plan`."""
+        return plan(
+            lab,
+            target,
+            part=self.part,
+            steps=self.steps,
+            settings=self.settings,
+            seed=self.seed,
+            hints=self.hints,
+        )
+
+
 def plan(
     lab: Lab,
     target: str = "local",
@@ -77,8 +114,6 @@ def plan(
 ) -> Run:
     """Return the run that a command line asks for, once all of it is found to be right.
 
-    :param settings: ``KEY=VALUE``, which change the lab's values.
-    :param seed: None: a new one is drawn.
     :raises UsageError: the lab has no such part, step or value.
     :raises DefinitionError: a step's check does not exist, or lacks a value.
     """

@@ -66,7 +66,9 @@ class Server:
             f"{extra}\nPort {port}\nListenAddress 127.0.0.1\nListenAddress ::1\n"
             f"HostKey {self.folder / 'host_key'}\nPidFile none\nUsePAM no\nStrictModes no\n"
             f"AuthorizedKeysFile {self.folder}/authorized_%u\nPasswordAuthentication no\n"
-            "KbdInteractiveAuthentication no\nMaxStartups 100\nPrintMotd no\n"
+            "KbdInteractiveAuthentication no\nPrintMotd no\n"
+            # Of this one alone the last line counts, not the first.
+            + ("" if "MaxStartups" in extra else "MaxStartups 100\n")
         )
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         log = (self.folder / f"log{number}").open("wb")

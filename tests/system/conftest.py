@@ -97,6 +97,7 @@ SEEN = {
     "test_a_deployed_lab_gets_all_points_and_shows_its_evidence",
     "test_a_machine_that_is_right_passes_though_something_else_is_odd",
     "test_a_machine_that_stalls_is_given_up_at_its_time_limit_and_said_to_be",
+    "test_a_term_is_played_through_and_no_kill_costs_a_grade",
     "test_in_an_exam_no_hint_is_handed_back",
     "test_machines_in_all_states_are_graded_by_a_grader_that_is_killed_and_goes_on",
     "test_without_ip_vs_it_says_how_to_load_it",

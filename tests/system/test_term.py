@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from tests.unit.platform_importers import Moodle
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.scale]
 
 SEED = int(os.environ.get("LABWRIGHT_TERM_SEED", "20261128"))
 KILLS = 10
@@ -195,7 +195,8 @@ def check(term: Term, said: str) -> None:
         flags = {row["id"]: row["flags"] for row in csv.DictReader(file)}
     assert "the file was changed after it was made" in flags["dan"]
     assert "its record gives 55" in flags["dan"]
-    assert "its record is that of" in flags["fay"] + flags["ann"]
+    assert "a record that ann has, too" in flags["fay"]
+    assert "a record that fay has, too" in flags["ann"]
     assert flags["cal"] == ""
     assert said
     moodle = Moodle(set(ALL), {"eve": 7.0})

@@ -30,6 +30,7 @@ class PretendedMachine(Machine):
         self.stopped: set[str] = set()
         self.image = self.ip_vs = self.gorb = False
         self.service: dict | None = None
+        self.service_id = "0"
         self.backends: dict[str, str] = {}
         self.done: dict[str, list[float]] = {"server1": [], "server2": []}
         self.counters = 0
@@ -171,8 +172,8 @@ class PretendedMachine(Machine):
     def _gorb(self, path: str) -> str:
         _, _, service, backend = [*path.split("/"), "", "", ""][:4]
         if not service:
-            return json.dumps(["0"] if self.service else [])
-        if not self.service or service != "0":
+            return json.dumps([self.service_id] if self.service else [])
+        if not self.service or service != self.service_id:
             return ""
         if not backend:
             return json.dumps({"options": self.service, "backends": list(self.backends)})

@@ -17,8 +17,9 @@ from tests.pretended import PretendedMachine
 from labwright.grading.run import plan
 from labwright.host import programs
 from labwright.lab.definition import load_lab
-from labwright.lab.model import find_lab
+from labwright.lab.model import Lab, find_lab
 
+LAB = load_lab(find_lab("gorb"))
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -39,8 +40,8 @@ def chromium():
 class Opened:
     """A lab that is open on a pretended machine, and a browser to look at it."""
 
-    def __init__(self, browser, machine: PretendedMachine) -> None:
-        self.machine = machine
+    def __init__(self, browser, machine: PretendedMachine, lab: Lab) -> None:
+        self.machine, self._lab = machine, lab
         self._browser = browser
         self._said: queue.Queue[str] = queue.Queue()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -52,12 +53,12 @@ class Opened:
         self.context = browser.new_context(viewport=WIDE)
         self.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=self.origin)
         self.page = self.new_page(self.url)
+        self.place = self.page.url
 
     def _run(self) -> None:
         from labwright.live.serving import open_page
 
-        lab = load_lab(find_lab("gorb"))
-        open_page(plan(lab), self._said.put, browser=False, connect=lambda: self.machine)
+        open_page(plan(self._lab), self._said.put, browser=False, connect=lambda: self.machine)
 
     def new_page(self, url: str = ""):
         page = self.context.new_page()
@@ -65,7 +66,7 @@ class Opened:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda said: self.complaints.append(f"{said.type}: {said.text}"))
         page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
-        page.goto(url or self.origin)
+        page.goto(url or self.place)
         page.get_by_role("tab", name="Terminal 1").wait_for()
         return page
 
@@ -77,13 +78,13 @@ class Opened:
 
 @pytest.fixture
 def open_lab(chromium, monkeypatch):
-    """Return a function that opens the gorb lab on a pretended machine."""
+    """Return a function that opens a lab, gorb if none is given, on a pretended machine."""
     monkeypatch.setattr("labwright.live.page.BYE_S", 3.0)
     monkeypatch.setattr("labwright.live.page.LOST_S", 6.0)
     with contextlib.ExitStack() as stack:
 
-        def make(machine: PretendedMachine | None = None) -> Opened:
-            opened = Opened(chromium, machine or PretendedMachine())
+        def make(machine: PretendedMachine | None = None, lab: Lab = LAB) -> Opened:
+            opened = Opened(chromium, machine or PretendedMachine(), lab)
             stack.callback(opened.close)
             return opened
 

@@ -11,6 +11,8 @@ from tests.browser.conftest import PHONE, WIDE
 from tests.pretended import PretendedMachine
 
 from labwright.errors import MachineError
+from labwright.lab.model import find_lab
+from labwright.lab.variants import edition
 
 OUTCOME = "[data-step='{}'][data-outcome='{}']"
 
@@ -67,6 +69,7 @@ def test_the_lab_is_finished_with_a_report_and_a_file_to_hand_in(open_lab):
     with page.expect_popup() as report:
         page.get_by_role("link", name="Report").click()
     report.value.get_by_text("100 of 100 points").first.wait_for()
+    assert report.value.evaluate("self.origin") == "null"  # it cannot speak for the page
     with page.expect_download() as handed_in:
         page.get_by_role("link", name="File to hand in").click()
     assert '"labwright/score/v1"' in handed_in.value.path().read_text()
@@ -192,10 +195,21 @@ def test_the_page_asks_nobody_but_labwright(open_lab):
     assert opened.complaints == []
 
 
+def test_the_document_can_be_read_before_anything_else_has_come(open_lab):
+    """Neither a script nor a connection is needed for it, nor the machine."""
+    opened = open_lab()
+    cookies = opened.context.cookies()
+    plain = opened.context.browser.new_context(viewport=WIDE, java_script_enabled=False)
+    plain.add_cookies(cookies)
+    page = plain.new_page()
+    page.goto(opened.place, wait_until="commit")
+    page.get_by_text("sudo modprobe ip_vs").wait_for()
+    plain.close()
+
+
 ATTACK = """
-async (port) => {
+async (place) => {
   const got = [];
-  const place = `127.0.0.1:${port}`;
   for (const path of ["/", "/hand-in", "/report"]) {
     try {
       const answer = await fetch(`http://${place}${path}`, { credentials: "include" });
@@ -229,17 +243,34 @@ def test_a_site_on_another_port_of_this_computer_gets_nothing(open_lab, name):
     with other_site() as port:
         page = opened.context.new_page()
         page.goto(f"http://{name}:{port}/")
-        got = page.evaluate(ATTACK, int(opened.origin.rpartition(":")[2]))
+        got = page.evaluate(ATTACK, opened.place.partition("//")[2].rstrip("/"))
         page.close()
     assert set(got) == {"refused"}
     opened.machine.ip_vs = True
     step(opened.page, "ip-vs-available", "passed")  # its `bye` ended nothing
 
 
+def test_a_server_on_another_port_of_this_computer_is_not_sent_the_cookie(open_lab):
+    """Another user can serve one, and lead the browser there."""
+    opened = open_lab()
+    step(opened.page, "server1-running", "passed")
+    cookies: list[str] = []
+    with other_site(cookies) as port:
+        page = opened.context.new_page()
+        for path in ("", "static/page.js", "hand-in"):
+            page.goto(f"http://127.0.0.1:{port}/{path}")
+            page.reload()
+        page.close()
+    assert len(cookies) >= 6
+    assert not any("labwright" in cookie for cookie in cookies)
+
+
 @contextlib.contextmanager
-def other_site():
+def other_site(cookies=None):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if cookies is not None:
+                cookies.append(self.headers.get("Cookie", ""))
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.end_headers()
@@ -292,6 +323,20 @@ def test_on_a_phone_the_terminal_is_a_button_away(open_lab):
     shown(page, "phone-42")
     page.get_by_role("button", name="Document").click()
     assert page.locator("main").is_visible()
+
+
+def test_a_student_has_the_page_of_their_own_edition(open_lab):
+    settings = ["service=web", "scheduler=wrr", "scheduler_name=weighted round-robin"]
+    machine = PretendedMachine().do_all()
+    machine.service_id = "web"
+    machine.create_service("wrr")
+    opened = open_lab(machine, edition(find_lab("gorb"), settings))
+    step(opened.page, "server2-registered", "passed")
+    seen = step(opened.page, "service-created", "passed").inner_text()
+    assert "Service web is weighted round-robin" in seen
+    assert "http://$IP_ADDR:4672/service/web" in seen
+    assert "wrr" in seen
+    assert "{{s" not in opened.page.locator("main").inner_text()
 
 
 def test_the_page_has_its_picture_taken_with_a_mistake_in_it(open_lab, picture):

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from labwright.score import Score
 
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  it is refused
+"""What a server listens on to be reached by every address."""
+
+
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser(
@@ -141,6 +145,11 @@ def listen_address(text: str) -> tuple[str, int]:
         port = rest.removeprefix(":")
     elif text.count(":") == 1:
         address, _, port = text.partition(":")
+    if address in EVERYWHERE:
+        raise UsageError(
+            f"--listen {text}: name the one address of this computer under which the page will "
+            "be opened: a request by any other name is refused"
+        )
     if not address or (port and not (port.isascii() and port.isdigit() and int(port) < 65536)):
         raise UsageError(f"--listen: not an address: {text!r}: write ADDRESS[:PORT]")
     return address, int(port or 0)

@@ -21,7 +21,7 @@ from starlette.websockets import WebSocketDisconnect
 from labwright import text
 from labwright.grading.watch import MachineBack, MachineGone, StepChanged
 from labwright.lab.variants import edition
-from labwright.live.page import Page, policy, static_file, template
+from labwright.live.page import Page, paths, policy, static_file, template
 from labwright.outcome import Outcome
 from labwright.reports import wording
 from labwright.score import step_from_dict
@@ -48,7 +48,7 @@ class Row:
 
     def __init__(self, lab: Lab, student: Student, number: int) -> None:
         self.student, self.number = student, number
-        self.page = Page(lab, student.target, place=f"/student/{number}")
+        self.page = Page(lab, student.target)
         self.moved = time.time()
         """When something changed last, in seconds since the epoch."""
         self.visits = 0
@@ -177,7 +177,9 @@ class Board:
 
     async def _show(self, request: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        shown = template("board.html").render(lab=self.lab, students=len(self.rows))
+        shown = template("board.html").render(
+            lab=self.lab, students=len(self.rows), **paths(request)
+        )
         rules = policy(nonce, request.headers["host"])
         return HTMLResponse(shown, headers={"Content-Security-Policy": rules})
 

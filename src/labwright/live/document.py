@@ -148,7 +148,7 @@ def _image(
                 place, words or place
             )
         )
-    return str(Markup('<img src="/lab/{}" alt="{}">').format(place, words))
+    return str(Markup('<img src="lab/{}" alt="{}">').format(place, words))
 
 
 def _heading(

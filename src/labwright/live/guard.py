@@ -4,6 +4,9 @@ Any program of this computer can connect to a loopback port, and any web site ca
 browser do so. So each request must name a host that is ours (another name that resolves to
 127.0.0.1 is DNS rebinding), come from no other origin, and carry the cookie that the token was
 exchanged for. The token counts once: an address that was seen by others is of no use to them.
+
+A browser sends a host's cookies to all of its ports. So the cookie is for a path that nobody
+else knows, and a server of another user's on this computer is not sent it.
 """
 
 from __future__ import annotations
@@ -48,7 +51,8 @@ class Guard:
         self._hosts = hosts
         self._secret = secrets.token_urlsafe(32)
         self.token = secrets.token_urlsafe(32)
-        # Cookies are for a host, whatever the port: two starts must not overwrite each other's.
+        self.place = f"/{secrets.token_urlsafe(16)}"
+        """The path under which all of it is."""
         self.cookie = f"labwright-{secrets.token_hex(4)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,8 +62,8 @@ class Guard:
         connection = HTTPConnection(scope)
         if not self._from_our_page(connection.headers):
             await self._refuse(scope, receive, send)
-        elif self._has(connection.cookies.get(self.cookie), self._secret):
-            await self._app(scope, receive, _with_headers(send))
+        elif self._may_see(scope["path"], connection.cookies.get(self.cookie)):
+            await self._app({**scope, "root_path": self.place}, receive, _with_headers(send))
         elif scope["type"] == "http" and self._redeems(scope):
             await self._let_in(scope, receive, send)
         else:
@@ -73,6 +77,9 @@ class Guard:
         own = all(origin.lower() == f"http://{hosts[0].lower()}" for origin in origins)
         return own and site in ("none", "same-origin")
 
+    def _may_see(self, path: str, cookie: str | None) -> bool:
+        return path.startswith(f"{self.place}/") and self._has(cookie, self._secret)
+
     def _redeems(self, scope: Scope) -> bool:
         """Whether a request brings the token; it counts once."""
         if scope["method"] != "GET" or scope["path"] != "/":
@@ -84,8 +91,10 @@ class Guard:
         return True
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = RedirectResponse("/", 303, HEADERS)
-        response.set_cookie(self.cookie, self._secret, httponly=True, samesite="strict", path="/")
+        response = RedirectResponse(f"{self.place}/", 303, HEADERS)
+        response.set_cookie(
+            self.cookie, self._secret, httponly=True, samesite="strict", path=self.place
+        )
         await response(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:

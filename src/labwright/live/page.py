@@ -48,6 +48,8 @@ BYE_S = 8.0
 """How long after a page said that it is being closed it may come back: a reload does."""
 LOST_S = 1800.0
 """The same for a page that is only not heard of: its computer may sleep."""
+MALFORMED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What a message that no page of ours sends can cause: its connection is closed."""
 TYPES = {"css": "text/css", "js": "text/javascript", "mjs": "text/javascript"}
 FILES = (
     "page.css",
@@ -68,15 +70,13 @@ class Page:
         lab: Lab,
         target: str,
         shell: Callable[[], list[str]] | None = None,
-        place: str = "",
     ) -> None:
         """Make the page; :meth:`begin` it within the event loop.
 
-        :param place: the path under which it is served.
         :param shell: returns the program that is a shell on the machine; None: the page only
             shows, and offers nothing that changes anything.
         """
-        self.lab, self.target, self._place = lab, target, place
+        self.lab, self.target = lab, target
         self.watch: Watch | None = None
         self.state = State(lab, self.changed)
         self.terminals = Terminals(shell, self._changed) if shell else None
@@ -161,15 +161,19 @@ class Page:
             steps={step.id: step for step in self.lab.steps},
             terminals=self.terminals is not None,
             nonce=nonce,
-            place=self._place,
+            **paths(request),
         )
         rules = policy(nonce, request.headers["host"])
         return HTMLResponse(shown, headers={"Content-Security-Policy": rules})
 
     async def _picture(self, request: Request) -> Response:
         folder = self.lab.folder.resolve()
-        path = (folder / request.path_params["name"]).resolve()
-        if folder not in path.parents or path.suffix not in PICTURES or not path.is_file():
+        try:
+            path = (folder / request.path_params["name"]).resolve()
+            there = folder in path.parents and path.suffix in PICTURES and path.is_file()
+        except (OSError, ValueError):  # a name that no file can have
+            there = False
+        if not there:
             return Response(status_code=404)
         # A picture that is opened by itself must not run anything, either.
         return FileResponse(
@@ -205,7 +209,7 @@ class Page:
         try:
             while True:
                 await self._obey(await socket.receive_json())
-        except (WebSocketDisconnect, ValueError, KeyError):
+        except (WebSocketDisconnect, *MALFORMED):
             pass
         finally:
             telling.cancel()
@@ -270,7 +274,7 @@ class Page:
                     await terminal.type(str(message["typed"])[:TYPED_LIMIT])
                 else:
                     terminal.resize(int(message["columns"]), int(message["rows"]))
-        except (WebSocketDisconnect, ValueError, KeyError, TypeError):
+        except (WebSocketDisconnect, *MALFORMED):
             pass
         finally:
             sending.cancel()
@@ -280,7 +284,9 @@ class Page:
         if not self.report:
             return Response("There is no report yet.\n", 404)
         shown = await asyncio.to_thread(html.render, self.report)
-        return HTMLResponse(shown)
+        # Its own policy lets it run nothing of a machine's. It also gets an origin of its own,
+        # so that nothing in it can ever speak for the page.
+        return HTMLResponse(shown, headers={"Content-Security-Policy": "sandbox allow-scripts"})
 
     async def _hand_in(self, _: Request) -> Response:
         if not self.report:
@@ -341,7 +347,7 @@ class Page:
             # The number at the end makes it another picture when it has changed.
             "pictures": [
                 {
-                    "at": f"{self._place}/picture/{id}/{n}?{zlib.crc32(drawn.svg.encode())}",
+                    "at": f"picture/{id}/{n}?{zlib.crc32(drawn.svg.encode())}",
                     "words": _shown(drawn.words),
                 }
                 for n, drawn in enumerate(_pictures(result))
@@ -371,6 +377,12 @@ def _stages(hint: str) -> list[str]:
     short = step_check.held_back(hint, "short")
     rest = hint[len(short) :].strip()
     return [_shown(piece) for piece in (short, rest) if piece]
+
+
+def paths(request: Request) -> dict[str, str]:
+    """Return under which paths a page and our own files are, for its template."""
+    place = request.scope.get("root_path", "")
+    return {"place": place, "static": request.scope.get("app_root_path", place) + "/static"}
 
 
 def _shown(sentence: str) -> str:

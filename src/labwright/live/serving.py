@@ -58,6 +58,7 @@ class Served:
         config = uvicorn.Config(
             self.guard,
             log_config=None,
+            log_level="error",  # anybody can send what is no HTTP: that is no news
             lifespan="off",
             access_log=False,
             server_header=False,

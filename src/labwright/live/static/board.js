@@ -29,7 +29,7 @@ function row(told) {
   const name = element("th", "");
   name.scope = "row";
   const link = element("a", hidden ? `Student ${told.number}` : told.name);
-  link.href = `/student/${told.number}/${hidden ? "?hidden" : ""}`;
+  link.href = `student/${told.number}/${hidden ? "?hidden" : ""}`;
   name.append(link);
   const where = element("td", titles.get(told.next) ?? (!told.seen ? "not visited yet" : told.gone ? "" : "all that can be seen is done"));
   // A machine's address often has its student's name.
@@ -71,7 +71,7 @@ function hide() {
 }
 
 function connect() {
-  const live = new WebSocket(`ws://${location.host}/live`);
+  const live = new WebSocket(`ws://${location.host}${document.body.dataset.place}/live`);
   live.onmessage = (message) => hear(message.data);
   live.onclose = (event) => {
     const over = STOPPED.includes(event.code);

@@ -1,6 +1,6 @@
 // The state of the steps and the terminals. Whatever comes from the machine is set as text.
-import { FitAddon } from "/static/xterm/addon-fit.mjs";
-import { Terminal } from "/static/xterm/xterm.mjs";
+import { FitAddon } from "./xterm/addon-fit.mjs";
+import { Terminal } from "./xterm/xterm.mjs";
 
 const RETRY_MS = 1000;
 const ENDED = 4410, UNKNOWN = 4404;
@@ -22,7 +22,8 @@ const THEMES = {
   },
 };
 const find = (selector, within = document) => within.querySelector(selector);
-const place = `ws://${location.host}`;
+const place = document.body.dataset.place;
+const sockets = `ws://${location.host}${place}`;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const terminals = new Map();
 let live, told = null, active = 0, ended = false, asked = false;
@@ -46,8 +47,8 @@ function element(name, text = "", attributes = {}) {
 // A sentence, in which what stands between backticks is code.
 function prose(name, sentence, attributes = {}) {
   const made = element(name, "", attributes);
-  sentence.split(/`([^`\n]+)`/).forEach((piece, place) => {
-    made.append(place % 2 ? element("code", piece) : piece);
+  sentence.split(/`([^`\n]+)`/).forEach((piece, n) => {
+    made.append(n % 2 ? element("code", piece) : piece);
   });
   return made;
 }
@@ -55,7 +56,7 @@ function prose(name, sentence, attributes = {}) {
 // --- What is known of the lab.
 
 function connect() {
-  live = new WebSocket(`${place}${document.body.dataset.place}/live`);
+  live = new WebSocket(`${sockets}/live`);
   live.onmessage = (message) => show(JSON.parse(message.data));
   live.onclose = (event) => {
     if (STOPPED.includes(event.code)) ended = true;
@@ -113,9 +114,8 @@ function showStep(id, step, before) {
   section.dataset.outcome = step.outcome;
   find("[data-word]", section).textContent = step.outcome;
   find("[data-points]", section).textContent = step.points;
-  const place = find("[data-verdict]", section);
   const verdict = verdictOf(id, step);
-  place.replaceChildren(...(verdict ? [verdict] : []));
+  find("[data-verdict]", section).replaceChildren(...(verdict ? [verdict] : []));
 }
 
 function verdictOf(id, step) {
@@ -143,20 +143,20 @@ function verdictOf(id, step) {
 const given = new Map(); // how many stages of a step's hint have been asked for
 
 function hints(id, stages) {
-  const place = element("div");
+  const box = element("div");
   const fill = (focus) => {
     const count = Math.min(given.get(id) ?? 0, stages.length);
     const rows = stages.slice(0, count).map((stage) => prose("p", stage, { tabindex: "-1" }));
-    place.replaceChildren(...rows);
+    box.replaceChildren(...rows);
     if (count < stages.length) {
       const more = element("button", count ? "Show more of the hint" : "Show a hint", { type: "button" });
       more.onclick = () => { given.set(id, count + 1); fill(true); };
-      place.append(more);
+      box.append(more);
     }
     if (focus) rows.at(-1).focus();
   };
   fill(false);
-  return place;
+  return box;
 }
 
 function showNext(now) {
@@ -230,7 +230,7 @@ function open(number) {
 }
 
 function attach(number, one) {
-  const socket = new WebSocket(`${place}/terminal/${number}`);
+  const socket = new WebSocket(`${sockets}/terminal/${number}`);
   socket.binaryType = "arraybuffer";
   one.socket = socket;
   one.replaying = true;
@@ -351,6 +351,6 @@ document.addEventListener("keydown", (event) => {
 dark.addEventListener("change", () => {
   for (const { screen } of terminals.values()) screen.options.theme = THEMES[dark.matches ? "dark" : "light"];
 });
-addEventListener("pagehide", () => { if (find("#terminals")) navigator.sendBeacon("/bye"); });
+addEventListener("pagehide", () => { if (find("#terminals")) navigator.sendBeacon(`${place}/bye`); });
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 connect();

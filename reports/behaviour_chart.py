@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labwright.reports.evidence_data import Request, requests_of, seconds
+from labwright.reports.evidence_data import Request, in_flight, requests_of, seconds
 from labwright.reports.svg import Canvas, Picture
 from labwright.reports.wording import number, plural
 from labwright.text import line
@@ -66,16 +66,6 @@ class Drawn:
         """Return the requests that got no good answer."""
         return [one for one in self.requests if not one.ok]
 
-    def in_flight(self) -> list[tuple[float, int]]:
-        """Return from when on how many requests had been sent and not answered."""
-        changes = [(one.start_s, 1) for one in self.requests]
-        changes += [(one.end_s, -1) for one in self.requests if one.end_s is not None]
-        level, levels = 0, [(0.0, 0)]
-        for at, change in sorted(changes):
-            level += change
-            levels.append((at, level))
-        return levels
-
 
 def draw(data: Mapping[str, Any]) -> Picture:
     """Draw evidence of kind ``behaviour``."""
@@ -87,7 +77,7 @@ def draw(data: Mapping[str, Any]) -> Picture:
     entries += [("line bad", "lost")] if seen.lost() else []
     canvas.key(LEFT, 12, entries)
     _rates(canvas, seen)
-    levels = [(at, float(level)) for at, level in seen.in_flight()]
+    levels = [(at, float(level)) for at, level in in_flight(seen.requests)]
     _level(canvas, seen, levels, KEY + RATE + GAP + FLIGHT, FLIGHT, "in flight")
     foot = KEY + RATE + GAP + FLIGHT + GAP + SERVERS
     _level(canvas, seen, seen.serving, foot, SERVERS, "servers that take part, and that suffice")
@@ -176,7 +166,7 @@ def _scale(canvas: Canvas, foot: float, height: float, top: float, words: str) -
 def _words(seen: Drawn) -> str:
     rates = ", ".join(number(rate) for rate, _, _ in seen.phases)
     counts = [int(count) for _, count in seen.serving] or [0]
-    peak = max(level for _, level in seen.in_flight())
+    peak = max(level for _, level in in_flight(seen.requests))
     first = (
         f"{plural(len(seen.requests), 'request')} in {seen.end_s:.0f} s, at {rates} a second "
         f"one after the other. From {min(counts)} to {max(counts)} servers took part; at most "

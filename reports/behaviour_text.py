@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labwright.reports.behaviour_chart import Drawn
+from labwright.reports.evidence_data import in_flight
 from labwright.reports.wording import number
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _rows(seen: Drawn, marks: str) -> list[str]:
         if one.ok and one.end_s is not None:
             answered[min(int(one.end_s / step), COLUMNS - 1)] += 1
     offered = [(start, rate) for rate, start, _ in seen.phases] + [(seen.phases[-1][2], 0.0)]
-    flight = [(at, float(level)) for at, level in seen.in_flight()]
+    flight = [(at, float(level)) for at, level in in_flight(seen.requests)]
     needed = [*seen.needed(), (seen.phases[-1][2], 0.0)]
     rates = _at(offered, step), [count / step for count in answered]
     counts = _at(needed, step), _at(seen.serving, step)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MOST_REQUESTS = 100_000
 """More requests than this are not drawn."""
@@ -62,6 +62,17 @@ def requests_of(data: Mapping[str, Any], start: str) -> list[Request]:
         )
         for place, one in enumerate(raw, 1)
     ]
+
+
+def in_flight(requests: Sequence[Request]) -> list[tuple[float, int]]:
+    """Return when the number of unanswered requests changed, and to what."""
+    sent = [(one.start_s, 1) for one in requests]
+    ended = [(one.end_s, -1) for one in requests if one.end_s is not None]
+    level, levels = 0, [(0.0, 0)]
+    for time, change in sorted([*sent, *ended]):
+        level += change
+        levels.append((time, level))
+    return levels
 
 
 def seconds(value: Any) -> float:

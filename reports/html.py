@@ -15,7 +15,7 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from labwright import text
@@ -66,13 +66,17 @@ def source(name: str) -> str:
 @functools.cache
 def template(name: str) -> Template:
     """Return one of our own pages' templates: compiling it takes longer than rendering."""
-    return _environment().from_string(source(name))
+    return _environment().get_template(name)
 
 
 def _environment() -> Environment:
     """Return Jinja2 as all our pages use it: everything is escaped, nothing is undefined."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        loader=FunctionLoader(source),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(
         number=wording.number,

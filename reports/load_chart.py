@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labwright.reports.evidence_data import Request, requests_of, seconds, servers_of
+from labwright.reports.evidence_data import Request, in_flight, requests_of, seconds, servers_of
 from labwright.reports.svg import Canvas, Picture, colour, label
 from labwright.reports.wording import number, plural
 from labwright.text import line
@@ -61,16 +61,6 @@ class _Load:
 
     def failed(self) -> list[Request]:
         return [one for one in self.requests if not one.ok and not one.pending]
-
-    def in_flight(self) -> list[tuple[float, int]]:
-        """Return when the number of unanswered requests changed, and to what."""
-        changes = [(one.start_s, 1) for one in self.requests]
-        changes += [(one.end_s, -1) for one in self.requests if one.end_s is not None]
-        level, levels = 0, [(0.0, 0)]
-        for time, change in sorted(changes):
-            level += change
-            levels.append((time, level))
-        return levels
 
 
 def draw(data: Mapping[str, Any]) -> Picture:
@@ -133,7 +123,7 @@ def _steps(canvas: Canvas, load: _Load, heights: list[float]) -> None:
 
 
 def _flight(canvas: Canvas, load: _Load) -> None:
-    levels = load.in_flight()
+    levels = in_flight(load.requests)
     top = _ceiling(max(level for _, level in levels))
     foot = KEY + RATE + GAP + FLIGHT
     _scale(canvas, foot, FLIGHT, top, "in flight")
@@ -168,7 +158,7 @@ def _ceiling(value: float) -> float:
 
 
 def _words(load: _Load) -> str:
-    offered, levels = load.offered(), load.in_flight()
+    offered, levels = load.offered(), in_flight(load.requests)
     most = max(level for _, level in levels)
     at = next(time for time, level in levels if level == most)
     end = max(one.start_s for one in load.requests)

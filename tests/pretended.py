@@ -14,10 +14,9 @@ from labwright.errors import HostUnreachable
 from labwright.machines.engine import Engine
 from labwright.machines.machine import CommandResult, Machine
 
-INTERFACE = "10.0.2.15"
+from .traffic import INTERFACE, WORK, Balancer, due_times
+
 HEAD = "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n"
-CONNECTIONS = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n"
-WORK = "Response sent after 500 ms\n"
 
 
 class PretendedMachine(Machine):
@@ -32,12 +31,11 @@ class PretendedMachine(Machine):
         self.service: dict | None = None
         self.service_id = "0"
         self.backends: dict[str, str] = {}
-        self.done: dict[str, list[float]] = {"server1": [], "server2": []}
+        self.balancer = Balancer()
         self.counters = 0
         self.asked: list[str] = []
         self.closed = 0
         self.gone = ""
-        self._port, self._turn = 40000, 0
 
     # What the student does.
 
@@ -183,38 +181,12 @@ class PretendedMachine(Machine):
         return json.dumps({"options": {"host": host, "port": 4444, "weight": 100, "method": "nat"}})
 
     def _traffic(self, task: dict) -> dict:
-        return self._campaign([0.001 * n for n in range(task["count"])])
-
-    def _load(self, task: dict) -> dict:
-        due, at, end = [], 0.0, 0.0
-        for gap, window in task["gaps_ms"]:
-            end += window * 1000
-            while at < end:
-                due.append(at / 1000)
-                at += gap
-        return self._campaign(due)
-
-    def _campaign(self, due: list[float]) -> dict:
-        started, free = time.time(), dict.fromkeys(self.done, 0.0)
-        rows, table = [], [CONNECTIONS]
-        order = ["server2", "server1"]
-        for n, at in enumerate(due, 1):
-            server = order[self._turn % 2]
-            self._turn += 1
-            self._port += 1
-            free[server] = max(free[server], at) + 0.5
-            self.done[server].append(started + free[server])
-            last = int(self.containers[server].rpartition(".")[2])
-            table.append(
-                f"TCP 0A00020F {self._port:04X} 0A00020F 115C AC1100{last:02X} 115C "
-                "TIME_WAIT       118\n"
-            )
-            row = {"n": n, "local_address": INTERFACE, "local_port": self._port, "start_s": at}
-            row |= {"connected_s": at, "end_s": free[server], "status": 200, "bytes": len(WORK)}
-            rows.append({**row, "body": WORK, "error": "", "detail": "", "intended_s": at})
+        started, rows, table = self.balancer.send(due_times(task), self.containers)
         before = {"/proc/net/ip_vs": self._file("/proc/net/ip_vs"), "/proc/net/ip_vs_conn": ""}
-        after = {**before, "/proc/net/ip_vs_conn": "".join(table)}
+        after = {**before, "/proc/net/ip_vs_conn": table}
         return {"started_at": started, "requests": rows, "before": before, "after": after}
+
+    _load = _traffic
 
 
 class _PretendedEngine(Engine):
@@ -236,4 +208,4 @@ class _PretendedEngine(Engine):
         if what == "images":
             return ["kobolog/gorb:latest"] if machine.image else []
         name, since, _ = arguments
-        return "Response sent\n" * sum(at >= (since or 0) for at in machine.done[name])
+        return "Response sent\n" * sum(at >= (since or 0) for at in machine.balancer.done[name])

@@ -20,12 +20,15 @@ import re
 import struct
 import sys
 import time
+from pathlib import Path
 
 import asyncssh
 
-INTERFACE = "10.0.2.15"
+# A program of its own, which pytest does not start.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from traffic import CONNECTIONS, INTERFACE, WORK, Balancer, due_times
+
 ADDRESSES = {"server1": "172.17.0.2", "server2": "172.17.0.3"}
-WORK = "Response sent after 500 ms\n"
 TABLE = """\
 IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
@@ -34,7 +37,6 @@ TCP  0A00020F:115C rr
   -> AC110003:115C      Masq    100    0          0
   -> AC110002:115C      Masq    100    0          0
 """
-HEAD = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n"
 SERVICE = {
     "options": {
         "host": INTERFACE,
@@ -55,9 +57,7 @@ class Machine:
 
     def __init__(self, number: int, state: str) -> None:
         self.number, self.state = number, state
-        self.port = 40000
-        self.done: dict[str, list[float]] = {name: [] for name in ADDRESSES}
-        self.turn = 0
+        self.balancer = Balancer()
         self.lose = state == "lost"
 
     def hash(self, of: str) -> str:
@@ -107,7 +107,7 @@ class Machine:
         }
 
     def console(self, name: str, since: float) -> bytes:
-        lines = [b"Response sent\n" for at in self.done[name] if at >= since]
+        lines = [b"Response sent\n" for at in self.balancer.done[name] if at >= since]
         return b"".join(struct.pack(">BxxxL", 1, len(line)) + line for line in lines)
 
     # The probe.
@@ -177,51 +177,12 @@ class Machine:
         return None
 
     def traffic(self, task: dict) -> dict:
-        return self.campaign([0.001 * n for n in range(task["count"])])
+        started, rows, table = self.balancer.send(due_times(task), ADDRESSES)
+        before = {"/proc/net/ip_vs": TABLE, "/proc/net/ip_vs_conn": CONNECTIONS}
+        after = {**before, "/proc/net/ip_vs_conn": table}
+        return {"started_at": started, "requests": rows, "before": before, "after": after}
 
-    def load(self, task: dict) -> dict:
-        due, at, end = [], 0.0, 0.0
-        for gap, window in task["gaps_ms"]:
-            end += window * 1000
-            while at < end:
-                due.append(at / 1000)
-                at += gap
-        return self.campaign(due)
-
-    def campaign(self, due: list[float]) -> dict:
-        """Answer each request by the next server, which takes half a second for each."""
-        started, free = time.time(), dict.fromkeys(ADDRESSES, 0.0)
-        rows, table = [], [HEAD]
-        order = ["server2", "server1"]
-        for n, at in enumerate(due, 1):
-            server = order[self.turn % 2]
-            self.turn += 1
-            self.port += 1
-            free[server] = max(free[server], at) + 0.5
-            self.done[server].append(started + free[server])
-            last = ADDRESSES[server].rpartition(".")[2]
-            table.append(
-                f"TCP 0A00020F {self.port:04X} 0A00020F 115C AC1100{int(last):02X} 115C "
-                "TIME_WAIT       118\n"
-            )
-            times = {"start_s": at, "connected_s": at + 0.001, "end_s": free[server]}
-            rows.append(
-                {
-                    "n": n,
-                    "local_address": INTERFACE,
-                    "local_port": self.port,
-                    **times,
-                    "status": 200,
-                    "bytes": len(WORK),
-                    "body": WORK,
-                    "error": "",
-                    "detail": "",
-                    "intended_s": at,
-                }
-            )
-        tables = {"/proc/net/ip_vs": TABLE, "/proc/net/ip_vs_conn": HEAD}
-        after = {**tables, "/proc/net/ip_vs_conn": "".join(table)}
-        return {"started_at": started, "requests": rows, "before": tables, "after": after}
+    load = traffic
 
 
 class Server(asyncssh.SSHServer):

@@ -12,7 +12,8 @@ from labwright.errors import SetupError, UsageError
 from labwright.gate import lock
 from labwright.gate.draft import Draft, draft
 from labwright.host.progress import say
-from labwright.lab.definition import LONGEST_NAME, STEP_ID, load_lab
+from labwright.lab.definition import LONGEST_NAME, load_lab
+from labwright.lab.definition_reader import STEP_ID
 from labwright.lab.document import Document
 from labwright.lab.instructions import pieces
 

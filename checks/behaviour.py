@@ -256,7 +256,7 @@ class Behaviour:
             "phases": [[p.rate, p.start_s, p.end_s] for p in self.phases],
             "serving": counts,
             "capacity_per_server": capacity_per_server,
-            "events": [[one.at_s, one.what] for one in self.happened if not one.problem],
+            "events": [[one.end_s, one.what] for one in self.happened if not one.problem],
         }
         lost = sum(one.lost for one in self.requests)
         most = max((moment.serving for moment in self.moments), default=0)

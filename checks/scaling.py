@@ -185,8 +185,7 @@ def _enough(
         return
     # One server after another: on a slow machine the load may end before the last is due.
     due = [
-        (there + n, since + LOOKS * period + n * seen.server_takes_s)
-        for n in range(1, missing + 1)
+        (there + n, since + LOOKS * period + n * seen.server_takes_s) for n in range(1, missing + 1)
     ]
     late = [
         count

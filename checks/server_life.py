@@ -6,6 +6,7 @@ is charged once: a request that was lost where another claim has its cause is no
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from labwright.checks.docker import server_urls
@@ -220,7 +221,14 @@ def _killed_with(seen: Behaviour, killed: Happening, period: float, lost: list[S
     at = _killed_at(seen, killed)
     gone = _gone(seen, killed)
     end = max(killed.end_s + grace_s(seen, period), float("inf") if gone is None else gone)
-    return [one for one in lost if at - seen.waits_s(at) - 1 <= one.intended_s <= end]
+    window = [one for one in lost if at - seen.waits_s(at) - 1 <= one.intended_s <= end]
+    # It had as many as the kernel held for it, and was given its share of what came then.
+    _, address = _dead(killed)
+    before = seen.within(at, at)[:1]
+    held = [h for m in before for name, h in m.backends.items() if name.startswith(f"{address}:")]
+    came = sum(at - 1 <= one.intended_s <= end for one in seen.requests)
+    most = sum(one.active for one in held) + math.ceil(came / max(1, seen.serving(at) - 1)) + SPARE
+    return window[:most]
 
 
 def _removed_with(seen: Behaviour, lost: list[Sent]) -> list[Sent]:

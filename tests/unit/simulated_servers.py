@@ -79,7 +79,7 @@ class World:
         self.samples, self.asked = [], {}
         self.requests, self.due, self.phases = [], [], []
         self.commands, self.done = [], []
-        self.end_s = 0.0
+        self.end_s = self.last_s = 0.0
         self.crashed = ""
         self.before = ""
         """The kernel's table before the load."""
@@ -99,6 +99,7 @@ class World:
                 due += gap_ms / 1000
         self.due = [one.intended_s for one in self.requests]
         self.end_s = task["watch_s"]
+        self.last_s = max(self.end_s, self.due[-1] + task["drain_s"])
         self.commands = sorted((one["after_s"], one["run"]) for one in task["commands"])
         try:
             while True:
@@ -106,6 +107,9 @@ class World:
                 self.advance(self.timing.boot)
         except Over:
             pass
+        for request in self.requests:
+            if request.status is None:
+                request.error = request.error or "timeout"
         return {
             "started_at": 1000.0,
             "requests": [vars(one) for one in self.requests],
@@ -139,7 +143,8 @@ class World:
         while self.now < until:
             self.now = round(self.now + STEP_S, 6)
             self._work()
-            if self.now >= self.end_s:
+            pending = any(one.status is None and not one.error for one in self.requests)
+            if self.now >= (self.last_s if pending else self.end_s):
                 raise Over
         if self._restart_at is not None and self.now >= self._restart_at:
             self._restart_at = None

@@ -284,4 +284,4 @@ def test_the_picture_says_in_words_what_it_shows():
     drawn = picture(load(RIGHT).seen.evidence(RATE))
     assert drawn is not None
     assert "From 1 to 4 servers took part" in drawn.words
-    assert "After 80 s a server was killed." in drawn.words
+    assert "After 81 s a server was killed." in drawn.words

@@ -18,6 +18,9 @@ from labwright.vm.lab_states import ephemeral
 from labwright.vm.lab_states import states as lab_states
 from labwright.vm.target import guest_machine
 
+collect_ignore = ["notes"]
+"""A lab that a played term hands in, and no test."""
+
 
 @pytest.fixture(scope="session")
 def image():

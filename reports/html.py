@@ -83,7 +83,7 @@ def _environment() -> Environment:
         duration=wording.duration,
         when=wording.when,
         line=text.line,
-        prose=_prose,
+        prose=prose,
         output=lambda value: text.excerpt(value, OUTPUT_LIMIT),
         short=_short,
     )
@@ -114,7 +114,7 @@ def _anchors(score: Score) -> dict[str, str]:
     return anchors
 
 
-def _prose(sentence: str) -> Markup:
+def prose(sentence: str) -> Markup:
     """Return a sentence as HTML; what stands between backticks becomes code."""
     pieces = re.split(r"`([^`\n]+)`", text.excerpt(sentence, SENTENCE_LIMIT))
     return Markup().join(

@@ -56,12 +56,12 @@ class PretendedMachine(Machine):
     # What the grader asks.
 
     def execute(self, command, *, timeout, stdin=b"", limit=1 << 20) -> CommandResult:
-        self._there(f"run {command}")
+        self.require_there(f"run {command}")
         return CommandResult(command, 0, "6.1.0-9-amd64\n" if "uname" in command else "", "", 0.0)
 
     def ask_probe(self, task: str, timeout: float) -> CommandResult:
         asked = json.loads(task)
-        self._there(asked["task"])
+        self.require_there(asked["task"])
         result = getattr(self, f"_{asked['task']}")(asked)
         said = json.dumps({"probe": "labwright/probe/v1", "result": result})
         return CommandResult(task, 0, said + "\n", "", 0.0)
@@ -79,7 +79,7 @@ class PretendedMachine(Machine):
     def engine(self) -> Engine:
         return _PretendedEngine(self)
 
-    def _there(self, asked: str) -> None:
+    def require_there(self, asked: str) -> None:
         if self.gone:
             raise HostUnreachable(self.gone)
         self.asked.append(asked)
@@ -103,9 +103,9 @@ class PretendedMachine(Machine):
     def _engine(self, path: str) -> list:
         if path.startswith("/images/"):
             return ["200", json.dumps({"Id": "sha256:1"})] if self.image else ["404", "{}"]
-        return ["200", json.dumps([self._listed(name) for name in self._names()])]
+        return ["200", json.dumps([self._listed(name) for name in self.names()])]
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
         return [*self.containers, *(["gorb"] if self.gorb else [])]
 
     def _listed(self, name: str) -> dict:
@@ -120,7 +120,7 @@ class PretendedMachine(Machine):
         }
 
     def container(self, name: str) -> dict | None:
-        if name not in self._names():
+        if name not in self.names():
             return None
         gorb, running = name == "gorb", name not in self.stopped
         return {
@@ -198,11 +198,11 @@ class _PretendedEngine(Engine):
 
     def ask(self, what, *arguments):
         machine = self._pretended
-        machine._there(f"docker {what}")
+        machine.require_there(f"docker {what}")
         if what == "container":
             return machine.container(*arguments)
         if what == "containers":
-            return {name: machine.container(name)["image"] for name in machine._names()}
+            return {name: machine.container(name)["image"] for name in machine.names()}
         if what == "image":
             return "sha256:1" if machine.image else None
         if what == "images":

@@ -48,7 +48,7 @@ def test_options_for_all_hosts_change_nothing(lines, account, reach, configurati
     assert machine.run("echo out; echo err >&2").stderr == "err\n"
     assert "epoch" in machine.probe({"task": "clock"}, timeout=30)
     machine.close()
-    assert processes(machine._destination.user) == []
+    assert processes(machine.destination.user) == []
     assert not list(tmp_path.glob("master-*"))
 
 
@@ -92,9 +92,7 @@ def test_a_jump_host_that_is_named_is_used(account, reach, server, configuration
     jump, user = account(), account()
     configuration(f"Host 127.0.0.1\n IdentityFile {server.folder / 'key'}\n")
     machine = reach(user)
-    machine._destination = replace(
-        machine._destination, jump=f"{jump.name}@127.0.0.1:{server.port}"
-    )
+    machine.destination = replace(machine.destination, jump=f"{jump.name}@127.0.0.1:{server.port}")
     assert machine.run("id -un").stdout.strip() == user.name
 
 

@@ -51,7 +51,7 @@ def test_nothing_is_left_of_a_terminal(account, reach):
     machine = reach(user)
     with closing(Terminal(machine)) as terminal:
         assert terminal.type("echo hi", timeout=30).output.strip() == "hi"
-        mark = terminal._mark
+        mark = terminal.mark
     assert not Path("/tmp", mark).exists()
     listed = subprocess.run(["ps", "-u", user.name], capture_output=True, text=True, timeout=30)
     assert "bash --noediting" not in listed.stdout

@@ -209,8 +209,8 @@ def url(gorb_machine):
     """Where the daemon in the machine can be reached from here."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    forward = ["ssh", f"-oControlPath={gorb_machine._control}", "-Oforward"]
-    forward += [f"-L{port}:127.0.0.1:4672", "--", gorb_machine._destination.host]
+    forward = ["ssh", f"-oControlPath={gorb_machine.control}", "-Oforward"]
+    forward += [f"-L{port}:127.0.0.1:4672", "--", gorb_machine.destination.host]
     subprocess.run(forward, check=True)
     return f"http://127.0.0.1:{port}"
 

@@ -305,7 +305,7 @@ def test_a_shell_that_was_not_yet_set_up_is_cleaned_up_after(monkeypatch):
     machine = LocalMachine()
     monkeypatch.setattr(machine, "shell", lambda: ["sleep", "60"])
     terminal = Terminal(machine)
-    left = Path("/tmp", terminal._mark)
+    left = Path("/tmp", terminal.mark)
     left.mkdir()
     terminal.close()
     assert not left.exists()

@@ -361,7 +361,7 @@ def test_what_was_seen_is_not_held_in_memory_but_in_the_files(run, tmp_path):
 def test_at_the_end_of_the_time_for_all_the_rest_is_abandoned(tmp_path):
     stop = Stop(tmp_path)
     with Deadline(stop, 0.01) as deadline:
-        deadline._timer.join()
+        deadline.timer.join()
     assert stop.abandoned
     assert "0.01 s for all was over" in stop.reason
 

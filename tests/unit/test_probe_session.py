@@ -66,24 +66,24 @@ def local():
 
 def test_tasks_are_done_one_after_the_other_by_one_process(local):
     first, second = (local.probe(CLOCK, timeout=10) for _ in range(2))
-    process = local._session._process
+    process = local.session.process
     assert second["monotonic"] >= first["monotonic"]
     assert local.http([{"url": "http://127.0.0.1:1/"}])[0].error == "refused"
-    assert local._session._process is process
+    assert local.session.process is process
 
 
 def test_a_task_that_the_probe_refuses_costs_no_process(local):
     with pytest.raises(ProbeError, match="the task is none of http"):
         local.probe({"task": "dance"}, timeout=10)
-    process = local._session._process
+    process = local.session.process
     assert "epoch" in local.probe(CLOCK, timeout=10)
-    assert local._session._process is process
+    assert local.session.process is process
 
 
 def test_a_probe_that_was_killed_is_started_again(local):
     local.probe(CLOCK, timeout=10)
-    local._session._process.kill()
-    local._session._process.wait()
+    local.session.process.kill()
+    local.session.process.wait()
     with pytest.raises(ProbeError, match="exit status -9"):
         local.probe(CLOCK, timeout=10)
     assert "epoch" in local.probe(CLOCK, timeout=10)
@@ -91,14 +91,14 @@ def test_a_probe_that_was_killed_is_started_again(local):
 
 def test_it_ends_with_the_input_of_whoever_started_it(local):
     local.probe(CLOCK, timeout=10)
-    process = local._session._process
+    process = local.session.process
     process.stdin.close()
     assert process.wait(timeout=10) == 0
 
 
 def test_after_closing_the_machine_no_process_is_left(local):
     local.prepare()
-    process = local._session._process
+    process = local.session.process
     local.close()
     assert process.poll() is not None
 
@@ -130,7 +130,7 @@ def test_two_answers_to_one_task_are_none(pretend):
     machine = pretend(READ_SOURCE + f"lines.readline()\nsay.write({two!r})\nlines.read()")
     with pytest.raises(ProbeError):
         machine.probe(CLOCK, timeout=10)
-    assert machine._session.ended
+    assert machine.session.ended
 
 
 @pytest.mark.parametrize("begins", ["", '{"probe":'])
@@ -138,7 +138,7 @@ def test_a_flood_is_not_waited_for(pretend, begins):
     machine = pretend(f"say.write({begins!r})\nwhile True: say.write('x' * 1000000)")
     with pytest.raises(ProbeError):  # and not CommandTimedOut
         machine.probe(CLOCK, timeout=60)
-    assert machine._session.ended
+    assert machine.session.ended
 
 
 def test_a_machine_without_python_says_what_to_install(pretend):
@@ -158,4 +158,4 @@ def test_one_that_closes_its_output_and_stays_is_ended(pretend, monkeypatch):
     machine = pretend("import os\nos.close(1)\nos.close(2)\ntime.sleep(60)")
     with pytest.raises(CommandTimedOut, match="did not end"):
         machine.probe(CLOCK, timeout=10)
-    assert machine._session._process.poll() is not None
+    assert machine.session.process.poll() is not None

@@ -184,7 +184,7 @@ def test_a_score_of_nothing_says_so() -> None:
 
 
 def test_a_sentences_code_is_marked_and_an_odd_backtick_stays() -> None:
-    assert str(html._prose("run `a<b` or ` c")) == "run <code>a&lt;b</code> or ` c"
+    assert str(html.prose("run `a<b` or ` c")) == "run <code>a&lt;b</code> or ` c"
 
 
 def test_the_same_score_gives_the_same_page() -> None:

@@ -39,7 +39,7 @@ def lab(name: str) -> Lab:
 
 
 def test_a_state_comes_after_all_that_it_stands_on():
-    found = states._ancestry(lab_states.states(lab("gorb"))["deployed"])
+    found = states.ancestry(lab_states.states(lab("gorb"))["deployed"])
     assert [each.name for each in found] == ["base", "docker", "servers", "deployed"]
 
 
@@ -54,7 +54,7 @@ def test_the_states_of_labs_are_the_same_only_where_they_are_made_of_the_same():
     changed = replace(gorb, prelude="IP_ADDR=192.0.2.1")
 
     def names(of: Lab) -> list[str]:
-        return [states._name(s, parent, "tcg") for s in lab_states.states(of).values()]
+        return [states.folder_name(s, parent, "tcg") for s in lab_states.states(of).values()]
 
     assert names(other) == names(gorb)
     assert names(changed)[0] == names(gorb)[0]
@@ -62,15 +62,17 @@ def test_the_states_of_labs_are_the_same_only_where_they_are_made_of_the_same():
 
 
 def test_the_same_parts_made_anew_are_another_parent_to_a_state():
-    before = states._name(state("servers", states.base(DEFAULT)), made("thing"), "tcg")
+    before = states.folder_name(state("servers", states.base(DEFAULT)), made("thing"), "tcg")
     store.remove(store.root() / "thing")
-    assert states._name(state("servers", states.base(DEFAULT)), made("thing"), "tcg") != before
+    assert (
+        states.folder_name(state("servers", states.base(DEFAULT)), made("thing"), "tcg") != before
+    )
 
 
 def test_another_accelerator_or_preparation_is_another_state():
     parent = made("thing")
     names = {
-        states._name(state("servers", states.base(DEFAULT), key), parent, accelerator)
+        states.folder_name(state("servers", states.base(DEFAULT), key), parent, accelerator)
         for key in ("one", "other")
         for accelerator in ("tcg", "kvm")
     }
@@ -80,7 +82,7 @@ def test_another_accelerator_or_preparation_is_another_state():
 def test_the_states_of_a_system_are_its_own():
     parent, gorb = made("thing"), lab("gorb")
     names = [
-        states._name(state, parent, "tcg")
+        states.folder_name(state, parent, "tcg")
         for system in SYSTEMS.values()
         for state in lab_states.states(gorb, system).values()
     ]
@@ -108,15 +110,15 @@ def test_holes_count_as_zeros_in_a_checksum(cache):
         file.seek(3 * store.BLOCK)
         file.write(b"end")
     dense.write_bytes(bytes(3 * store.BLOCK) + b"end")
-    assert store._checksum(sparse) == store._checksum(dense)
+    assert store.checksum_of(sparse) == store.checksum_of(dense)
     dense.write_bytes(bytes(2 * store.BLOCK) + b"end" + bytes(store.BLOCK))
-    assert store._checksum(sparse) != store._checksum(dense)
+    assert store.checksum_of(sparse) != store.checksum_of(dense)
 
 
 def test_a_path_with_a_comma_stays_one_value_among_qemus_options(tmp_path):
     odd = tmp_path / "a,b"
     launch = qemu.Launch(odd, odd, "tcg", odd / "memory", False, None, True)
-    (option,) = (part for part in qemu._command(launch) if "mem-path" in part)
+    (option,) = (part for part in qemu.command_line(launch) if "mem-path" in part)
     assert f"mem-path={tmp_path}/a,,b/memory,share=off" in option
 
 

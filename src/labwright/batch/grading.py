@@ -371,19 +371,19 @@ class Deadline:
     """Abandons a grading when its time is over; use it as a context."""
 
     def __init__(self, stop: Stop, limit_s: float | None) -> None:
-        self._timer = None
+        self.timer = None
         if limit_s is not None:
             reason = f"the time limit of {limit_s:g} s for all was over"
-            self._timer = threading.Timer(limit_s, stop.abandon, [reason])
-            self._timer.daemon = True
+            self.timer = threading.Timer(limit_s, stop.abandon, [reason])
+            self.timer.daemon = True
 
     def __enter__(self) -> Deadline:
         """Start the clock."""
-        if self._timer:
-            self._timer.start()
+        if self.timer:
+            self.timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End it."""
-        if self._timer:
-            self._timer.cancel()
+        if self.timer:
+            self.timer.cancel()

@@ -132,7 +132,7 @@ class Machine(ABC):
 
     target: str
     """How the user names it: ``local``, ``ssh://...`` or ``vm:NAME``."""
-    _session: ProbeSession | None = None
+    session: ProbeSession | None = None
 
     @abstractmethod
     def execute(
@@ -186,8 +186,8 @@ class Machine(ABC):
 
     def close(self) -> None:
         """Let go of the machine; the machine itself is left as it is."""
-        if self._session:
-            self._session.close()
+        if self.session:
+            self.session.close()
 
     def run(
         self,
@@ -278,9 +278,9 @@ class Machine(ABC):
         return CommandResult.of(f"probe {task}", output)
 
     def _probe_session(self) -> ProbeSession:
-        if self._session is None or self._session.ended:
-            self._session = ProbeSession(self.program)
-        return self._session
+        if self.session is None or self.session.ended:
+            self.session = ProbeSession(self.program)
+        return self.session
 
     def http(self, requests: list[Mapping[str, Any]], timeout: float = 5.0) -> list[Reply]:
         """Make HTTP requests from the machine itself, in order, each on its own connection.

@@ -74,8 +74,8 @@ class ProbeSession:
         self.ended = False
         nonce = secrets.token_hex(8)
         self._mark = Mark(login.mark(nonce))
-        self._process = start_piped(program(command(nonce)))
-        self._streams = Streams(self._process, ANSWER_LIMIT, self._mark)
+        self.process = start_piped(program(command(nonce)))
+        self._streams = Streams(self.process, ANSWER_LIMIT, self._mark)
         source = resources.files("labwright.components.workload").joinpath("probe.py").read_bytes()
         self._streams.send(b"%d\n%b" % (len(source), source), last=False)
 
@@ -102,7 +102,7 @@ class ProbeSession:
             said, told = bytes(streams.stdout), bytes(streams.stderr)
             whole = said.startswith(ANSWER) and said.find(b"\n") == len(said) - 1
             if not self._enough():
-                status = self._process.wait(timeout=ENDING_S)
+                status = self.process.wait(timeout=ENDING_S)
         except subprocess.TimeoutExpired:
             raise CommandTimedOut("the probe closed its output and did not end") from None
         finally:

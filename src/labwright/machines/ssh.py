@@ -54,10 +54,10 @@ class SshMachine(Machine):
 
     def __init__(self, target: str, destination: Destination) -> None:
         self.target = target
-        self._destination = destination
+        self.destination = destination
         self._scratch = Scratch()
         self._folder = self._scratch.path
-        self._control = self._folder / "c"
+        self.control = self._folder / "c"
         self._configuration = self._folder / "config"
         self._nonce = secrets.token_hex(8)
         self._lock = threading.RLock()
@@ -135,7 +135,7 @@ class SshMachine(Machine):
             with self._asking:
                 result = super().ask_probe(task, timeout)
         except CommandTimedOut:
-            self._end(self._session.group if self._session else "")
+            self._end(self.session.group if self.session else "")
             raise CommandTimedOut(
                 f"the probe did not answer within {timeout:g} s on {self.target}"
             ) from None
@@ -164,8 +164,8 @@ class SshMachine(Machine):
         if not host.writable:
             return ""
         # Without our file: ClearAllForwardings would clear this one too.
-        argv = ["ssh", "-Fnone", f"-oControlPath={self._control}", "-Oforward"]
-        argv += [f"-L{path}:{host.path}", "--", self._destination.host]
+        argv = ["ssh", "-Fnone", f"-oControlPath={self.control}", "-Oforward"]
+        argv += [f"-L{path}:{host.path}", "--", self.destination.host]
         output = run_bounded(argv, timeout=10, limit=OUTPUT_LIMIT)
         if output.exit_status != 0:
             said = output.stderr.decode(errors="backslashreplace")
@@ -236,7 +236,7 @@ class SshMachine(Machine):
     def interactive(self, command: str = "") -> int:
         """Hand the terminal to a shell or a command on the machine; return its exit status."""
         options = self._options("-oRequestTTY=auto", "-oEscapeChar=~", "-oControlPath=none")
-        argv = ["ssh", *options, "--", self._destination.host]
+        argv = ["ssh", *options, "--", self.destination.host]
         return subprocess.run([*argv, command] if command else argv, check=False).returncode
 
     def _connect(self) -> None:
@@ -304,18 +304,18 @@ class SshMachine(Machine):
 
     def _argv(self, *options: str) -> list[str]:
         """Return the ssh command up to and with the host's name."""
-        control = f"-oControlPath={self._control}"
-        return ["ssh", control, *self._options(*options), "--", self._destination.host]
+        control = f"-oControlPath={self.control}"
+        return ["ssh", control, *self._options(*options), "--", self.destination.host]
 
     def _options(self, *options: str) -> list[str]:
         """Return these options, and those of the destination, whose file is written."""
         if not self._configuration.exists():
-            text = self._destination.configuration()
+            text = self.destination.configuration()
             try:
                 self._configuration.write_text(text)
             except OSError as problem:
                 raise SetupError(f"{self._configuration}: {problem.strerror}") from None
-        return [*options, *self._destination.options(self._configuration)]
+        return [*options, *self.destination.options(self._configuration)]
 
 
 class _LastWords(threading.Thread):

@@ -71,10 +71,10 @@ class Terminal:
         :param root: whether its shell is root's, by sudo, which must ask for no password.
         """
         self._machine, self._target = machine, machine.target
-        self._mark = f"lw-{secrets.token_hex(6)}"
-        self._prompt = re.compile(rf"<{self._mark}(?:\+|:(\d+):([ 0-9]*))>")
-        self._asks = re.compile(f"<{self._mark}:sudo>")
-        self._nowhere = re.compile(f"<{self._mark}:none>")
+        self.mark = f"lw-{secrets.token_hex(6)}"
+        self._prompt = re.compile(rf"<{self.mark}(?:\+|:(\d+):([ 0-9]*))>")
+        self._asks = re.compile(f"<{self.mark}:sudo>")
+        self._nowhere = re.compile(f"<{self.mark}:none>")
         argv = machine.shell()
         self._child = pexpect.spawn(
             argv[0],
@@ -88,8 +88,8 @@ class Terminal:
         self._child.delaybeforesend = None
         self._child.delayafterclose = self._child.delayafterterminate = 0.02
         self._is_ready = self._is_set_up = False
-        self._folders = " ".join(f"{folder}/{self._mark}" for folder in _FOLDERS)
-        setup = _SETUP.replace("FOLDERS", self._folders).replace("MARK", self._mark)
+        self._folders = " ".join(f"{folder}/{self.mark}" for folder in _FOLDERS)
+        setup = _SETUP.replace("FOLDERS", self._folders).replace("MARK", self.mark)
         become = "exec sudo -n -H bash -i\n" if root else ""
         self._child.send(become + setup.strip() + "\n")
 
@@ -99,7 +99,7 @@ class Terminal:
         :raises HostUnreachable: there is no way to the machine.
         """
         if not self._is_ready:
-            self._until(r"<" + self._mark + r":0:>", START_S, "the shell of a terminal")
+            self._until(r"<" + self.mark + r":0:>", START_S, "the shell of a terminal")
             self._is_ready = self._is_set_up = True
 
     def type(self, text: str, timeout: float) -> Reply:

@@ -78,7 +78,7 @@ class Qemu:
         errors = launch.folder / "qemu.err"
         with errors.open("wb") as stderr:
             process = subprocess.Popen(
-                _command(launch),
+                command_line(launch),
                 cwd=launch.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -180,7 +180,8 @@ def port(folder: Path) -> int:
     return int(found[1])
 
 
-def _command(launch: Launch) -> list[str]:
+def command_line(launch: Launch) -> list[str]:
+    """Return QEMU's command line."""
     share = "on" if launch.shared else "off"
     path = str(launch.memory).replace(",", ",,")  # among options a comma ends a value
     memory = f"memory-backend-file,id=ram,size={MEMORY_MB}M,mem-path={path},share={share}"

@@ -73,22 +73,22 @@ def saved(state: State) -> Saved:
     :raises SetupError: a program is missing, or the machine could not be made.
     """
     _announce(state)
-    image = _ancestry(state)[0].imported or debian.image(state.system)
+    image = ancestry(state)[0].imported or debian.image(state.system)
     chosen = accelerator.choose(image / "vmlinuz")
     chain = [image]
-    for each in _ancestry(state):
+    for each in ancestry(state):
         chain.append(_ensure(each, chain, chosen))
     return Saved(chain[-1], image, chosen, tuple(chain))
 
 
 def _announce(state: State) -> None:
     """Say what is missing, and how long the first time takes, before anything slow is done."""
-    image = _ancestry(state)[0].imported or debian.place(state.system)
+    image = ancestry(state)[0].imported or debian.place(state.system)
     if store.is_complete(image):
         programs.require(PROGRAMS)
         return
     debian.require()
-    total = debian.ESTIMATE_S + sum(each.estimate_s for each in _ancestry(state))
+    total = debian.ESTIMATE_S + sum(each.estimate_s for each in ancestry(state))
     progress.say(
         f"{state.system.name} is made first, which takes {progress.expected(total)} and about "
         f"{store.NEEDED_BYTES >> 30} GiB, once; later machines start in seconds"
@@ -99,12 +99,12 @@ def in_cache(states: Iterable[State]) -> set[Path]:
     """Return the folders of the cache that belong to states as things are now."""
     found = set()
     for state in states:
-        chain = [_ancestry(state)[0].imported or debian.place(state.system)]
+        chain = [ancestry(state)[0].imported or debian.place(state.system)]
         if not store.is_complete(chain[0]):
             continue
         chosen = accelerator.choose(chain[0] / "vmlinuz")
-        for each in _ancestry(state):
-            folder = store.root() / _name(each, chain[-1], chosen)
+        for each in ancestry(state):
+            folder = store.root() / folder_name(each, chain[-1], chosen)
             if not store.is_complete(folder):
                 break
             chain.append(folder)
@@ -122,13 +122,13 @@ def discard_damaged(chain: Sequence[Path]) -> bool:
     return False
 
 
-def _ancestry(state: State) -> list[State]:
+def ancestry(state: State) -> list[State]:
     """Return a state and those before it, the first one first."""
-    above = _ancestry(state.parent) if state.parent else []
+    above = ancestry(state.parent) if state.parent else []
     return [*above, state]
 
 
-def _name(state: State, parent: Path, chosen: str) -> str:
+def folder_name(state: State, parent: Path, chosen: str) -> str:
     """Return the name of a state's folder: it has all that makes it another state."""
     machine = (qemu.KERNEL_ARGUMENTS, str(qemu.MEMORY_MB), *accelerator.arguments(chosen))
     made_of = store.key(store.identity(parent), _qemu_version(), state.key, *machine)
@@ -138,7 +138,7 @@ def _name(state: State, parent: Path, chosen: str) -> str:
 def _ensure(state: State, chain: Sequence[Path], chosen: str) -> Path:
     """Return the folder of a state, made on top of the last of a chain if it is not there."""
     image, parent = chain[0], chain[-1]
-    name = _name(state, parent, chosen)
+    name = folder_name(state, parent, chosen)
 
     def make(new: Path) -> None:
         what = f"bringing {state.system.name} into the state {state.name}"

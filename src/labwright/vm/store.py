@@ -90,7 +90,7 @@ def is_intact(folder: Path) -> bool:
     if not is_complete(folder):
         return False
     files = _note(folder)["files"]
-    return all(_checksum(folder / name) == checksum for name, (_, checksum) in files.items())
+    return all(checksum_of(folder / name) == checksum for name, (_, checksum) in files.items())
 
 
 def identity(folder: Path) -> str:
@@ -180,12 +180,12 @@ def _note(folder: Path) -> Any:
 
 
 def _write_note(folder: Path) -> None:
-    files = {path.name: (path.stat().st_size, _checksum(path)) for path in folder.iterdir()}
+    files = {path.name: (path.stat().st_size, checksum_of(path)) for path in folder.iterdir()}
     note = {"identity": secrets.token_hex(8), "files": files}
     (folder / NOTE).write_text(json.dumps(note))
 
 
-def _checksum(path: Path) -> int:
+def checksum_of(path: Path) -> int:
     """Return a checksum of a file's blocks that are not all zero: holes cost nothing."""
     checksum = offset = 0
     zeros = bytes(BLOCK)

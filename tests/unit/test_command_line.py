@@ -16,7 +16,7 @@ LOADED = "import sys; from labwright.cli import parser_for; parser_for([]); prin
 def help_of(parser, monkeypatch):
     """Return what a parser's help says of each command, a line each."""
     monkeypatch.setenv("COLUMNS", "1000")
-    rows = re.findall(r"^    (\S+) +(.*)$", parser.format_help(), re.MULTILINE)
+    rows = re.findall(r"^    (\S+)\s+(\S.*)$", parser.format_help(), re.MULTILINE)
     return dict(rows)
 
 

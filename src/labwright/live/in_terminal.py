@@ -7,7 +7,7 @@ import select
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Group
 from rich.live import Live
@@ -35,6 +35,27 @@ if TYPE_CHECKING:
     from labwright.score import Score
 
 SENTENCE_LIMIT = 400
+INDENT = 15
+"""Columns before a sentence of a verdict."""
+
+
+class Layout(NamedTuple):
+    """How much room the checklist takes."""
+
+    blank_lines: bool
+    headings: bool
+    lines: int
+    """Of each sentence of a verdict, at most."""
+
+
+LAYOUTS = (
+    Layout(blank_lines=True, headings=True, lines=4),
+    Layout(blank_lines=False, headings=True, lines=4),
+    Layout(blank_lines=False, headings=True, lines=2),
+    Layout(blank_lines=False, headings=False, lines=2),
+    Layout(blank_lines=False, headings=False, lines=1),
+)
+"""From the widest to the narrowest: the first that fits is shown."""
 JOIN_S = 15.0
 """Seconds in which a watch that was stopped must let go of its machine."""
 
@@ -137,21 +158,36 @@ class View:
 
     def render(self) -> Group:
         """Return the checklist."""
-        state, rows, part = self.state, [Text(line(self.state.lab.title), "bold")], ""
-        for step in state.lab.steps:
-            if step.part != part:
-                part = step.part
-                rows += [Text(), Text(line(part), "bold")]
-            rows += self._step(step.id)
         closing = [Text(), self._total(), self._status()]
+        # What scrolls away could not be drawn anew: all of it must fit.
+        room = self._console.height - len(closing) - 1
+        for layout in LAYOUTS:
+            rows, at = self._rows(layout)
+            if len(rows) <= room:
+                break
+        else:
+            begin = max(0, min(at - room // 2, len(rows) - room))
+            rows = rows[begin : begin + max(room, 1)]
         picture = self._picture()
-        # What scrolls away could not be drawn anew.
-        if len(rows) + len(picture) + len(closing) < self._console.height:
+        if len(rows) + len(picture) < room:
             rows += picture
         rows += closing
         for row in rows:
             row.no_wrap, row.overflow = True, "ellipsis"
         return Group(*rows)
+
+    def _rows(self, layout: Layout) -> tuple[list[Text], int]:
+        """Return the checklist's rows, and where among them is the step to be done next."""
+        state, rows, part, at = self.state, [Text(line(self.state.lab.title), "bold")], "", 0
+        for step in state.lab.steps:
+            if step.part != part and layout.headings:
+                part = step.part
+                rows += [Text()] if layout.blank_lines else []
+                rows.append(Text(line(part), "bold"))
+            if step.id == state.next:
+                at = len(rows)
+            rows += self._step(step.id, layout.lines)
+        return rows, at
 
     def _picture(self) -> list[Text]:
         """Return what the evidence shows over time, as far as rows of text can show it."""
@@ -165,7 +201,7 @@ class View:
         drawn = [row for piece in evidence for row in behaviour_text.rows(piece.data, encoding)]
         return [Text(), *(Text("  " + row) for row in drawn)] if drawn else []
 
-    def _step(self, id: str) -> list[Text]:
+    def _step(self, id: str, lines: int) -> list[Text]:
         state, step = self.state.steps[id], self.state.lab.step(id)
         mark = "\u25b6 " if id == self.state.next else "  "
         outcome = state.outcome
@@ -173,20 +209,32 @@ class View:
         style = STYLES[known.outcome] if known else "cyan" if state.changing else "dim"
         symbol = summary.SYMBOLS[known.outcome] if known else "\u00b7"
         points = state.result.points if state.result else 0
-        row = Text(mark, "bold").append(f"{symbol} {outcome:<8}", style)
+        row = Text().append(mark, "bold").append(f"{symbol} {outcome:<8}", style)
         row.append(f"{number(points):>3}/{number(step.points):<4} ").append(line(step.title))
         rows = [row]
         if state.unsettled:
             rows.append(Text(f"      now: {line(state.unsettled, SENTENCE_LIMIT)}", "yellow"))
         if state.changing:
             rows.append(Text(f"      now: {may_yet_hold(step.wait_s)}", "cyan"))
-        # The checklist must fit on the terminal: only of what is next it says more.
+        # Only of what is next it says more.
         failed = state.result and state.result.outcome in (Outcome.FAILED, Outcome.BROKEN)
         if failed and state.result and id == self.state.next:
             for word, sentence in summary.verdict(state.result):
-                said = Text(f"      {word:<9}", "dim").append(line(sentence, SENTENCE_LIMIT))
-                rows.append(said)
+                rows += self._said(word, line(sentence, SENTENCE_LIMIT), lines)
         return rows
+
+    def _said(self, word: str, sentence: str, lines: int) -> list[Text]:
+        """Return a sentence of a verdict as so many rows at most."""
+        width = max(self._console.width - INDENT, 20)
+        wrapped = list(Text(sentence).wrap(self._console, width))
+        kept = wrapped[: lines - 1]
+        left = " ".join(piece.plain for piece in wrapped[lines - 1 :])
+        pieces = [piece.plain for piece in kept] + ([left] if left else [])
+        words = [word, *[""] * (len(pieces) - 1)]
+        return [
+            Text(f"      {first:<{INDENT - 6}}", "dim").append(piece)
+            for first, piece in zip(words, pieces, strict=True)
+        ]
 
     def _total(self) -> Text:
         state = self.state

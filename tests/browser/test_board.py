@@ -49,14 +49,22 @@ def test_who_is_stuck_is_shown_names_are_hidden_by_a_key_and_a_click_shows_the_p
     page.locator("tbody tr").first.get_by_text("Ben <b>Bold</b>").wait_for()
     assert "<img src=x" in page.locator("#common").inner_text()
     assert page.locator("img").count() == 0
+    board.rows["c"].hear("gone", "ssh://cas@10.1.2.3 cannot be reached")
+    page.get_by_text("ssh://cas@10.1.2.3 cannot be reached").wait_for()
     page.keyboard.press("n")
     page.get_by_text("Student 2").wait_for()
-    assert "Ben" not in page.locator("body").inner_text()
+    page.get_by_text("its machine cannot be reached").wait_for()
+    for name in ("Ben", "Cas", "cas@", "Ann"):
+        assert name not in page.locator("body").inner_text()
     page.get_by_role("link", name="Student 2").click()
     page.locator(f"[data-step='{STATE[1]}'][data-outcome='failed']").wait_for()
     assert page.get_by_role("button", name="Finish").count() == 0
     assert page.get_by_role("button", name="Run in").count() == 0
     assert page.locator("#terminals").count() == 0
+    assert "ssh://b" not in page.content()
+    page.go_back()
+    page.get_by_role("link", name="Ben").click()
+    page.get_by_text("ssh://b").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -20,9 +20,6 @@ SOON_MS = 120_000
 ALL = "100"
 
 
-pytestmark = pytest.mark.untried
-
-
 @pytest.fixture
 def opened():
     """The lab machine as a student finds it, and ``labwright open`` on it; yield the address."""

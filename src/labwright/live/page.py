@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
     from labwright.grading.watch import Event, Watch
-    from labwright.lab.model import Lab
+    from labwright.lab.model import Lab, Step
     from labwright.live.state import StepState
     from labwright.reports.svg import Picture
     from labwright.score import Score, StepResult
@@ -359,10 +359,16 @@ class Page:
             told |= {"expected": _shown(result.expected), "actual": _shown(result.actual)}
             told["hints"] = _stages(result.hint)
         elif result.outcome is not Outcome.PASSED:
-            titles = [text.line(self.lab.step(need).title) for need in step.needs]
-            blocked = result.outcome is Outcome.BLOCKED and titles
-            told["reason"] = f"First: {'; '.join(titles)}" if blocked else _shown(result.reason)
+            blocked = result.outcome is Outcome.BLOCKED and step.needs
+            told["reason"] = self._first(step) if blocked else _shown(result.reason)
         return told
+
+    def _first(self, step: Step) -> str:
+        """Say what must be right before a step."""
+        missing = [n for n in step.needs if self.state.steps[n].outcome != Outcome.PASSED]
+        if not missing:
+            return "What it needs is right. It is checked by sending requests through the service."
+        return f"First: {'; '.join(text.line(self.lab.step(need).title) for need in missing)}"
 
 
 def _pictures(result: StepResult | None) -> list[Picture]:

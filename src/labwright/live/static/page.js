@@ -3,6 +3,7 @@ import { FitAddon } from "./xterm/addon-fit.mjs";
 import { Terminal } from "./xterm/xterm.mjs";
 
 const RETRY_MS = 1000;
+const FOLLOWING = "Following the machine.";
 const ENDED = 4410, UNKNOWN = 4404;
 const STOPPED = [1001, 1012]; // what a server that ends closes with
 const THEMES = {
@@ -91,15 +92,19 @@ function show(now) {
 function say(now, before) {
   if (now.gone) return status("hidden" in document.body.dataset ? "The machine is gone." : `The machine is gone: ${now.gone}`, true);
   if (now.no_terminal) return status(`No terminal: ${now.no_terminal}`, true);
-  if (now.traffic) return status(`Sending traffic to the service, ${now.traffic}.`);
-  const changed = before && Object.keys(now.steps).filter(
-    (id) => now.steps[id].outcome !== before.steps[id].outcome && before.steps[id].outcome !== "waiting");
-  if (changed?.length) {
+  if (now.traffic) return status(`Sending traffic to the service: ${now.traffic}.`);
+  // What is news: what has become right, and what is right no longer.
+  const changed = before ? Object.keys(now.steps).filter((id) => {
+    const was = before.steps[id].outcome, is = now.steps[id].outcome;
+    return is !== was && was !== "waiting" && (is === "passed" || was === "passed");
+  }) : [];
+  if (changed.length) {
     const words = changed.map((id) => `${now.steps[id].outcome}: ${titleOf(id)}`);
     return status(`${words.join("; ")}. ${now.points} of ${now.most} points.`);
   }
-  const first = !before || before.gone || before.traffic || find("#status").classList.contains("alert");
-  if (first) status(`Following the machine. ${now.passed} of ${Object.keys(now.steps).length} steps passed.`);
+  const line = find("#status");
+  const counted = !before || before.gone || before.traffic || line.textContent.startsWith(FOLLOWING);
+  if (counted || line.classList.contains("alert")) status(`${FOLLOWING} ${now.passed} of ${Object.keys(now.steps).length} steps passed.`);
   return undefined;
 }
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from labwright.errors import SetupError, UsageError
 from labwright.host import programs
-from labwright.vm import accelerator
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
+from labwright.vm import accelerator, systems
 
 
 @pytest.fixture
@@ -92,3 +96,23 @@ def test_a_user_who_is_lent_no_ids_is_told_how_to_get_some(tmp_path):
 def test_a_user_who_is_lent_ids_by_number_may_build(tmp_path):
     (tmp_path / "subuid").write_text(f"{programs.os.geteuid()}:100000:65536\n")
     programs.require_lent_ids([tmp_path / "subuid"])
+
+
+def test_a_lab_names_the_systems_that_it_can_be_done_on():
+    lab = load_lab(find_lab("web-server"))
+    assert systems.choose(lab, None).name == "debian-13"
+    assert systems.choose(lab, "debian-14").name == "debian-14"
+    with pytest.raises(UsageError, match="web-server needs --system debian-13 or debian-14"):
+        systems.choose(lab, "debian-12")
+
+
+def test_a_lab_that_names_no_system_can_be_done_on_each():
+    lab = load_lab(find_lab("gorb"))
+    assert systems.choose(lab, None) is systems.DEFAULT
+    assert {systems.choose(lab, name).name for name in systems.SYSTEMS} == set(systems.SYSTEMS)
+
+
+def test_a_system_that_is_not_known_is_refused_where_the_lab_names_it():
+    lab = replace(load_lab(find_lab("gorb")), systems=("debian-9",))
+    with pytest.raises(UsageError, match=r"lab\.toml: 'systems' has 'debian-9'; known are: debian"):
+        systems.choose(lab, None)

@@ -24,7 +24,6 @@ from labwright.lab.document import Document
 from labwright.lab.instructions import pieces
 from labwright.lab.model import DEFAULT
 from labwright.text import visible
-from labwright.vm.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +134,7 @@ def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
         why = "what was found above comes first; --only perform does it all the same"
         yield Stage("perform", (), 0, "", skipped=why)
         return
-    system = SYSTEMS[arguments.system]
+    system = arguments.system
     yield stages.run_perform(course, lambda: perform.follow(course, arguments.target, system))
     if arguments.variants and course.lab:
         for values in tried(course.lab, arguments.variants):

@@ -16,7 +16,7 @@ from labwright.batch import submission
 from labwright.cli.options import student_settings
 from labwright.errors import UsageError
 from labwright.grading import judge_again as again
-from labwright.grading.run import plan
+from labwright.grading.run import LIMIT_S, plan
 from labwright.host import extras
 from labwright.host.files import append_text
 from labwright.lab.definition import load_lab
@@ -30,9 +30,9 @@ from labwright.reports.terminal import Checklist
 from labwright.reports.write import write, write_json
 from labwright.score import Score
 from labwright.text import visible
+from labwright.vm import systems
 from labwright.vm.default_machine import choose, default_guest
 from labwright.vm.lab_states import ephemeral, up
-from labwright.vm.systems import SYSTEMS
 from labwright.vm.target import guest_machine, open_machine
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def demo(arguments: argparse.Namespace) -> int:
     """Perform a lab on a machine of its own, grade it, and write the report."""
     lab = load_lab(find_lab(arguments.lab))
     arguments.out = arguments.out or REPORT
-    with ephemeral(lab, lab.start, SYSTEMS[arguments.system]) as guest:
+    with ephemeral(lab, lab.start, systems.choose(lab, arguments.system)) as guest:
         given = lab.with_needs(list(lab.states.get(lab.start, ())))
         with closing(guest_machine(guest)) as machine:
             _perform(lab, machine, [step for step in lab.steps if step not in given])
@@ -165,6 +165,7 @@ def _run(lab: Lab, arguments: argparse.Namespace) -> Run:
         hints=arguments.hints,
         deploy=getattr(arguments, "deploy", False),
         alluredir=arguments.alluredir and arguments.alluredir.resolve(),
+        limit_s=getattr(arguments, "limit", LIMIT_S),
     )
 
 

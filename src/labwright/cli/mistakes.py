@@ -23,8 +23,7 @@ from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.plugin.grade import grade
 from labwright.reports import matrix as matrix_report
-from labwright.vm import lab_states, states
-from labwright.vm.systems import SYSTEMS
+from labwright.vm import lab_states, states, systems
 from labwright.vm.target import guest_machine
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("-n and --repeat must be at least 1")
     lab = load_lab(find_lab(arguments.lab))
     chosen = mistakes.load_mistakes(lab, arguments.only)
-    known = lab_states.states(lab, SYSTEMS[arguments.system])
+    known = lab_states.states(lab, systems.choose(lab, arguments.system))
     for mistake in chosen:
         if mistake.state not in known:
             raise UsageError(
@@ -130,10 +129,11 @@ def _tell(trial: Trial, number: int, of: int) -> None:
 def _try(folder: Path, mistake: Mistake, arguments: argparse.Namespace) -> Trial:
     """Make a mistake on a machine of its own, and grade it."""
     lab = load_lab(folder)
+    system = systems.choose(lab, arguments.system)
     start = time.monotonic()
     try:
         with (
-            lab_states.ephemeral(lab, mistake.state, SYSTEMS[arguments.system]) as guest,
+            lab_states.ephemeral(lab, mistake.state, system) as guest,
             closing(guest_machine(guest)) as machine,
         ):
             script = mistakes.prelude(lab) + mistake.run

@@ -34,8 +34,7 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--system",
         choices=SYSTEMS,
-        default=DEFAULT_SYSTEM.name,
-        help=f"what the lab machine runs (default: {DEFAULT_SYSTEM.name})",
+        help=f"what the lab machine runs (default: what the lab needs, or {DEFAULT_SYSTEM.name})",
     )
 
 

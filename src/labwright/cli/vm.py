@@ -15,8 +15,7 @@ from labwright.cli.options import add_lab, add_system
 from labwright.host.progress import say
 from labwright.lab.definition import load_lab
 from labwright.lab.model import DEFAULT, DOCKER, find_lab, own_labs
-from labwright.vm import carry, guest, lab_states, states
-from labwright.vm.systems import SYSTEMS
+from labwright.vm import carry, guest, lab_states, states, systems
 from labwright.vm.target import guest_machine
 
 if TYPE_CHECKING:
@@ -97,7 +96,8 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
 def _build(arguments: argparse.Namespace) -> int:
     start = time.monotonic()
-    known = lab_states.states(load_lab(find_lab(arguments.lab)), SYSTEMS[arguments.system])
+    lab = load_lab(find_lab(arguments.lab))
+    known = lab_states.states(lab, systems.choose(lab, arguments.system))
     for name, state in known.items():
         folder = states.saved(state).folder
         say(f"{name}: {folder}")
@@ -115,7 +115,7 @@ def _up(arguments: argparse.Namespace) -> int:
         return 0
     start = time.monotonic()
     found = lab_states.up(
-        arguments.name, lab, arguments.state or lab.start, SYSTEMS[arguments.system]
+        arguments.name, lab, arguments.state or lab.start, systems.choose(lab, arguments.system)
     )
     took = time.monotonic() - start
     say(f"{found.name} is up: {found.system}, state {found.state} ({took:.1f} s)")
@@ -157,7 +157,8 @@ def _down(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    lab, system = load_lab(find_lab(arguments.lab)), SYSTEMS[arguments.system]
+    lab = load_lab(find_lab(arguments.lab))
+    system = systems.choose(lab, arguments.system)
     carry.export(lab, system, lab_states.states(lab, system)[DOCKER], arguments.file)
     size = arguments.file.stat().st_size / (1 << 20)
     say(f"written: {arguments.file} ({size:.0f} MiB); labwright vm import {arguments.file}")
@@ -177,7 +178,7 @@ def _prune(arguments: argparse.Namespace) -> int:
     known = [
         state
         for lab in labs
-        for system in SYSTEMS.values()
+        for system in systems.SYSTEMS.values()
         for state in lab_states.states(lab, system).values()
     ]
     freed = guest.prune(known, everything=arguments.all)

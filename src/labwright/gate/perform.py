@@ -11,8 +11,7 @@ from labwright.gate.walkthrough import Walkthrough, performed
 from labwright.grading.run import plan
 from labwright.host.progress import say
 from labwright.plugin.grade import grade
-from labwright.vm import lab_states
-from labwright.vm.systems import DEFAULT
+from labwright.vm import lab_states, systems
 from labwright.vm.target import guest_machine, open_machine
 
 if TYPE_CHECKING:
@@ -32,17 +31,18 @@ _STOP_REGISTRY = "sudo pkill -x docker-registry"
 
 
 def follow(
-    course: Course, target: str | None, system: System = DEFAULT
+    course: Course, target: str | None, system: str | None = None
 ) -> tuple[list[Finding], str]:
     """Follow a lab's document on a machine; return what was found, and what was done.
 
     :param target: the machine; a fresh one of ours if none is named.
-    :param system: what a fresh one runs.
+    :param system: the name of what a fresh one runs; the lab's own if None.
     """
     lab = course.lab
     assert lab  # noqa: S101  a document that belongs to no lab is not followed
+    chosen = systems.choose(lab, system)
     with ExitStack() as stack:
-        machine = _machine(stack, lab, target, system)
+        machine = _machine(stack, lab, target, chosen)
         walkthrough = Walkthrough(
             document=course.document,
             lab=lab,
@@ -52,7 +52,7 @@ def follow(
             done=frozenset(() if target else performed(lab, lab.start)),
         )
         found = walkthrough.run()
-        where = target or f"a fresh {system.name} in the state {lab.start}"
+        where = target or f"a fresh {chosen.name} in the state {lab.start}"
         if found:
             return found, f"typed {walkthrough.typed} commands on {where}"
         return found, f"on {where}: {walkthrough.summary()}"

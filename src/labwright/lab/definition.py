@@ -81,6 +81,7 @@ def load_lab(folder: Path, variant: Mapping[str, Any] | None = None) -> Lab:
         images=tuple(reader.images(folder)),
         start=reader.start(states),
         modules=tuple(tables.machine.modules),
+        systems=tuple(tables.machine.systems),
         setup=reader.setup(),
     )
 

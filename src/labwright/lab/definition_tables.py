@@ -72,6 +72,9 @@ class MachineTable(Table):
     """The state in which a student finds the machine; `docker` if none is given."""
     modules: list[str] = field(default_factory=list)
     """What the kernel of a machine must have as modules."""
+    systems: list[str] = field(default_factory=list)
+    """Systems of the lab machine that the lab can be done on, the usual one first: `["debian-13"]`
+    for what needs systemd. Without it, each of them."""
     packages: list[str] = field(default_factory=list)
     """Debian packages that the lab machine has, with what they need. Your computer's apt fetches
     them when the machine is made."""

@@ -218,6 +218,8 @@ class Lab:
     """The state in which a student finds the machine."""
     modules: tuple[str, ...] = ()
     """Modules that the kernel of a machine must have."""
+    systems: tuple[str, ...] = ()
+    """Systems of the lab machine that the lab can be done on, the usual one first; any if empty."""
     setup: MachineSetup = field(default_factory=MachineSetup)
 
     def step(self, id: str) -> Step:

@@ -17,7 +17,7 @@ from labwright.machines.perform import perform
 from labwright.vm import carry, guest
 from labwright.vm.setup import with_setup
 from labwright.vm.states import State, with_images
-from labwright.vm.systems import DEFAULT
+from labwright.vm.systems import choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 SECONDS_PER_STEP = 6.0
 
 
-def states(lab: Lab, system: System = DEFAULT) -> dict[str, State]:
-    """Return a lab's states on a system, each on top of the one before it."""
+def states(lab: Lab, system: System | None = None) -> dict[str, State]:
+    """Return a lab's states on a system (its own, if None), each on top of the one before it."""
+    system = system or choose(lab, None)
     components = [
         Component(image.name, image.folder, image.package, image.dependencies, image.published)
         for image in lab.images
@@ -54,13 +55,13 @@ def states(lab: Lab, system: System = DEFAULT) -> dict[str, State]:
     return found
 
 
-def up(name: str, lab: Lab, state: str, system: System = DEFAULT) -> Guest:
+def up(name: str, lab: Lab, state: str, system: System | None = None) -> Guest:
     """Start a machine in a state of a lab, or return the one of this name that runs."""
     return guest.up(name, state, states(lab, system), lab=lab.name)
 
 
 @contextmanager
-def ephemeral(lab: Lab, state: str, system: System = DEFAULT) -> Iterator[Guest]:
+def ephemeral(lab: Lab, state: str, system: System | None = None) -> Iterator[Guest]:
     """Run a machine that is gone afterwards, also when we are killed."""
     with guest.ephemeral(state, states(lab, system), lab=lab.name) as found:
         yield found

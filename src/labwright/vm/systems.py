@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labwright.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from labwright.lab.model import Lab
 
 _COMMON = (
     "bsdutils busybox-static ca-certificates crun curl docker.io docker-registry ipvsadm iproute2 "
@@ -90,3 +94,23 @@ SYSTEMS = {
 }
 DEFAULT = SYSTEMS["debian-12"]
 """The system that is meant where none is named."""
+
+
+def choose(lab: Lab, name: str | None) -> System:
+    """Return the system that a lab's machine has: the one of this name, or the lab's first.
+
+    :raises UsageError: the lab cannot be done on it.
+    """
+    for known in lab.systems:
+        if known not in SYSTEMS:
+            raise UsageError(
+                f"{lab.folder / 'lab.toml'}: 'systems' has {known!r:.60}; known are: "
+                f"{', '.join(SYSTEMS)}"
+            )
+    if name is None:
+        return SYSTEMS[lab.systems[0]] if lab.systems else DEFAULT
+    if lab.systems and name not in lab.systems:
+        raise UsageError(
+            f"the lab {lab.name} needs --system {' or '.join(lab.systems)}: its lab.toml says so"
+        )
+    return SYSTEMS[name]

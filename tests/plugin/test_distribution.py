@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import textwrap
 from pathlib import Path
 
@@ -13,6 +14,7 @@ pytest_plugins = ["pytester"]
 
 CHECKS = """
 import os
+import time
 from labwright.errors import CheckFailed
 from labwright.outcome import Evidence
 
@@ -22,6 +24,11 @@ def good(machine):
 def bad(machine):
     yield Evidence("it does not", "false", "no")
     raise CheckFailed("yes", "no")
+
+def slow(machine):
+    yield Evidence("before the time limit")
+    time.sleep(1.1)
+    yield Evidence("after it")
 
 def ends(machine):
     yield Evidence("before the end")
@@ -112,7 +119,7 @@ PLUGINS = {
 SEED = 14
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(len(OPTIONS) + 10))
 def test_no_option_or_plugin_raises_a_score(graded, pytester: pytest.Pytester, number: int) -> None:
     drawn = random.Random(SEED + number)
     chosen = (OPTIONS[number],) if number < len(OPTIONS) else drawn.sample(OPTIONS, 3)
@@ -207,3 +214,28 @@ def test_what_only_collects_writes_no_score(graded, pytester: pytest.Pytester) -
     make(pytester.path / "toy")
     result, found = graded("toy", "--collect-only")
     assert (result.ret, found) == (0, {})
+
+
+def test_settings_of_pytest_in_the_environment_have_no_say_in_a_check(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(pytester.path / "toy")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k good --maxfail=1")
+    (pytester.path / "pytest.ini").write_text("[pytest]\naddopts = -k nothing\n")
+    command = "check --lab toy --target local --json out.json"
+    done = pytester.run(sys.executable, "-m", "labwright", *command.split())
+    score = json.loads((pytester.path / "out.json").read_text())
+    assert outcomes(score) == {**RIGHT, "rest": "passed"}
+    assert done.ret == 1
+
+
+def test_what_is_not_examined_within_the_time_limit_is_broken(pytester: pytest.Pytester) -> None:
+    make(pytester.path / "toy", {"slow": ("slow", []), "later": ("good", [])})
+    command = "check --lab toy --target local --limit 1 --json out.json"
+    done = pytester.run(sys.executable, "-m", "labwright", *command.split())
+    score = json.loads((pytester.path / "out.json").read_text())
+    assert outcomes(score) == {"slow": "broken", "later": "broken", "rest": "broken"}
+    for step in score["steps"]:
+        assert step["reason"] == "the time limit of 1 s for the whole check was over"
+    assert score["steps"][0]["evidence"], "what was seen before is kept"
+    assert done.ret == 3

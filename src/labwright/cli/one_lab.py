@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labwright.cli.options import add_lab, add_student, add_system
+from labwright.grading.run import LIMIT_S
 from labwright.grading.step_check import HINTS
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     )
     check.add_argument(
         "--watch", action="store_true", help="keep the checklist and follow the machine"
+    )
+    check.add_argument(
+        "--limit",
+        type=float,
+        default=LIMIT_S,
+        metavar="S",
+        help=f"seconds for all steps (default: {LIMIT_S:g}); what is left then is broken",
     )
     check.add_argument("--deploy", action="store_true", help="bring the lab up first, down after")
     _output(check)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from labwright.lab.model import Lab, Step
 
 
+LIMIT_S = 1800.0
+"""Seconds: each question has a time limit of its own, and a machine may let all of them pass."""
+
+
 @dataclass(frozen=True)
 class Run:
     """What is graded, and how. It is handed on whole."""
@@ -40,6 +44,8 @@ class Run:
     """Whether a check with a ``wait`` is repeated until it holds; a watch does not wait."""
     student: str = ""
     """Whose machine the target is, where that is known."""
+    limit_s: float = LIMIT_S
+    """Seconds for all steps together; what is not examined by then is broken."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -111,6 +117,7 @@ def plan(
     hints: str = "full",
     deploy: bool = False,
     alluredir: Path | None = None,
+    limit_s: float = LIMIT_S,
 ) -> Run:
     """Return the run that a command line asks for, once all of it is found to be right.
 
@@ -119,6 +126,8 @@ def plan(
     """
     if hints not in step_check.HINTS:
         raise UsageError(f"hints must be one of {', '.join(step_check.HINTS)}, not {hints!r}")
+    if not limit_s > 0:
+        raise UsageError(f"the time limit must be more than 0 seconds, not {limit_s:g}")
     values = lab.values_with(list(settings))
     chosen = lab.selected(part, list(steps))
     for step in chosen:
@@ -132,4 +141,5 @@ def plan(
         hints=hints,
         deploy=deploy,
         alluredir=alluredir,
+        limit_s=limit_s,
     )

@@ -100,6 +100,13 @@ class NoEvidence(LabwrightError):  # noqa: N818
     """A check ended well without having seen anything, or gave something else: its defect."""
 
 
+class LimitReached(LabwrightError):  # noqa: N818
+    """The time for all steps is over."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"the time limit of {limit_s:g} s for the whole check was over")
+
+
 class Clock(Protocol):
     """What can wait: a machine."""
 
@@ -116,12 +123,15 @@ class Seen:
 
     evidence: list[Evidence] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    on_time: Callable[[], None] = lambda: None
+    """Called with each piece: raises :class:`LimitReached` when the time is over."""
 
     def add(self, piece: Evidence | Notice, check: str) -> None:
         """Take what a check yields.
 
         :raises NoEvidence: it is neither evidence nor a notice, or not of plain data.
         """
+        self.on_time()
         if isinstance(piece, Notice) and isinstance(piece.text, str) and piece.text.strip():
             self.notices.append(piece.text)
         elif isinstance(piece, Evidence) and is_plain(piece):
@@ -177,6 +187,7 @@ def examine(
             if attempts > 1:
                 seen.evidence.append(_repeated("it holds", waited, wait_s, attempts))
             return
+        seen.on_time()
         clock.pause(max(min(PAUSE_S * attempts, LONGEST_PAUSE_S, wait_s - waited), 0.1))
         waited = clock.now() - began
         attempts += 1

@@ -51,6 +51,8 @@ class Examiner:
     def __init__(self, tape: list[Observation]) -> None:
         self._tape = tape
         self._known: dict[tuple[Path, str], dict[str, _Examined]] = {}
+        self._ends: dict[tuple[Path, str], float] = {}
+        """By the monotonic clock: when the time for a run is over."""
 
     def examine(self, run: Run, step: Step, request: pytest.FixtureRequest) -> bool:
         """Examine a step after all that it needs; return whether it passed."""
@@ -65,10 +67,18 @@ class Examiner:
 
     def _checked(self, run: Run, step: Step, request: pytest.FixtureRequest) -> _Examined:
         result = step_check.pending(step, run.lab.document.name)
-        seen, start = step_check.Seen(), time.monotonic()
+        start = time.monotonic()
+        ends = self._ends.setdefault((run.lab.folder, run.target), start + run.limit_s)
+
+        def on_time() -> None:
+            if time.monotonic() > ends:
+                raise step_check.LimitReached(run.limit_s)
+
+        seen = step_check.Seen(on_time=on_time)
         self._tape.clear()
         problem: BaseException | None = None
         try:
+            on_time()
             bound = step_check.bind(run.lab, step, run.values, reached=run.reached)
             witnesses = {name: request.getfixturevalue(name) for name in bound.witnesses}
             wait_s = step.wait_s if run.patient else 0.0

@@ -113,6 +113,14 @@ def test_a_file_that_was_handed_in_is_judged_by_its_record_alone(tmp_path, capfd
     assert "it is of the lab 'gorb', not of docker-server" in capfd.readouterr().err
 
 
+def test_control_characters_of_a_record_do_not_reach_the_terminal(tmp_path, capfd):
+    path = tmp_path / "score.json"
+    path.write_text(replace(OLD, target="ssh://a\x1b[2J\x07").to_json())
+    assert main(["regrade", str(path), "--set", "scheduler=\x1b[31mwrr"]) in (1, 2, 3)
+    told = capfd.readouterr()
+    assert not set("\x1b\x07") & set(told.out + told.err)
+
+
 @pytest.mark.parametrize(
     ("text", "says"), [("{}", "not a score: schema is None"), (None, "No such")]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -291,6 +292,19 @@ def test_the_summary_is_markdown_with_a_row_for_each_stage(verdicts):
     assert text.count("**1 finding**") == 2
     assert "**cover/changed**" in text
     assert "~~~diff" in text
+
+
+def test_the_summary_shows_a_documents_markdown_and_does_not_follow_it(toy):
+    foreign = "![x](http://a.example/x.png) [y](http://a.example) @everyone <b>"
+    folder = toy()
+    (folder / "lab.md").write_text(TOY.replace("touch notes", f"cat {foreign}"), encoding="utf-8")
+    course = stages.read(str(folder), folder)
+    text = formats.markdown([stages.Verdict(course, (stages.run_cover(course),))])
+    assert "everyone" in text
+    # Within a block of code it is text; a block's own rows begin with -, + or a blank.
+    outside = re.sub(r"^ *~~~.*?^ *~~~$", "", text, flags=re.DOTALL | re.MULTILINE)
+    for alive in ("![x](", "[y](http", " @everyone", "<b>"):
+        assert alive not in outside
 
 
 def test_the_command_runs_as_a_program_and_writes_its_files(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,26 @@ def test_a_selection_brings_what_it_needs(write):
         lab.selected(3, [])
     with pytest.raises(UsageError, match="no step 'none'; its steps are: first, second"):
         lab.selected(None, ["none"])
+
+
+def test_a_setting_of_a_switch_or_a_list_keeps_its_type(write):
+    lab = replace(
+        load_lab(write()), values={"on": True, "ports": [80], "names": ["a"], "rate": 1.5}
+    )
+    for setting, value in (
+        ("on=false", False),
+        ("on=True", True),
+        ("ports=81,82", [81, 82]),
+        ("ports=", []),
+        ("names=b,c", ["b", "c"]),
+        ("rate=2", 2.0),
+    ):
+        key = setting.partition("=")[0]
+        found = lab.values_with([setting])[key]
+        assert (found, type(found)) == (value, type(value))
+    for wrong in ("on=no", "ports=a", "ports=80,1.5", "rate=nan", "rate=inf"):
+        with pytest.raises(UsageError, match="must be"):
+            lab.values_with([wrong])
 
 
 def test_a_setting_changes_a_value_and_keeps_its_type(write):

@@ -33,7 +33,7 @@ def alive(
     *,
     container: str,
     server_image: str,
-    service_port: int,
+    server_port: int,
 ) -> Iterator[Evidence]:
     """A container runs from the document's image and answers; it is not asked to work."""
     seen = docker_engine.container(container)
@@ -46,7 +46,7 @@ def alive(
             f"`docker run --detach --name {container} {server_image}`.",
         )
     _require_life(seen, docker_engine)
-    heartbeat, _ = server_urls(answering_address(visit, seen, service_port), service_port, "")
+    heartbeat, _ = server_urls(answering_address(visit, seen, server_port), server_port, "")
     beat = visit.reply(heartbeat)
     yield Evidence(f"{container} answers", f"curl {heartbeat}", beat.summary())
     if beat.status != 200 or beat.body != "tick\n":
@@ -54,7 +54,7 @@ def alive(
         raise CheckFailed(
             f"{container} to answer `tick` to {heartbeat}",
             f"it answered {beat.summary()}",
-            f"Does its program listen on port {service_port} of every address, and not on "
+            f"Does its program listen on port {server_port} of every address, and not on "
             f"127.0.0.1, which is the container's own? It last printed: {said}.",
         )
 
@@ -65,7 +65,7 @@ def has_worked(
     *,
     container: str,
     server_image: str,
-    service_port: int,
+    server_port: int,
     work_path: str,
     work_answer: str,
     server_rate: float,
@@ -82,7 +82,7 @@ def has_worked(
         raise CheckFailed(
             f"{container} to have printed `{HANDLED}`",
             "its console does not say so",
-            f"Ask it for a unit of work: `curl http://ADDRESS:{service_port}{work_path}`, with the "
+            f"Ask it for a unit of work: `curl http://ADDRESS:{server_port}{work_path}`, with the "
             f"address of {container}. One that was made anew has forgotten what it did before.",
         )
     yield from server_running(
@@ -90,7 +90,7 @@ def has_worked(
         visit,
         container=container,
         server_image=server_image,
-        service_port=service_port,
+        server_port=server_port,
         work_path=work_path,
         work_answer=work_answer,
         server_rate=server_rate,

@@ -65,7 +65,7 @@ def server_running(
     *,
     container: str,
     server_image: str,
-    service_port: int,
+    server_port: int,
     work_path: str,
     work_answer: str,
     server_rate: float,
@@ -75,7 +75,7 @@ def server_running(
     yield container_evidence(seen)
     require_running(seen, docker_engine)
     heartbeat, work = server_urls(
-        answering_address(visit, seen, service_port), service_port, work_path
+        answering_address(visit, seen, server_port), server_port, work_path
     )
     unit_s = 1 / server_rate
     visit.plan(urls=[heartbeat, work])

@@ -42,6 +42,7 @@ def registered(
     interface: str,
     service: str,
     service_port: int,
+    server_port: int,
     scheduler: str,
     servers: list[str],
     container: str,
@@ -68,12 +69,12 @@ def registered(
         for address in docker_engine.container(server).addresses
     }
     _where_it_is(container, backend, seen, hosts, others, again)
-    _as_asked_for(backend, claimed["options"], service_port, again)
+    _as_asked_for(backend, claimed["options"], server_port, again)
 
     def look() -> tuple[Destination, Evidence]:
         held, evidence = held_service(gorb, kernel, interface, service, service_port)
         behind = held.destinations if held else ()
-        return _in_kernel(behind, seen, service_port), evidence
+        return _in_kernel(behind, seen, server_port), evidence
 
     destination, table = look()
     yield table

@@ -164,6 +164,7 @@ def requests_succeed(
     *,
     interface: str,
     service_port: int,
+    server_port: int,
     servers: list[str],
     requests: int,
     work_answer: str,
@@ -171,7 +172,7 @@ def requests_succeed(
     """Each of the document's requests is answered as a server answers."""
     held, table = kernel.service_on(interface, service_port)
     yield table
-    yield from _only_the_servers(held, docker_engine, servers, service_port)
+    yield from _only_the_servers(held, docker_engine, servers, server_port)
     traffic = sender.requests
     yield traffic.evidence("sequence")
     bad = [r for r in traffic.requests if r.status != 200 or r.body != work_answer]

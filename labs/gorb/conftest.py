@@ -35,7 +35,7 @@ def visit(visit: Visit, docker_engine: Engine, lab_values: dict[str, Any]) -> Vi
     with contextlib.suppress(MachineError):
         for server in lab_values["servers"]:
             for address in docker_engine.container(server).addresses:
-                port, path = lab_values["service_port"], lab_values["work_path"]
+                port, path = lab_values["server_port"], lab_values["work_path"]
                 visit.plan(urls=server_urls(address, port, path))
     return visit
 
@@ -82,7 +82,7 @@ def _server(
     container.get_wrapped_container().reload()
     networks = container.get_wrapped_container().attrs["NetworkSettings"]["Networks"]
     address: str = networks["bridge"]["IPAddress"]
-    containers.await_answer(machine, f"http://{address}:{values['service_port']}/heartbeat")
+    containers.await_answer(machine, f"http://{address}:{values['server_port']}/heartbeat")
     return address
 
 
@@ -101,10 +101,9 @@ def _gorb(stack: contextlib.ExitStack, machine: Machine, values: dict[str, Any])
 
 def _register(machine: Machine, values: dict[str, Any], addresses: list[str]) -> None:
     root = f"http://127.0.0.1:{values['gorb_port']}/service/{values['service']}"
-    port = values["service_port"]
-    service = {"port": port, "protocol": "tcp", "method": values["scheduler"]}
+    service = {"port": values["service_port"], "protocol": "tcp", "method": values["scheduler"]}
     backends = [
-        {"host": address, "port": port, "method": "nat", "weight": values["weight"]}
+        {"host": address, "port": values["server_port"], "method": "nat", "weight": values["weight"]}
         for address in addresses
     ]
     urls = [root, *(f"{root}/{number}" for number in range(len(backends)))]

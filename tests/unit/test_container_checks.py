@@ -15,7 +15,7 @@ SEEN = {
     "HostConfig": {"NetworkMode": "default"},
     "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}}},
 }
-SERVER = {"container": "server1", "server_image": "server", "service_port": 4444}
+SERVER = {"container": "server1", "server_image": "server", "server_port": 4444}
 WORK = {"work_path": "/doWork", "work_answer": "done\n", "server_rate": 2.0}
 
 

@@ -240,6 +240,7 @@ class Docker:
 SUCCEED = {
     "interface": "enp0s3",
     "service_port": 4444,
+    "server_port": 4444,
     "servers": list(BOTH),
     "requests": 12,
     "work_answer": ANSWER,

@@ -20,6 +20,7 @@ SERVICE = {"host": MAIN, "port": 4444, "protocol": "tcp", "method": "rr", "persi
 ASKED = {"interface": "enp0s3", "service": "0", "service_port": 4444, "scheduler": "rr"}
 BACKEND = {
     **ASKED,
+    "server_port": 4444,
     "servers": ["server1", "server2"],
     "container": "server2",
     "backend": "1",

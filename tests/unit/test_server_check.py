@@ -13,7 +13,7 @@ ANSWER = "Response sent after 500 ms\n"
 VALUES = {
     "container": "server1",
     "server_image": "server",
-    "service_port": 4444,
+    "server_port": 4444,
     "work_path": "/doWork",
     "work_answer": ANSWER,
     "server_rate": 2.0,

@@ -103,7 +103,12 @@ def _register(machine: Machine, values: dict[str, Any], addresses: list[str]) ->
     root = f"http://127.0.0.1:{values['gorb_port']}/service/{values['service']}"
     service = {"port": values["service_port"], "protocol": "tcp", "method": values["scheduler"]}
     backends = [
-        {"host": address, "port": values["server_port"], "method": "nat", "weight": values["weight"]}
+        {
+            "host": address,
+            "port": values["server_port"],
+            "method": "nat",
+            "weight": values["weight"],
+        }
         for address in addresses
     ]
     urls = [root, *(f"{root}/{number}" for number in range(len(backends)))]

@@ -31,7 +31,9 @@ def packed(tmp_path_factory) -> bytes:
     machine = ["--python-version=3.11", "--platform=manylinux2014_x86_64", "--only-binary=:all:"]
     installed = folder / "installed"
     subprocess.run(
-        [*pip, "install", *machine, "--target", str(installed), str(wheel)], check=True, timeout=300
+        [*pip, "install", *machine, "--target", str(installed), f"{wheel}[deploy]"],
+        check=True,
+        timeout=300,
     )
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as tar:

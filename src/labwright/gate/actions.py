@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labwright.errors import DefinitionError
+from labwright.gate.rules.commands import blocking
 from labwright.lab.instructions import is_typed
 from labwright.lab.performance import becomes_root, code_of, doing, shows_output, spoken, typing_of
-from labwright.lab.shell import typed_in
+from labwright.lab.shell import calls, typed_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence, Set
@@ -234,14 +235,18 @@ class _Planner:
     def _kept(self, step: str, entry: Typed, typing: Typing | None) -> tuple[str, float]:
         """Return when a command that keeps its terminal is ready, and when it is interrupted.
 
-        What the step's own ``perform`` says of the same command is not said again.
+        What the step's own ``perform`` says of the same command is not said again; nor of one that
+        would not end either and was edited, so that what it does is seen.
         """
         if typing:
             return typing.ready, typing.interrupt_s
-        for command in self._performs.get(step, ()):
-            same = " ".join(command.run.split()) == " ".join(entry.text.split())
-            if same and (command.ready or command.interrupt_s):
+        kept = [one for one in self._performs.get(step, ()) if one.ready or one.interrupt_s]
+        typed = entry.text.split()
+        for command in kept:
+            if command.run.split() == typed:
                 return command.ready, command.interrupt_s
+        if len(kept) == 1 and any(map(blocking, calls(entry))):
+            return kept[0].ready, kept[0].interrupt_s
         return "", 0.0
 
 

@@ -23,16 +23,48 @@ tar -C "$root" --numeric-owner \
     --exclude='./usr/lib/python3*/test' --exclude='./usr/lib/python3*/lib2to3' \
     --exclude='./usr/lib/python3*/pydoc_data' --exclude=./usr/share/bash-completion \
     -cf "$root/tmp/base.tar" .
-mkdir -p "$root/var/lib/labwright"
-# As a registry keeps it: packed, and known by the digest of what is packed. Done here, since
-# in the machine it takes a hundred seconds.
-sha256sum <"$root/tmp/base.tar" | cut -d ' ' -f 1 >"$root/var/lib/labwright/base.sha256"
-gzip -1 -n <"$root/tmp/base.tar" >"$root/var/lib/labwright/base.tar.gz"
-rm "$root/tmp/base.tar"
 
 say packages
 # shellcheck disable=SC2086  a list of words
 apt-get --yes --quiet install -oDPkg::Chroot-Directory="$root" $PACKAGES
+
+say registry
+# As a registry keeps an image. Not packed: what is saved here is spent in the machine, whose
+# processor may be emulated.
+store=$root/var/lib/docker-registry/docker/registry/v2
+repository=$store/repositories/labwright/base
+# blob FILE: move it among the blobs; print its digest.
+blob() {
+    digest=$(sha256sum <"$1" | cut -d ' ' -f 1)
+    place=$store/blobs/sha256/$(echo "$digest" | cut -c 1-2)/$digest
+    mkdir -p "$place"
+    mv "$1" "$place/data"
+    echo "$digest"
+}
+# link FOLDER DIGEST: note there that the repository has it.
+link() {
+    mkdir -p "$repository/$1"
+    printf 'sha256:%s' "$2" >"$repository/$1/link"
+}
+type=application/vnd.docker
+size=$(stat -c %s "$root/tmp/base.tar")
+layer=$(blob "$root/tmp/base.tar")
+printf '{"architecture": "%s", "os": "linux", "config": {}, "rootfs": {"type": "layers",
+    "diff_ids": ["sha256:%s"]}, "history": [{"created_by": "labwright"}]}' \
+    "$(dpkg --print-architecture)" "$layer" >"$root/tmp/config"
+config_size=$(stat -c %s "$root/tmp/config")
+config=$(blob "$root/tmp/config")
+printf '{"schemaVersion": 2, "mediaType": "%s.distribution.manifest.v2+json",
+    "config": {"mediaType": "%s.container.image.v1+json", "size": %s, "digest": "sha256:%s"},
+    "layers": [{"mediaType": "%s.image.rootfs.diff.tar", "size": %s, "digest": "sha256:%s"}]}' \
+    "$type" "$type" "$config_size" "$config" "$type" "$size" "$layer" >"$root/tmp/manifest"
+manifest=$(blob "$root/tmp/manifest")
+link "_layers/sha256/$layer" "$layer"
+link "_layers/sha256/$config" "$config"
+link "_manifests/revisions/sha256/$manifest" "$manifest"
+link "_manifests/tags/latest/current" "$manifest"
+link "_manifests/tags/latest/index/sha256/$manifest" "$manifest"
+chroot "$root" chown -R docker-registry: /var/lib/docker-registry
 
 say kernel
 # Unpacked, not installed: installing it would bring initramfs-tools and run it. What the

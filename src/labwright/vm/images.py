@@ -6,6 +6,8 @@ too; the base here is the machine's own minimal Debian, which came with it.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from labwright.errors import SetupError
@@ -21,41 +23,16 @@ BASE = "labwright/base:latest"
 """A minimal Debian with Python: of the machine's own system."""
 REGISTRY = "127.0.0.1:5000"
 """In the machine; its Docker asks it before Docker Hub."""
-_PUBLISH_BASE = f"""
+_PULL_BASE = f"""
 set -eu
-cd /var/lib/labwright
-repository=http://{REGISTRY}/v2/{BASE.partition(":")[0]}
-type=application/vnd.docker
-until curl -sf "$repository/../../" >/dev/null; do sleep 0.2; done
-describe() {{
-    printf '{{"mediaType": "%s", "size": %s, "digest": "sha256:%s"}}' \\
-        "$2" "$(stat -c %s "$1")" "$(sha256sum "$1" | cut -d ' ' -f 1)"
-}}
-upload() {{
-    place=$(curl -sSf -X POST -D - "$repository/blobs/uploads/" |
-        tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')
-    curl -sSf -T "$1" "$place&digest=sha256:$(sha256sum "$1" | cut -d ' ' -f 1)"
-}}
-printf '{{"architecture": "%s", "os": "linux", "config": {{}}, "rootfs": {{"type": "layers",
-    "diff_ids": ["sha256:%s"]}}, "history": [{{"created_by": "labwright"}}]}}' \\
-    "$(dpkg --print-architecture)" "$(cat base.sha256)" >/tmp/config
-upload base.tar.gz
-upload /tmp/config
-printf '{{"schemaVersion": 2, "mediaType": "%s", "config": %s, "layers": [%s]}}' \\
-    "$type.distribution.manifest.v2+json" \\
-    "$(describe /tmp/config "$type.container.image.v1+json")" \\
-    "$(describe base.tar.gz "$type.image.rootfs.diff.tar.gzip")" |
-    curl -sSf -T - -H "Content-Type: $type.distribution.manifest.v2+json" \\
-        "$repository/manifests/{BASE.partition(":")[2]}"
+until curl -sf http://{REGISTRY}/v2/ >/dev/null; do sleep 0.2; done
 docker pull -q {REGISTRY}/{BASE}
 docker tag {REGISTRY}/{BASE} {BASE}
 docker rmi {REGISTRY}/{BASE}
-sudo rm base.tar.gz /tmp/config
 """
-"""Puts the base into the registry, by its interface, and from there into Docker.
-
-Docker then knows the registry's name of the base's layer: it neither packs it when an image
-that stands on it is pushed, nor fetches it when one is pulled.
+"""Puts the base into Docker. It is pulled, from the registry that the machine came with: so
+Docker knows the registry's name of the base's layer, and neither packs it when an image that
+stands on it is pushed, nor fetches it when one is pulled.
 """
 _ZIP = """
 import pathlib, zipfile
@@ -87,7 +64,7 @@ def key(components: Sequence[Component]) -> str:
 
 def base_key() -> str:
     """Return a name for how the base image is made."""
-    return store.key(_PUBLISH_BASE)
+    return store.key(_PULL_BASE)
 
 
 def import_base(machine: Machine) -> None:
@@ -95,7 +72,7 @@ def import_base(machine: Machine) -> None:
 
     :raises SetupError: Docker did not.
     """
-    _do(machine, _PUBLISH_BASE)
+    _do(machine, _PULL_BASE)
 
 
 def build_images(components: Sequence[Component], machine: Machine) -> None:
@@ -103,25 +80,30 @@ def build_images(components: Sequence[Component], machine: Machine) -> None:
 
     :raises SetupError: Docker, in the machine, did not build one.
     """
-    for component in components:
-        # Compiled in the machine: its Python is the image's, ours may be another.
-        script = f"""
-            set -eu
-            mkdir context
-            cd context
-            tar -xf -
-            if [ -d site-packages ]; then python3 -m compileall -q .; fi
-            if [ -d dependencies ]; then
-                python3 -c '{_ZIP}'
-                rm -r dependencies
-            fi
-            tar -cf - . | docker build --build-arg BASE={BASE} -t {component.image} -
-            cd ..
-            rm -r context
-            """
-        if component.published:
-            script += _publish(component.image)
-        _do(machine, script, context(component))
+    # Side by side: the machine has two processors.
+    with ThreadPoolExecutor(2) as pool:
+        for _ in pool.map(partial(_build, machine), components):
+            pass
+
+
+def _build(machine: Machine, component: Component) -> None:
+    # Compiled in the machine: its Python is the image's, ours may be another.
+    script = f"""
+        set -eu
+        folder=$(mktemp -d)
+        cd "$folder"
+        tar -xf -
+        if [ -d site-packages ]; then python3 -m compileall -q .; fi
+        if [ -d dependencies ]; then
+            python3 -c '{_ZIP}'
+            rm -r dependencies
+        fi
+        tar -cf - . | docker build --build-arg BASE={BASE} -t {component.image} -
+        rm -r "$folder"
+        """
+    if component.published:
+        script += _publish(component.image)
+    _do(machine, script, context(component))
 
 
 def _publish(image: str) -> str:

@@ -16,7 +16,7 @@ from labwright.vm.lab_states import ephemeral
 from labwright.vm.systems import SYSTEMS
 from labwright.vm.target import guest_machine
 
-pytestmark = [pytest.mark.system, pytest.mark.untried]
+pytestmark = [pytest.mark.system, pytest.mark.thorough]
 
 DEFINITION = Path(__file__).with_name("claims.toml")
 # For each kind: what a student does wrong, how it is put right again, what is said of it.

@@ -79,6 +79,7 @@ def test_a_connection_that_is_lost_half_way_keeps_what_was_seen_before(lab_machi
     assert not score["graded"]
 
 
+@pytest.mark.thorough
 def test_a_machine_that_stalls_for_a_while_does_not_fail(lab_machine):
     guest = lab_machine("deployed")
     stall = threading.Timer(6.0, os.kill, (guest.pid, signal.SIGSTOP))

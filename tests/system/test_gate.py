@@ -21,7 +21,7 @@ from labwright.lab.document import Document
 from labwright.lab.model import find_lab
 from labwright.vm.guest import machines
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.thorough]
 
 DOCUMENT = (find_lab("gorb") / "lab.md").read_text(encoding="utf-8")
 
@@ -53,7 +53,6 @@ def test_the_gorb_lab_is_performed_to_the_letter(performed):
     assert performed()[0] == ()
 
 
-@pytest.mark.untried
 def test_a_students_edition_is_performed_to_the_letter(image):
     gorb = load_lab(find_lab("gorb"))
     (values,) = tried(gorb, 1)

@@ -7,7 +7,7 @@ from tests.system.gorb_in_guest import DEVICE, READY, RUN, backend, remove, star
 
 from labwright.checks.kernel import Destination
 
-pytestmark = [pytest.mark.system, pytest.mark.usefixtures("image")]
+pytestmark = [pytest.mark.system, pytest.mark.thorough, pytest.mark.usefixtures("image")]
 
 
 def test_a_stop_removes_its_services_and_leaves_others_and_a_start_with_f_removes_all(gorb):

@@ -52,6 +52,7 @@ def test_a_deployed_lab_gets_all_points_and_shows_its_evidence(lab_machine):
     assert {"sequence", "load", "split"} <= kinds
 
 
+@pytest.mark.thorough
 def test_performing_the_lab_from_its_servers_leads_to_all_points(lab_machine):
     guest = lab_machine("servers")
     _, before = check(guest)
@@ -96,6 +97,7 @@ def test_gorb_that_was_stopped_is_the_one_failure_and_blocks_the_rest(lab_machin
     assert "no such container" in reason(score, "gorb-running")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("command", "step", "says"),
     [
@@ -187,6 +189,7 @@ def test_a_user_who_may_not_use_docker_is_told_so(lab_machine):
     assert "usermod -aG docker student" in reason(score, "server1-running")
 
 
+@pytest.mark.thorough
 def test_deploying_brings_the_lab_up_and_takes_it_down_again(lab_machine):
     guest = lab_machine("docker")
     status, score = check(guest, "--deploy")
@@ -195,6 +198,7 @@ def test_deploying_brings_the_lab_up_and_takes_it_down_again(lab_machine):
     assert "->" not in on(guest, "cat /proc/net/ip_vs").split("RemoteAddress", 1)[1]
 
 
+@pytest.mark.thorough
 def test_deploying_where_the_servers_run_already_is_refused_and_changes_nothing(lab_machine):
     guest = lab_machine("servers")
     status, score = check(guest, "--deploy")
@@ -203,6 +207,7 @@ def test_deploying_where_the_servers_run_already_is_refused_and_changes_nothing(
     assert on(guest, "docker ps --format '{{.Names}}' | sort").split() == ["server1", "server2"]
 
 
+@pytest.mark.thorough
 def test_plain_pytest_grades_a_guest_too(lab_machine, tmp_path):
     guest = lab_machine("deployed")
     done = subprocess.run(

@@ -10,7 +10,7 @@ import pytest
 
 from labwright.vm.target import guest_machine
 
-pytestmark = [pytest.mark.system, pytest.mark.untried]
+pytestmark = [pytest.mark.system, pytest.mark.thorough]
 
 EMPTY = """
 docker ps --all --quiet | xargs --no-run-if-empty docker rm --force

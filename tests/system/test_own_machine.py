@@ -14,7 +14,7 @@ import pytest
 
 from labwright.vm.target import guest_machine
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.thorough]
 
 ROOT = Path(__file__).parents[2]
 

@@ -91,6 +91,7 @@ def test_the_machine_is_what_the_document_takes_for_granted(lab_machine):
     assert on(guest, "python3 -c 'import asyncio, ctypes, json, sqlite3, ssl; print(1)'") == "1"
 
 
+@pytest.mark.thorough
 def test_the_images_of_the_components_are_in_the_machine_and_gorbs_is_pulled(lab_machine):
     guest = lab_machine("docker")
     names = "docker images --format '{{.Repository}}:{{.Tag}}'"
@@ -119,6 +120,7 @@ def test_each_state_has_what_it_promises(lab_machine):
     assert on(deployed, "grep -c Masq /proc/net/ip_vs") == "2"
 
 
+@pytest.mark.thorough
 def test_machines_side_by_side_share_nothing(lab_machine):
     first, second = lab_machine("docker"), lab_machine("docker")
     assert first.port != second.port
@@ -217,6 +219,7 @@ def other_cache():
     shutil.rmtree(folder)
 
 
+@pytest.mark.thorough
 def test_a_truncated_cache_is_noticed_and_made_again(other_cache):
     (state,) = other_cache.glob("*-servers-*")
     devices = state / "devices"
@@ -232,6 +235,7 @@ def test_a_truncated_cache_is_noticed_and_made_again(other_cache):
         labwright("vm", "down", "heals", LABWRIGHT_CACHE=str(other_cache))
 
 
+@pytest.mark.thorough
 def test_a_state_that_does_not_load_is_made_again(other_cache):
     (state,) = other_cache.glob("*-servers-*")
     devices = state / "devices"

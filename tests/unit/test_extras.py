@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from labwright.errors import SetupError
 from labwright.host import extras
+from labwright.lab.definition import load_lab
+from labwright.lab.model import own_labs
 
 CORE = """
 import sys
@@ -51,3 +56,28 @@ def test_a_module_of_an_extra_that_is_not_there_is_named_with_its_purpose(monkey
 
 def test_a_module_that_is_no_extras_is_not_explained():
     assert extras.explain(ModuleNotFoundError("no", name="some.module")) is None
+
+
+def required(distribution: str, extra: str, python: str) -> set[str]:
+    """Return what pip installs for a distribution with an extra, under a version of Python."""
+    found: set[str] = set()
+    left = [(distribution, extra)]
+    while left:
+        name, wanted = left.pop()
+        for line in metadata.requires(name) or []:
+            needed = Requirement(line)
+            environment = {"extra": wanted, "python_version": python, "python_full_version": python}
+            if needed.marker is None or needed.marker.evaluate(environment):
+                key = canonicalize_name(needed.name)
+                if key not in found:
+                    found.add(key)
+                    left += [(needed.name, extra) for extra in (*needed.extras, "")]
+    return found
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+def test_what_the_images_of_our_labs_need_comes_with_the_extra_for_components(python):
+    installed = required("labwright", "components", python)
+    for folder in own_labs():
+        for image in load_lab(folder).images:
+            assert {canonicalize_name(name) for name in image.dependencies} <= installed, folder

@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What was sent to the service, and what three witnesses say became of it."""
+    """What was sent to the service, and what three witnesses say about it."""
 
     url: str
     servers: tuple[str, ...]

@@ -178,7 +178,7 @@ class Behaviour:
         return sum(
             one.intended_s <= at_s
             and (one.end_s is None or one.end_s > at_s)
-            # When it was refused nobody kept, and it waited no longer.
+            # When it was refused was not recorded; it did not wait any longer.
             and one.error in ("", "timeout")
             for one in self.requests
         )
@@ -189,7 +189,7 @@ class Behaviour:
 
     @cached_property
     def removals(self) -> list[Removal]:
-        """Return the backends that left the table, but for those at which nobody looked."""
+        """Return the backends that left the table, except those that were not sampled."""
         found, idle = [], dict[str, float]()
         for before, after in pairwise(self.moments):
             for name, held in before.backends.items():
@@ -261,7 +261,7 @@ class Behaviour:
         lost = sum(one.lost for one in self.requests)
         most = max((moment.serving for moment in self.moments), default=0)
         return Evidence(
-            "what the load came to, and how many servers took part all along",
+            "the load, and how many servers took part over time",
             f"{len(self.requests)} requests in {self.end_s:g} s to {self.url}; "
             "watch cat /proc/net/ip_vs; docker events",
             f"{lost} requests were lost; at most {most} servers took part; its numbers were "

@@ -1,4 +1,4 @@
-"""What a container is run from, where it is, and what it has done since."""
+"""A container's image, its address, and what it has done."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def has_worked(
             f"{container} to have printed `{HANDLED}`",
             "its console does not say so",
             f"Ask it for a unit of work: `curl http://ADDRESS:{server_port}{work_path}`, with the "
-            f"address of {container}. One that was made anew has forgotten what it did before.",
+            f"address of {container}. A recreated container has empty logs.",
         )
     yield from server_running(
         docker_engine,
@@ -98,9 +98,9 @@ def has_worked(
 
 
 def stopped_and_started(docker_engine: Engine, *, container: str) -> Iterator[Evidence]:
-    """A container that runs has ended at some time before, and is still the same one."""
+    """A running container was stopped and started again, and is still the same one."""
     seen = docker_engine.container(container)
-    ended = "it has ended before" if seen.ended_before else "it has run ever since it was made"
+    ended = "it was stopped before" if seen.ended_before else "it has never been stopped"
     yield Evidence(
         f"{container} was stopped",
         f"docker inspect --format '{{{{.State.FinishedAt}}}}' {container}",
@@ -111,8 +111,8 @@ def stopped_and_started(docker_engine: Engine, *, container: str) -> Iterator[Ev
         raise CheckFailed(
             f"{container} to have been stopped and started again",
             ended,
-            f"`docker stop {container}`, then `docker start {container}`. One that was removed and "
-            "made anew is another container.",
+            f"`docker stop {container}`, then `docker start {container}`. A container that was "
+            "removed and created again is another one.",
         )
 
 
@@ -148,19 +148,19 @@ def addresses_noted(
             raise CheckFailed(
                 f"the address {' or '.join(addresses)} for {server} in {place}",
                 f"it says {noted[server]}",
-                "A container that is started again can have another address. Note them anew.",
+                "A container can get another address when it is started. Note the addresses again.",
             )
 
 
 def _require_life(seen: Container, docker_engine: Engine) -> None:
-    """See that a container runs; one that ended tells why in its console."""
+    """See that a container runs; if it ended, its log says why."""
     if not seen.absent and not seen.running:
         said = _last_line(docker_engine.console(seen.name, tail=5))
         if seen.exit_status not in (0, 137, 143) and said:
             raise CheckFailed(
                 f"a running container named {seen.name}",
                 f"its program ended with status {seen.exit_status} and last printed: {said}",
-                f"Mend the program, build the image again, and make {seen.name} anew after "
+                f"Correct the program, build the image again, and create {seen.name} again after "
                 f"`docker rm {seen.name}`.",
             )
     require_running(seen, docker_engine)

@@ -74,7 +74,7 @@ ALONE = (
 
 
 def _judged(traffic: Traffic, sender: Sender) -> float:
-    """Hold one round against round-robin.
+    """Judge whether one round can be round-robin.
 
     :returns: a bound on the probability that chance would look like this; 1 if the round
         tells nothing.
@@ -165,7 +165,7 @@ def _out_of_turn(traffic: Traffic) -> CheckFailed:
 
 
 def _share(traffic: Traffic, server: str, sender: Sender, tolerance: float) -> Evidence:
-    """Hold a server's share of all connections against an equal one.
+    """Compare a server's share of all connections with an equal one.
 
     Connections do not always divide: of 13, round-robin gives one server 7 and the other 6.
 
@@ -208,7 +208,7 @@ def _all_attributed(traffic: Traffic) -> None:
     """See that the kernel handed every request to a server.
 
     :raises CheckFailed: it handed one to something else, or has never seen it.
-    :raises Disturbed: it has handled as many as are missing, and no entry is left of them.
+    :raises Disturbed: the kernel counted as many more, and has no entry of them.
     """
     lost = [request.n for request in traffic.requests if request.server is None]
     if lost and len(lost) <= traffic.unseen:

@@ -1,4 +1,4 @@
-"""Gorb: how it was started, and what it claims. The claims are held against the kernel."""
+"""Gorb: how it was started, and what it claims. The claims are compared with the kernel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOTLESS = (
     "This Docker is rootless: its host network is not the machine's, so Gorb cannot reach the "
     "kernel's IPVS from there. Use the system's Docker: `docker context use default`."
 )
-ANEW = "Restart Gorb with `-f` and register everything again."
+REGISTER_AGAIN = "Restart Gorb with `-f` and register everything again."
 INTERFACE = "eth0"
 """The interface that Gorb takes where none is given."""
 
@@ -61,7 +61,7 @@ class Gorb:
         return [str(id) for id in ids] if isinstance(ids, list) else []
 
     def look_again(self, *paths: str) -> None:
-        """See to it that what is asked next is answered anew; these in one visit."""
+        """Forget earlier answers; ask these in one visit."""
         self._visit.look_again(*map(self.url, paths))
 
     def now(self) -> float:

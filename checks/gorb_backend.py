@@ -1,11 +1,11 @@
-"""The backends that Gorb claims, held against the destinations that the kernel has."""
+"""The backends that Gorb claims, compared with the destinations that the kernel has."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from labwright.checks.docker import container_evidence
-from labwright.checks.gorb import ANEW
+from labwright.checks.gorb import REGISTER_AGAIN
 from labwright.checks.gorb_service import held_service, is_address
 from labwright.components.gorb.options import interval_seconds
 from labwright.components.gorb.problems import Invalid
@@ -135,7 +135,7 @@ def _in_kernel(behind: tuple[Destination, ...], seen: Container, port: int) -> D
         raise CheckFailed(
             f"{where} behind the service in the kernel",
             "Gorb claims it, but the kernel does not have it: the two disagree",
-            ANEW,
+            REGISTER_AGAIN,
         )
     # The right one first: there may be another one at the same address.
     found = min(here, key=lambda each: (each.port != port, each.forward != MASQUERADE))
@@ -144,7 +144,7 @@ def _in_kernel(behind: tuple[Destination, ...], seen: Container, port: int) -> D
             f"{where} by masquerading (nat) in the kernel",
             f"the kernel has port {found.port} by {found.forward}, "
             "though Gorb claims otherwise: the two disagree",
-            ANEW,
+            REGISTER_AGAIN,
         )
     return found
 

@@ -1,11 +1,11 @@
-"""The service that Gorb claims, held against the one that the kernel has."""
+"""The service that Gorb claims, compared with the one that the kernel has."""
 
 from __future__ import annotations
 
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from labwright.checks.gorb import ANEW
+from labwright.checks.gorb import REGISTER_AGAIN
 from labwright.errors import CheckFailed
 from labwright.outcome import Evidence, Notice
 
@@ -39,7 +39,7 @@ def created(
         raise CheckFailed(
             f"a service on {where} in the kernel",
             "Gorb claims one, but the kernel has none: the two disagree",
-            ANEW,
+            REGISTER_AGAIN,
         )
     _round_robin_in_kernel(held, scheduler)
     others = [each for each in kernel.services()[0] if each != held]
@@ -78,7 +78,7 @@ def _as_asked_for(
     port: int,
     scheduler: str,
 ) -> None:
-    """Hold what Gorb claims against what the document asks for."""
+    """Compare what Gorb claims with what the document asks for."""
     # Gorb shows an empty host for a service on its own interface's address. Which address
     # a name stands for is left to the kernel's table to say.
     host = claimed.get("host") or addresses[0]
@@ -104,13 +104,13 @@ def _round_robin_in_kernel(held: Service, scheduler: str) -> None:
         raise CheckFailed(
             f"the scheduler {scheduler} in the kernel",
             f"the kernel has {held.scheduler}, though Gorb claims {scheduler}: the two disagree",
-            ANEW,
+            REGISTER_AGAIN,
         )
     if "persistent" in held.options:
         raise CheckFailed(
             "a service that hands each connection to the next server",
             f"the kernel keeps each client with one server ({held.options})",
-            f"Something beside Gorb asked for IPVS persistence. {ANEW}",
+            f"Something beside Gorb asked for IPVS persistence. {REGISTER_AGAIN}",
         )
 
 
@@ -121,7 +121,7 @@ def _no_service(gorb: Gorb, service: str, where: str, *, in_kernel: bool) -> Che
     hint = (
         "See what Gorb answers when you create it: with `lookup $IP_ADDR: no such host` the "
         "JSON stood between single quotes, in which the shell puts nothing in the place of "
-        "`$IP_ADDR`. If it was created before: Gorb has been started anew since, and forgets all."
+        "`$IP_ADDR`. If you created it before, Gorb was restarted since and lost it."
     )
     if others:
         actual = f"it knows service{'s' * (len(others) > 1)} {', '.join(others)} only"
@@ -131,5 +131,5 @@ def _no_service(gorb: Gorb, service: str, where: str, *, in_kernel: bool) -> Che
         )
     elif in_kernel:
         actual = f"it knows none, though the kernel still has one on {where}: the two disagree"
-        hint = f"Gorb was started anew without `-f`, and no longer knows what it had set up. {ANEW}"
+        hint = f"Gorb was restarted without `-f`, and has lost what it had set up. {REGISTER_AGAIN}"
     return CheckFailed(f"Gorb to know service {service}", actual, hint)

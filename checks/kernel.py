@@ -1,4 +1,4 @@
-"""What the kernel holds: the witness that neither Gorb nor the student can talk into anything.
+"""What the kernel holds: the witness that neither Gorb nor the student can influence.
 
 The formats of ``/proc/net/ip_vs`` and ``/proc/net/ip_vs_conn`` are those of the kernel's
 net/netfilter/ipvs/ip_vs_ctl.c and ip_vs_conn.c.
@@ -145,7 +145,7 @@ class Kernel:
         try:
             services = parse_table(text)
         except ValueError as problem:
-            raise MachineError(f"{TABLE} of {self._target} is odd: {problem}") from None
+            raise MachineError(f"{TABLE} of {self._target} is malformed: {problem}") from None
         return services, Evidence("the kernel's table of services", f"cat {TABLE}", text)
 
     def service(self, address: str, port: int) -> tuple[Service | None, Evidence]:

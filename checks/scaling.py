@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labwright.machines.machine import Machine
 
 LOOKS = 3
-"""Looks at the load until a program has decided: one to see a change, two to be sure."""
+"""How often a program looks at the load before it decides: to see a change, and to be sure."""
 
 
 def program_running(machine: Machine, docker_engine: Engine, *, program: str) -> Iterator[Evidence]:
@@ -78,7 +78,7 @@ def starts_again(
         raise CheckFailed(
             "a program that was restarted to go on with the servers that are there",
             f"it took out {len(removed)} that were in use, the first after {removed[0].at_s:.1f} s",
-            "When it starts, let it look at Docker and Gorb first, and take over what it finds.",
+            "Let it look at Docker and Gorb when it starts, and take over what it finds.",
         )
     phase = rises(seen)[-1]
     since = max(phase.start_s, restart.end_s + LISTENS_S)
@@ -91,7 +91,7 @@ def stays_in_bounds(
     """There are never more servers than the bound, and never fewer."""
     seen = watched_load.seen
     most = max((moment.serving for moment in seen.moments), default=0)
-    # What the grader did may take a server away for a while.
+    # The grader's own interventions may take a server away for a while.
     excused = [(one.at_s, one.end_s + grace_s(seen, period)) for one in seen.happened]
     few = [
         moment

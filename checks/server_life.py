@@ -90,7 +90,7 @@ def nothing_lost(watched_load: WatchedLoad, *, period: float) -> Iterator[Eviden
     early = _removed_with(seen, counted)
     counted = [one for one in counted if one not in early]
     yield Evidence(
-        "what became of the requests",
+        "the answers to the requests",
         f"{len(seen.requests)} requests; not counted: {len(excused)} that a killed server had, "
         f"{len(early)} that were lost when a server was taken out too early",
         f"{len(counted)} were lost",
@@ -168,7 +168,7 @@ def replaces_the_dead(
     if gone is not None:
         back = seen.first(gone, lambda moment: moment.serving >= needed)
     yield Evidence(
-        f"what became of the list after a server was killed at {at:.0f} s",
+        f"the list after a server was killed at {at:.0f} s",
         f"the kernel's table; {killed.output[-100:]}; allowed: {allowed:.0f} s",
         f"the dead one left it {_after(gone, at)}; at least {needed} took part {_after(back, at)}",
     )

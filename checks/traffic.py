@@ -118,7 +118,7 @@ class Sender:
             sent = attribute(str(task["url"]), answer, addresses)
         except (KeyError, TypeError, ValueError) as problem:
             raise ProbeError(
-                f"the probe on {self._machine.target} answered something odd: {problem!r}"
+                f"the probe on {self._machine.target} gave a malformed answer: {problem!r}"
             ) from problem
         return replace(sent, consoles={s: self._handled(s, sent, since) for s in self.servers})
 

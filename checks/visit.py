@@ -91,7 +91,7 @@ class Visit:
             return read(self._seen[kind, name])
         except TypeError as problem:
             raise ProbeError(
-                f"the probe on {self._machine.target} answered something odd: {problem}"
+                f"the probe on {self._machine.target} gave a malformed answer: {problem}"
             ) from None
 
     def _ask(self) -> None:
@@ -116,7 +116,7 @@ class Visit:
             seen = {(kind, name): found[kind][name] for kind, name in self._planned}
         except (KeyError, TypeError, ValueError) as problem:
             raise ProbeError(
-                f"the probe on {self._machine.target} answered something odd: {problem!r}"
+                f"the probe on {self._machine.target} gave a malformed answer: {problem!r}"
             ) from None
         self._seen.update(seen)
         self._planned.clear()

@@ -89,7 +89,7 @@ class WatchedLoad:
             return self._read(answer)
         except (KeyError, TypeError, ValueError, IndexError) as problem:
             raise ProbeError(
-                f"the probe on {self._machine.target} answered something odd: {problem!r}"
+                f"the probe on {self._machine.target} gave a malformed answer: {problem!r}"
             ) from problem
 
     def _read(self, answer: Mapping[str, Any]) -> Behaviour:

@@ -1,1 +1,1 @@
-"""What becomes of a score."""
+"""Reports of a score."""

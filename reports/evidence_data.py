@@ -37,12 +37,12 @@ class Request:
 
     @property
     def pending(self) -> bool:
-        """Whether the check ended before anything became of it."""
+        """Whether the check ended before it was answered or failed."""
         return self.end_s is None and self.status is None and not self.error
 
     @property
     def problem(self) -> str:
-        """What became of it when it was not answered as it should be."""
+        """Why it has no good answer."""
         return self.error or (f"HTTP status {self.status}" if self.status else "no answer")
 
 

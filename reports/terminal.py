@@ -57,7 +57,7 @@ class Checklist:
         self._wait()
 
     def step(self, result: StepResult) -> None:
-        """Print what became of a step, under the heading of its part."""
+        """Print the result of a step, under the heading of its part."""
         self._wait_no_more()
         if result.part != self._part:
             self._part = result.part

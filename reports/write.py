@@ -1,4 +1,4 @@
-"""Writes what becomes of a score into a folder."""
+"""Writes a score and its reports into a folder."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def _leaves(claim: Claim) -> Iterator[Claim]:
 
 
 def _judged(claim: Claim, seen: Iterator[Seen]) -> Seen:
-    """Return what became of a claim; of a group, what its claims come to together."""
+    """Return the result of a claim; of a group, that of its claims together."""
     if not isinstance(claim, Group):
         return next(seen)
     inner = [_judged(one, seen) for one in claim.claims]

@@ -47,7 +47,7 @@ def _inspect(kind: str, name: str) -> Generator[Ask, Answers, Facts | None]:
     except (ValueError, LookupError, RecursionError, TypeError):
         found = None
     if not isinstance(found, dict):
-        raise MachineError(f"Docker describes {what} in an odd way: {quoted(result.stdout)}")
+        raise MachineError(f"Docker's description of {what} is malformed: {quoted(result.stdout)}")
     return found
 
 

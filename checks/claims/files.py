@@ -33,7 +33,7 @@ _GONE = ("No such file or directory", "Not a directory")
 
 @looks_at(Command)
 def command(claim: Command) -> Look:
-    """Run it, and hold its exit status and its output against the claim."""
+    """Run it, and compare its exit status and its output with the claim."""
     (result,) = yield Ask((claim.command,), timeout=float(claim.timeout))
     yield evidence("what the command does", claim.command, said(result))
     name = f"`{quoted(claim.command)}`"

@@ -56,7 +56,7 @@ def looks_at(kind: type[Any]) -> Callable[[Callable[[Any], Look]], Callable[[Any
 
 @dataclass
 class Seen:
-    """What became of one claim."""
+    """The result of one claim."""
 
     claim: Claim
     evidence: list[Evidence] = field(default_factory=list)

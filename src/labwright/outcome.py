@@ -1,4 +1,4 @@
-"""What can become of a step, and what was run and seen on the way to it."""
+"""The outcome of a step, and what was run and seen for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """What became of a step; whose doing it is can always be told from it."""
+    """How a step ended; it always says whose doing that is."""
 
     PASSED = "passed"
     """The claim holds."""

@@ -22,7 +22,7 @@ SCHEMA = "labwright/score/v1"
 
 @dataclass(frozen=True)
 class StepResult:
-    """What became of one step. Times are UTC in ISO 8601, durations seconds."""
+    """The result of one step. Times are UTC in ISO 8601, durations seconds."""
 
     id: str
     """Kebab-case; the same in the document, the definition, the test's id and every report."""
@@ -131,7 +131,10 @@ class Score:
             body = json.loads(text)
         except (ValueError, RecursionError) as problem:
             place = f"line {problem.lineno}: " if isinstance(problem, json.JSONDecodeError) else ""
-            why = getattr(problem, "msg", "") or "it is nested too deeply, or has an odd number"
+            why = (
+                getattr(problem, "msg", "")
+                or "it is nested too deeply, or has a number that is too long"
+            )
             raise LabwrightError(f"{place}not JSON: {why}") from None
         schema = body.get("schema") if isinstance(body, dict) else None
         if schema != SCHEMA:
@@ -140,7 +143,9 @@ class Score:
         for step in score.steps:
             numbers = (step.points, step.max_points, step.duration_s)
             if not all(math.isfinite(number) and number >= 0 for number in numbers):
-                raise LabwrightError(f"not a {SCHEMA} document: odd numbers in {step.id!r:.60}")
+                raise LabwrightError(
+                    f"not a {SCHEMA} document: a negative or infinite number in {step.id!r:.60}"
+                )
         return score
 
 

@@ -1,4 +1,4 @@
-"""What students hand in is judged by its record alone; whatever is odd about it is said."""
+"""What students hand in is judged by its record alone; what is unusual is printed."""
 
 from __future__ import annotations
 

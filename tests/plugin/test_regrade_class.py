@@ -77,7 +77,7 @@ def test_no_command_writes_over_an_attempt_that_is_kept(folder, capsys):
     for option in (f"--out={kept.parent}", f"--json={kept}"):
         assert main([*judge, option]) == 2
         assert "an attempt is kept there: choose another folder" in capsys.readouterr().err
-    assert main([*judge, f"--out={kept.parents[2]}"]) == 1, "all else there is made anew"
+    assert main([*judge, f"--out={kept.parents[2]}"]) == 1, "all else there is made again"
     assert kept.read_bytes() == before
 
 
@@ -122,7 +122,7 @@ def test_after_it_the_grading_goes_on_with_the_new_options(folder, capsys, tmp_p
     (tmp_path / "class.csv").write_text("id,target\na,ssh://a\nb,ssh://b\n")
     command = ["grade", str(tmp_path / "class.csv"), "--out", str(folder.path), "--resume"]
     assert main(command) == 2
-    assert "judge all of it anew by `labwright regrade" in capsys.readouterr().err
+    assert "judge all of it again with `labwright regrade" in capsys.readouterr().err
     assert main([*command, "--set=scheduler=wlc"]) == 0
 
 

@@ -1,4 +1,4 @@
-"""One odd machine of a class holds up nobody."""
+"""An unusual machine of a class does not delay the others."""
 
 from __future__ import annotations
 

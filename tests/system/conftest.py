@@ -1,4 +1,4 @@
-"""The lab machine of the system tests, restored anew for each test; and recorded ones."""
+"""The lab machine of the system tests, restored for each test; and recorded ones."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_a_class_is_graded_alike_on_a_cluster_that_loses_a_worker(start, roster,
         time.sleep(0.1)
     workers[0].kill()
     assert graded.wait(240) == 3
-    # A hostile machine's reason quotes a mark that is drawn anew for each connection.
+    # A hostile machine's reason quotes a mark that is random for each connection.
     books = [
         re.sub("labwright-[0-9a-f]{16}", "labwright-MARK", path.read_text())
         for path in (tmp_path / out / "gradebook.csv" for out in ("alone", "cluster"))

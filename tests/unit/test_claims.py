@@ -303,7 +303,7 @@ def outcome(table: dict, answers: dict) -> str:
         ({"network": "front"}, {"network": (1, "", "Error: network front not found")}, "there is none"),
         ({"volume": "data", "driver": "local"}, {"volume": '[{"Driver": "local"}]'}, ""),
         ({"volume": "data"}, {"volume": (1, "", "Error: No such volume: data")}, "there is none"),
-        ({"volume": "data"}, {"volume": "nonsense"}, "broken: Docker describes"),
+        ({"volume": "data"}, {"volume": "nonsense"}, "broken: Docker.s description"),
     ],
 )  # fmt: skip
 def test_a_claim_holds_fails_or_could_not_be_looked_at(table, answers, says):

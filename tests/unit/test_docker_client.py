@@ -1,4 +1,4 @@
-"""Every answer of a Docker Engine is bounded, and what is odd of it is that question's trouble."""
+"""Every answer of a Docker Engine is bounded, and a malformed answer affects that question only."""
 
 from __future__ import annotations
 

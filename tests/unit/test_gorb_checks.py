@@ -1,4 +1,4 @@
-"""What Gorb claims is held against the kernel; what is unusual and right costs nothing."""
+"""What Gorb claims is compared with the kernel; what is unusual and right costs nothing."""
 
 from __future__ import annotations
 

@@ -277,7 +277,7 @@ def test_another_grading_of_the_same_folder_is_refused(run):
     run(Workers(a=[RIGHT]), "a")
     with pytest.raises(UsageError, match="a grading already: go on with it by --resume"):
         run(Workers(a=[RIGHT]), "a")
-    with pytest.raises(UsageError, match="would not be alike: judge all of it anew by"):
+    with pytest.raises(UsageError, match="would not be alike: judge all of it again with"):
         run(Workers(a=[RIGHT]), "a", resume=True, options=RunOptions(settings=("requests=5",)))
 
 

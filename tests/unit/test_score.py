@@ -33,8 +33,8 @@ def test_an_older_document_without_later_keys_is_read() -> None:
     [
         ("points", "100", r"got `str` - at `\$.steps\[0\].points`"),
         ("points", None, "points"),
-        ("points", float("nan"), "odd numbers"),
-        ("max_points", -1, "odd numbers"),
+        ("points", float("nan"), "negative or infinite"),
+        ("max_points", -1, "negative or infinite"),
         ("outcome", "excellent", "outcome"),
         ("needs", "a", "needs"),
         ("evidence", [1], "evidence"),

@@ -25,7 +25,7 @@ def bound(*, holds_at: int = 1) -> Bound:
 
 
 class Clock:
-    """A clock that stands still but for pauses, and counts how often it was asked anew."""
+    """A clock that stands still but for pauses, and counts how often it was asked again."""
 
     def __init__(self) -> None:
         self.time = 0.0

@@ -70,7 +70,7 @@ def test_a_file_that_does_not_exist_is_none():
 def test_an_answer_of_another_shape_is_an_error_of_the_probe(answer):
     visit = Visit(Visited(**answer))
     visit.plan(files=["/etc/x"])
-    with pytest.raises(ProbeError, match="ssh://there answered something"):
+    with pytest.raises(ProbeError, match="ssh://there gave a malformed answer"):
         visit.reply("http://a/")
 
 

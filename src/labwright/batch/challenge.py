@@ -79,7 +79,7 @@ class Challenge:
         return ""
 
     def findings(self, score: Score) -> list[str]:
-        """Return what is odd about the times of a run, by the student's own clock."""
+        """Return what is unusual about the times of a run, by the student's own clock."""
         said = []
         margin = timedelta(seconds=CLOCKS_S)
         for what, moment in (("begun", score.started), ("finished", score.finished)):

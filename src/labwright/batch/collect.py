@@ -1,4 +1,4 @@
-"""Takes in what students hand in: whose it is, what its record gives, and what is odd about it.
+"""Takes in what students hand in: whose it is, what its record gives, what is unusual.
 
 Points that a file says are never believed. Each record is judged by the instructor's own
 definition, in a process of its own, as hostile as a machine is.
@@ -195,7 +195,7 @@ def judge(
             """Nothing is shown of it."""
 
         def ended(self, examined: Examined) -> None:
-            """Keep the attempt, with what is odd about it."""
+            """Keep the attempt, with what is unusual about it."""
             each = known[examined.id]
             taken.append(_keep(grading, lab, each, examined, challenge))
 

@@ -4,7 +4,7 @@ Importing everything takes longer than grading, so it is done once, here, and ea
 process is forked off. Nothing that a target does can then reach another student: a process
 that hangs or dies takes one student's unfinished steps with it and no more.
 
-Standard input is a socket. A line on it, with two files, is a task: what becomes of it is
+Standard input is a socket. A line on it, with two files, is a task: its result is
 told as lines of JSON on the first file; the second is a leash: the process ends when its
 other end is closed. All end when the socket does: whoever started us ends us so, and cannot
 leave us behind by dying.

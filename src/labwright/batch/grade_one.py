@@ -35,7 +35,7 @@ REASON_LIMIT = 300
 
 
 class Teller:
-    """Tells each step to whoever started us: it counts, whatever becomes of the rest."""
+    """Reports each step to the parent process at once: it counts, also if the rest fails."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -144,7 +144,7 @@ def _explained(reason: str, task: Task) -> str:
     if "Host key verification failed" in reason or "host key" in reason.lower():
         reason = reason.rstrip(".") + (
             ": it is neither the key that was met before nor one that the roster names. If the "
-            "machine was made anew, remove its line from known_hosts in the output folder"
+            "machine was reinstalled, remove its line from known_hosts in the output folder"
         )
     return reason
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """A student with what became of them."""
+    """A student with their result."""
 
     student: Student
     score: Score | None
@@ -39,7 +39,7 @@ class Row:
     why: str = ""
     """Why that attempt counts."""
     note: str = ""
-    """What is odd about it."""
+    """What is unusual about it."""
     top: float = 0.0
     """The points that the lab gives, for a grade without a score: a person's decision."""
 

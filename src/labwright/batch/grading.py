@@ -119,7 +119,7 @@ class Grading:
         journal = self.folder.journal
         before = journal.begun
         self._seed = seed
-        # One that nobody was examined in, for want of a cluster perhaps, may begin anew.
+        # If nobody was examined (there was no cluster, say), the grading may begin again.
         if not journal.exists() or not (resume or journal.attempts):
             journal.write(self.begun)
             return
@@ -137,7 +137,7 @@ class Grading:
             raise UsageError(
                 f"{self.folder.path}: the lab or its options are not those that it was begun "
                 f"with ({before}), and grades would not be alike: "
-                f"judge all of it anew by `labwright regrade {self.folder.path}`, or choose "
+                f"judge all of it again with `labwright regrade {self.folder.path}`, or choose "
                 "another folder with --out"
             )
         self.remember()

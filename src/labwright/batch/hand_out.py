@@ -88,7 +88,7 @@ class HandedOut:
 
 
 def of_rows(folder: Folder, rows: Sequence[Row]) -> list[Report]:
-    """Return the reports of a course's lab: made anew, with the course's remarks."""
+    """Return the reports of a course's lab, made again with the course's remarks."""
 
     def report(row: Row) -> Report:
         return Report(

@@ -27,7 +27,7 @@ StepPoints = tuple[str, float, float]
 
 
 class Begun(msgspec.Struct, frozen=True, tag_field="line", tag="begun"):
-    """What all that follows has in common; it is written anew when the class is regraded."""
+    """What all that follows has in common; written again when the class is regraded."""
 
     lab: str
     definition: str

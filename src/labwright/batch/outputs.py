@@ -1,4 +1,4 @@
-"""Writes what comes out of a class, whatever became of it."""
+"""Writes the outputs of a class, also of a grading that was interrupted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Book:
 
 
 def rows_of(grading: Grading, rule: Rule) -> list[Row]:
-    """Return each student of the roster with what became of them."""
+    """Return each student of the roster with their result."""
     identities = {id: record.identity for id, record in grading.records.items()}
     found: dict[str, list[str]] = {}
     for flag in flags.find(grading.students, identities):
@@ -67,7 +67,7 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
 
 
 def _findings(record: Record) -> list[str]:
-    """Return what is odd about what a student handed in."""
+    """Return what is unusual about what a student handed in."""
     return [
         f"attempt {a.number}: {said}" for a in record.attempts if not a.of for said in a.findings
     ]
@@ -98,7 +98,7 @@ def write(
 ) -> Book:
     """Write the class's files, and say in a sentence how it went.
 
-    A platform's file that is there already is written anew too: it would tell old grades.
+    A platform's file that is there already is written again, too: else it would show old grades.
 
     :param wanted: of :data:`labwright.batch.platforms.NAMES`.
     """

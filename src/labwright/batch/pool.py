@@ -44,7 +44,7 @@ LONGEST_LINE = 256 << 20
 
 
 class Listener(Protocol):
-    """Who is told what becomes of the students while it does."""
+    """Is told what happens to the students meanwhile."""
 
     def started(self, id: str) -> None:
         """A student's machine is being examined."""
@@ -169,7 +169,7 @@ class Running:
                 os.killpg(self._process, signal.SIGKILL)
 
     def result(self) -> Examined:
-        """Return what became of the student."""
+        """Return the student's result."""
         if self.examined:
             return self.examined
         reason = f"labwright itself failed: {self._words}"
@@ -255,7 +255,7 @@ class ForkServer:
 def examine(
     server: ForkServer, task: Task, abandoned: Callable[[], bool] = lambda: False
 ) -> Examined | None:
-    """Grade one student; return what became of them, or None where it was abandoned.
+    """Grade one student; return the result, or None if it was abandoned.
 
     :param abandoned: asked now and then; once it says yes, the process is ended.
     """
@@ -285,5 +285,5 @@ def cut_short(task: Task, reason: str, steps: list[StepResult]) -> Examined:
 
 
 def broken(task: Task, reason: str) -> Examined:
-    """Return what becomes of a task that nobody could do."""
+    """Return the result of a task that no worker could do."""
     return replace(cut_short(task, reason, []), seconds=0.0)

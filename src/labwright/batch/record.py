@@ -24,7 +24,7 @@ class Record:
     score: Score | None = None
     """Of the attempt that counts, bare: what was seen stays in the attempt's file."""
     note: str = ""
-    """What is odd about it."""
+    """What is unusual about it."""
     tried: str | None = None
     """Where only that was tried: why the machine cannot be reached; empty: it can."""
 

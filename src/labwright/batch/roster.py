@@ -33,7 +33,7 @@ MANGLED = {
     ),
 }
 """What spreadsheets do to ids. What was there before nobody can tell any more."""
-HOW_TO_KEEP = "make the column text in the spreadsheet, and enter the ids anew"
+HOW_TO_KEEP = "make the column text in the spreadsheet, and enter the ids again"
 
 
 @dataclass(frozen=True)

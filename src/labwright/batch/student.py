@@ -58,7 +58,7 @@ class Student:
 def normal_target(text: str, user: str = "", port: str = "") -> str:
     """Return a target in full; a bare ``[user@]host[:port]`` is one over SSH.
 
-    :raises UsageError: it is none, or is at odds with the user or the port beside it.
+    :raises UsageError: it is no target, or it contradicts the user or the port beside it.
     """
     if text.startswith("vm:"):
         if user or port:

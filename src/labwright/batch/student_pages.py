@@ -1,6 +1,6 @@
 """What a student is handed back: the report of the attempt that counts, with whose it is.
 
-Made from the attempts, and made anew only where something in it has changed.
+Made from the attempts; made again only where something has changed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def write(folder: Folder, row: Row) -> bool:
         return False
     text = _whole_text(folder, row)
     score = whole_score(folder, row) or row.score
-    # As it was kept: to write it out anew takes as long as the report.
+    # As it was kept: serialising it again takes as long as the report.
     write_text(place / "score.json", text or score.to_json(), derived=True)
     write_text(place / "junit.xml", junit.render(score), derived=True)
     write_text(place / "report.html", html.render(score, told), derived=True)

@@ -81,7 +81,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Examined:
-    """What became of a task."""
+    """The result of a task."""
 
     id: str
     score: Score | None

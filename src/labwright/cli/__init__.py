@@ -28,7 +28,7 @@ COMMANDS = {
     "new": ("new", "make a skeleton lab, which passes the gate"),
     "checks": ("checks", "list what a step can claim or check, with parameters and examples"),
     "document": ("document", "write a lab's document, or a student's own edition of it"),
-    "gate": ("gate", "hold a lab's document against its definition, and lint it"),
+    "gate": ("gate", "compare a lab's document with its definition, lint it, perform it"),
     "mistakes": ("mistakes", "prove that the checks catch what is done wrong"),
     "grade": ("grade", "grade a class of machines, into a gradebook"),
     "submit": ("submit", "make the file that you hand in"),

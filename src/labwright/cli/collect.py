@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 Each record is judged by your own definition of the lab; the points in a file are not
-believed. What is odd is said, and stands in the gradebook. A file is taken in once.
+believed. What is unusual is printed, and stands in the gradebook. A file is taken in once.
 
 exit status: 0 every file was taken in and graded, 2 wrong usage, 3 some were not
 """

@@ -50,7 +50,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``gate``."""
     parser = commands.add_parser(
         "gate",
-        help="hold a lab's document against its definition, and lint it",
+        help="compare a lab's document with its definition, lint it, perform it",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -70,7 +70,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         help="cover, lint or perform; may be given again (default: all three)",
     )
     parser.add_argument(
-        "--update", action="store_true", help="show what the document says anew, and lock it"
+        "--update", action="store_true", help="show what has changed in the document, and lock it"
     )
     parser.add_argument(
         "--target",

@@ -107,7 +107,7 @@ def add_roster_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_book_options(parser: argparse.ArgumentParser) -> None:
-    """Add what becomes of the grades."""
+    """Add the options of the gradebook."""
     add = parser.add_argument
     add("--counts", choices=POLICIES, help="which attempt counts (default: best)")
     add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; none: no more")

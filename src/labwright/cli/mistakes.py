@@ -105,7 +105,7 @@ def _try_all(lab: Lab, chosen: list[Mistake], arguments: argparse.Namespace) -> 
         f"about {15 * len(chosen) / arguments.n:.0f} s"
     )
     done: list[Trial] = []
-    # Forked, so that a worker need not load everything anew; there are no threads here yet.
+    # Forked, so that a worker need not load everything again; there are no threads here yet.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(arguments.n, len(chosen)), mp_context=context) as workers:
         jobs = [workers.submit(_try, lab.folder, mistake, arguments) for mistake in chosen]

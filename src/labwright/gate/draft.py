@@ -223,7 +223,7 @@ def _stays(command: str) -> bool:
 
 
 def _blocks(document: Document) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield what becomes of the blocks of code that are not typed."""
+    """Yield what is done with the blocks of code that are not typed."""
     told: set[str] = set()
     lead = ""
     for block in document.blocks:

@@ -1,4 +1,4 @@
-"""``lab.lock``: what a document said when its steps were last held against its definition.
+"""``lab.lock``: what a document said when it was last reviewed with its definition.
 
 The file is for people too: it has the words of every instruction, so that its own
 difference shows what ``labwright gate --update`` has taken in.
@@ -48,7 +48,7 @@ def read(path: Path) -> list[Piece] | None:
     return found
 
 
-_MEND = "make it anew with `labwright gate --update`, and review the whole document"
+_MEND = "write it again with `labwright gate --update`, and review the whole document"
 
 
 def write(path: Path, said: list[Piece]) -> None:

@@ -81,7 +81,7 @@ def assemble(
 
 
 def _one(step: Step, document: str, told: list[StepResult], missing: str) -> StepResult:
-    """Return what became of a step by itself, as the definition describes the step."""
+    """Return the result of a step by itself, as the definition describes the step."""
     own = pending(step, document)
     # What blocks a step is found out here; a check's own word is all that counts.
     told = [_by_itself(result) for result in told]

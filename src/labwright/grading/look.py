@@ -77,7 +77,7 @@ class Questions:
             took = float(answer["took_s"])
         except (AttributeError, KeyError, TypeError, ValueError) as problem:
             raise ProbeError(
-                f"the probe on {machine.target} answered something odd: {problem!r}"
+                f"the probe on {machine.target} gave a malformed answer: {problem!r}"
             ) from None
         changed = {question for question, value in now.items() if self._is_news(question, value)}
         self.known.update({question: now[question] for question in changed})

@@ -86,7 +86,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of a mistake: the outcome of each step, or why it could not be tried."""
+    """The result of trying a mistake: the outcome of each step, or why it could not be tried."""
 
     mistake: Mistake
     outcomes: dict[str, Outcome]

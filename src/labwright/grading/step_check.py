@@ -193,7 +193,7 @@ def examine(
         attempts += 1
         seen.clear()
         for witness in witnesses.values():
-            # What keeps answers must ask anew.
+            # What caches answers must ask again.
             getattr(witness, "refresh", lambda: None)()
 
 

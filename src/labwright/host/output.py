@@ -63,7 +63,7 @@ class Stream:
 
 @contextmanager
 def lasting() -> Iterator[tuple[Stream, Stream]]:
-    """Let standard output and error last, whatever becomes of them; yields both."""
+    """Keep standard output and error usable, also when they are closed; yield both."""
     before = sys.stdout, sys.stderr
     # Python has none where it was closed before the start.
     streams = [Stream(s or open(os.devnull, "w", encoding="utf-8")) for s in before]  # noqa: PTH123, SIM115

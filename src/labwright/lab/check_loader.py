@@ -19,7 +19,7 @@ MODULE = "checks"
 
 
 def load(folder: Path) -> ModuleType:
-    """Return a lab's own checks, loaded anew only when the file has changed.
+    """Return a lab's own checks, loaded again only when the file has changed.
 
     :raises ModuleNotFoundError: the lab has none.
     :raises DefinitionError: the file cannot be loaded, with its line.

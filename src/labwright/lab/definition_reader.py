@@ -1,4 +1,4 @@
-"""Reads the tables of a ``lab.toml``, and holds them against each other and the document."""
+"""Reads the tables of a ``lab.toml``, and checks that they fit each other and the document."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ OWNER = re.compile(r"[a-z_][a-z0-9_-]*(:[a-z_][a-z0-9_-]*)?")
 
 @dataclass(frozen=True)
 class Reader:
-    """Holds the tables of a lab.toml against each other and against the document."""
+    """Reads the tables of a lab.toml; checks that they fit each other and the document."""
 
     file: TomlFile
     tables: LabTable
@@ -160,7 +160,7 @@ class Reader:
             yield Waived(table.id, reason, self.file.line("waived", number), perform, at)
 
     def code(self) -> Iterator[Code]:
-        """Yield what becomes of the blocks of code that are not typed."""
+        """Yield what is done with the blocks of code that are not typed."""
         for number, table in enumerate(self.tables.block):
             place = ("block", number)
             if [table.file, table.perform, table.reason].count(None) != 2:
@@ -268,7 +268,7 @@ class Reader:
         return self.tables.perform.varies
 
     def verify(self, steps: tuple[Step, ...], waived: tuple[Waived, ...]) -> None:
-        """Hold the steps against each other and against the document."""
+        """Check that the steps fit each other and the document."""
         file, document = self.file, self.document
         seen: dict[str, int] = {}
         for number, step in enumerate(steps):

@@ -74,7 +74,7 @@ class Waived:
 
 @dataclass(frozen=True)
 class Code:
-    """What becomes of a block of code that is not typed: a file's text, or an example."""
+    """What is done with a block of code that is not typed: it is a file's text, or an example."""
 
     begins: str
     """Its text begins so."""

@@ -49,7 +49,7 @@ class Sentence:
     """A sentence of the document."""
 
     text: str
-    """Its white space is single spaces, so that lines can be broken anew."""
+    """Its white space is single spaces, so that line breaks do not matter."""
     line: int
     asks: bool
     """Whether its reader is asked to do something."""

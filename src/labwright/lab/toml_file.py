@@ -1,6 +1,6 @@
 """A TOML file with the place of everything in it, read into msgspec structs.
 
-tomllib reads the file, msgspec holds it against a struct, and tree-sitter's grammar says in
+tomllib reads the file, msgspec validates it by a struct, and tree-sitter's grammar says in
 which line a key stands, which neither of them tells. Whatever is wrong is one
 :class:`DefinitionError` in words that an author knows.
 """

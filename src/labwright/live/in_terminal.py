@@ -159,7 +159,7 @@ class View:
     def render(self) -> Group:
         """Return the checklist."""
         closing = [Text(), self._total(), self._status()]
-        # What scrolls away could not be drawn anew: all of it must fit.
+        # What has scrolled away cannot be redrawn: all of it must fit.
         room = self._console.height - len(closing) - 1
         for layout in LAYOUTS:
             rows, at = self._rows(layout)

@@ -299,7 +299,7 @@ class Page:
         return Response(body, headers=headers, media_type="application/json")
 
     async def _bye(self, _: Request) -> Response:
-        """A page is being closed, or loaded anew."""
+        """A page is being closed or reloaded."""
         self._leave_after(BYE_S)
         return Response(status_code=204)
 

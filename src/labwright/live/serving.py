@@ -178,7 +178,7 @@ class _Shells:
         self._lock = threading.Lock()
 
     def program(self) -> list[str]:
-        """Return one more; the connection is made anew where it was lost."""
+        """Return one more; a lost connection is made again."""
         with self._lock:
             try:
                 return self._open().login_shell()

@@ -86,7 +86,9 @@ class Container:
                 ),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as problem:
-            raise MachineError(f"Docker describes {name} in an odd way: {problem!r}") from None
+            raise MachineError(
+                f"Docker's description of {name} is malformed: {problem!r}"
+            ) from None
 
 
 class Engine:
@@ -117,7 +119,7 @@ class Engine:
         try:
             return Container(**{**found, **lists})
         except TypeError as problem:
-            raise MachineError(f"the record of {name} is odd: {problem}") from None
+            raise MachineError(f"the record of {name} is malformed: {problem}") from None
 
     def containers(self) -> dict[str, str]:
         """Return the names of all containers, also of those that do not run, and their images."""
@@ -166,7 +168,7 @@ class Engine:
             ) from None
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as problem:
             raise EngineRefused(
-                f"the Docker Engine on {self._machine.target} answered {asked} in an odd way: "
+                f"the Docker Engine on {self._machine.target} gave a malformed answer to {asked}: "
                 f"{problem!r:.200}"
             ) from None
         except (docker.errors.DockerException, requests.RequestException, OSError) as problem:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OWN_BASE = "labwright/own-base"
 LABEL = "labwright.context"
-"""Has a hash of what an image was built from: so one that is out of date is built anew."""
+"""Has a hash of what an image was built from: so an image that is out of date is built again."""
 OLDEST_PYTHON = (3, 11)
 PULL_S = 120.0
 BUILD_S = 600.0

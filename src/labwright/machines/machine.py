@@ -62,7 +62,7 @@ class CommandResult:
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of one HTTP request made on the machine.
+    """The result of one HTTP request made on the machine.
 
     Either ``status`` is set, or ``error`` says why there was no answer: ``refused``,
     ``timeout``, ``unreachable``, ``reset`` or ``protocol``, with ``detail`` in words.

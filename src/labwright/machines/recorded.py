@@ -140,7 +140,7 @@ class RecordedMachine(Machine):
         self._require_clock()
         found = self._answers[CLOCK].pop(0).answered
         if isinstance(found, bool) or not isinstance(found, int | float):
-            raise NotRecorded(f"the record of {self.target} is odd: {CLOCK}")
+            raise NotRecorded(f"the record of {self.target} is malformed: {CLOCK}")
         return float(found)
 
     def pause(self, seconds: float) -> None:  # noqa: ARG002  nothing takes time here
@@ -193,7 +193,7 @@ class RecordedMachine(Machine):
         try:
             return CommandResult(command=asked, duration_s=0.0, **answered)
         except TypeError:
-            raise NotRecorded(f"the record of {self.target} is odd: {asked[:80]}") from None
+            raise NotRecorded(f"the record of {self.target} is malformed: {asked[:80]}") from None
 
     @cached_property
     def engine(self) -> Engine:

@@ -120,7 +120,9 @@ class SshMachine(Machine):
         result = self._checked(CommandResult.of(command, output))
         if not mark.seen:
             why = login.refusal(result.stdout, result.stderr, result.exit_status)
-            raise MachineError(f"{self.target}: the account's login is odd: {why}")
+            raise MachineError(
+                f"{self.target}: the account's login does not give a usable shell: {why}"
+            )
         return result
 
     def program(self, command: str) -> list[str]:
@@ -247,7 +249,7 @@ class SshMachine(Machine):
             if self._master is None:
                 self._master = self._begin()
             if self._ready:
-                # Without its master, ssh would quietly make a connection anew: to a machine
+                # Without its master, ssh would quietly make a new connection: to a machine
                 # that was started again, perhaps, on which nothing runs of what ran before.
                 if self._master.poll() is not None:
                     self._give_up("the connection was lost")

@@ -103,7 +103,7 @@ class Terminal:
             self._is_ready = self._is_set_up = True
 
     def type(self, text: str, timeout: float) -> Reply:
-        """Type a command and return what became of it.
+        """Type a command and return its result.
 
         A command that ends before its last line is not typed further.
 
@@ -126,7 +126,7 @@ class Terminal:
         return Reply(output, 0, (), len(rows), unfinished=True)
 
     def interrupt(self, text: str, after: float, timeout: float) -> Reply:
-        """Type a command, press Ctrl-C after some seconds, and return what became of it.
+        """Type a command, press Ctrl-C after some seconds, and return its result.
 
         That it ended by Ctrl-C is no failure: its exit status is then 0.
 
@@ -152,7 +152,7 @@ class Terminal:
         self._child.send(text + "\n")
 
     def ended(self) -> Reply | None:
-        """Return what became of a command that keeps the terminal, if it has ended."""
+        """Return the result of a command that keeps the terminal, if it has ended."""
         found = self._child.expect(
             [self._prompt, pexpect.TIMEOUT, pexpect.EOF, self._asks], timeout=0
         )

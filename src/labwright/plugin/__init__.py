@@ -132,7 +132,7 @@ def _runs_a_lab(arguments: list[str]) -> bool:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the reports, whatever became of the steps; the exit status follows the scores."""
+    """Write the reports, however the steps ended; the exit status follows the scores."""
     recorder = session.config.stash.get(RECORDER, None)
     if recorder is None or session.config.option.collectonly:
         return

@@ -160,7 +160,7 @@ def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
     except msgspec.DecodeError as problem:
         raise _damaged(file, f"its manifest cannot be read ({str(problem)[:100]})") from None
     if manifest.format != FORMAT:
-        raise UsageError(f"{file} was written by another edition of labwright: export it anew")
+        raise UsageError(f"{file} was written by another version of labwright: export it again")
     if manifest.architecture != ARCHITECTURE:
         raise UsageError(
             f"{file} is a machine for {manifest.architecture[:20]}, and labwright runs "

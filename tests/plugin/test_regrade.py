@@ -111,6 +111,9 @@ def test_a_file_that_was_handed_in_is_judged_by_its_record_alone(tmp_path, capfd
     assert Score.from_json((tmp_path / "new.json").read_text()).points == 100
     assert main(["regrade", str(path), "--lab", "docker-server"]) == 2
     assert "it is of the lab 'gorb', not of docker-server" in capfd.readouterr().err
+    path.write_text(json.dumps({**made, "student": "ann\n::error::all is lost"}))
+    main(command)
+    assert "\n::error" not in capfd.readouterr().err, "GitHub takes such a line for a command"
 
 
 def test_control_characters_of_a_record_do_not_reach_the_terminal(tmp_path, capfd):

@@ -29,7 +29,7 @@ from labwright.reports import markdown, summary
 from labwright.reports.terminal import Checklist
 from labwright.reports.write import write, write_json
 from labwright.score import Score
-from labwright.text import visible
+from labwright.text import line, visible
 from labwright.vm import systems
 from labwright.vm.default_machine import choose, default_guest
 from labwright.vm.lab_states import ephemeral, up
@@ -109,7 +109,7 @@ def regrade(arguments: argparse.Namespace) -> int:
     new = again.dated(new, old)
     odd = submission.findings(said, old, new, lab, None) if said else []
     if said:
-        _say(f"it says that it is of {said.student}")
+        _say(f"it says that it is of {line(said.student, 60)}")
     for sentence in odd + (again.changes(old, new) or ["nothing changed"]):
         _say(f"  {sentence}")
     if arguments.summary and odd:

@@ -76,13 +76,32 @@ def test_a_file_that_was_handed_in_is_judged_without_a_machine(tmp_path):
     assert "inputs.submission == ''" in guests, "no lab machine is installed for it"
 
 
-def run_step(name: str, tmp_path: Path, **env: str) -> dict[str, str]:
-    """Run a script of the action with programs that only say how they were called."""
+@pytest.mark.parametrize(("status", "ends", "calls"), [(0, 0, 2), (1, 0, 2), (3, 0, 2), (2, 2, 1)])
+def test_a_file_that_cannot_be_read_ends_the_step_and_points_that_are_lost_do_not(
+    tmp_path, status, ends, calls
+):
+    common = {"LAB": "gorb", "HINTS": "short", "REPORTS": str(tmp_path)}
+    given = {"TARGET": "", "SCRIPT": "", "SUBMISSION": "x.lab", **common}
+    try:
+        run_step("grade", tmp_path, status, **given)
+    except subprocess.CalledProcessError as problem:
+        assert problem.returncode == ends
+    else:
+        assert ends == 0
+    assert len((tmp_path / "calls").read_text().splitlines()) == calls
+
+
+def run_step(name: str, tmp_path: Path, status: int = 0, **env: str) -> dict[str, str]:
+    """Run a script of the action with programs that only say how they were called.
+
+    :param status: how those end that grade.
+    """
     programs = tmp_path / "bin"
     programs.mkdir(exist_ok=True)
     for program in ("python", "sudo", "labwright"):
         path = programs / program
-        path.write_text(f'#!/bin/sh\necho {program} "$@" >>"$CALLS"\n')
+        ends = f'case "$1" in regrade|check) exit {status};; esac\n'
+        path.write_text(f'#!/bin/sh\necho {program} "$@" >>"$CALLS"\n{ends}')
         path.chmod(0o755)
     output = tmp_path / "output"
     output.unlink(missing_ok=True)

@@ -177,7 +177,7 @@ def play(term: Term) -> None:
         term.labwright(*command, ok=(3,))
     collect = ("collect", "in", "--roster", "class.csv", "--out", "lab3", "--lab", NOTES)
     for _ in range(3):
-        term.killed(6, *collect)
+        term.killed(2.5, *collect)
     said = term.labwright(*collect)
     term.say(said.strip().replace("\n", "\n" + " " * 10))
     assert term.kills == 10
@@ -186,7 +186,7 @@ def play(term: Term) -> None:
     platforms = ("--moodle", "--canvas")
     term.say(term.labwright("course", "course.toml", *platforms, ok=(3,)).strip())
     for form in ("moodle", "gradescope", "folder"):
-        term.say(term.labwright("hand-out", "course.toml", "--as", form).strip())
+        term.say(term.labwright("hand-out", "course.toml", "--as", form, ok=(3,)).strip())
 
 
 def hand_in(term: Term, id: str) -> str:

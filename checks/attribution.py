@@ -1,6 +1,6 @@
 """Which server each connection was handed to, by the kernel's own tables.
 
-The probe remembers the local port of each request. The kernel's connection table tells which
+The probe remembers the local port of each request. The kernel's connection table says which
 destination that port was handed to, its table of services in which order it takes them, and
 its counters how many connections there were in all.
 """

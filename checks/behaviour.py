@@ -227,7 +227,7 @@ class Behaviour:
     def server_takes_s(self) -> float:
         """How long a server takes on this machine, from the decision to its first request.
 
-        Docker tells when a container had been made and when it had been started. Making it
+        Docker says when a container had been created and when it had been started. Making it
         takes about as long as starting it.
         """
         created: dict[str, float] = {}

@@ -60,7 +60,7 @@ def about_half(
     chance = _judged(load, sender)
     if chance > false_pass_limit:
         raise Disturbed(
-            f"beside the load there were {load.told_of_others()}, too many to tell how it was "
+            f"beside the load there were {load.told_of_others()}, too many to know how it was "
             f"split: {ALONE}"
         )
     yield _improbable(chance, false_pass_limit)
@@ -77,7 +77,7 @@ def _judged(traffic: Traffic, sender: Sender) -> float:
     """Judge whether one round can be round-robin.
 
     :returns: a bound on the probability that chance would look like this; 1 if the round
-        tells nothing.
+        says nothing.
     :raises CheckFailed: round-robin cannot have done this.
     """
     _all_attributed(traffic)
@@ -109,7 +109,7 @@ def _steady(traffic: Traffic) -> None:
 
 
 def _undecided(sender: Sender, chance: float, limit: float) -> Disturbed:
-    """Say why all rounds together do not tell enough."""
+    """Say why all rounds together are not enough."""
     rounds = sender.rounds
     sent = sum(len(each.requests) for each in rounds)
     told = [each.told_of_others() for each in rounds if each.others]
@@ -119,7 +119,7 @@ def _undecided(sender: Sender, chance: float, limit: float) -> Disturbed:
     if told:
         return Disturbed(
             f"{told[-1]} came between ours, the last time of {len(rounds)}; after {sent} requests "
-            f"it cannot be told how they are split: {ALONE}"
+            f"it is not known how they are split: {ALONE}"
         )
     return Disturbed(
         f"{sent} requests do not suffice: a balancer that chooses at random would look like this "

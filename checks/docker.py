@@ -42,7 +42,7 @@ def image_present(docker_engine: Engine, *, image: str) -> Iterator[Evidence]:
 
 
 def server_urls(address: str, port: int, work_path: str) -> tuple[str, str]:
-    """Return where a server tells that it lives, and where it does a unit of work."""
+    """Return the URLs of a server's heartbeat and of a unit of work."""
     root = f"http://{address}:{port}"
     # In this order: it takes one connection at a time, and the first at once.
     return f"{root}/heartbeat", f"{root}{work_path}"
@@ -139,7 +139,7 @@ def _alone(console: str, asked: int, container: str) -> None:
     """See that a slow server has printed of no more requests than ours."""
     if console.count(HANDLED) > asked:
         raise Disturbed(
-            f"{container} answers other requests at the same time, so how it works cannot be told: "
+            f"{container} answers other requests at the same time, so its speed is unknown: "
             "stop what sends them (the client, say), wait until the servers are idle, "
             "and check again"
         )

@@ -48,7 +48,7 @@ class Gorb:
         return reply, Evidence(f"Gorb's answer to GET {path}", ran, reply.summary())
 
     def described(self, path: str) -> dict[str, Any] | None:
-        """Return what Gorb tells of a service or backend; None if it knows none there."""
+        """Return Gorb's description of a service or backend; None if it knows none there."""
         reply, _ = self.get(path)
         body = reply.json()
         known = reply.status == 200 and isinstance(body, dict)
@@ -150,7 +150,7 @@ def _no_container(gorb: Gorb, docker_engine: Engine, name: str, image: str) -> C
 
 
 def _from_image(seen: Container, docker_engine: Engine, gorb_image: str) -> None:
-    """See that a container runs from an image, by whatever name."""
+    """See that a container runs from an image, under any name."""
     if seen.image.removesuffix(":latest") == gorb_image:
         return
     if not seen.image_id or seen.image_id != docker_engine.image_id(gorb_image):

@@ -26,7 +26,7 @@ ANY_WEIGHT = ("rr",)
 DOWN = 1
 """The status that Gorb shows of a backend whose last pulse failed."""
 PULSE_S = 60
-"""How often Gorb asks a backend for its pulse, unless it is told otherwise."""
+"""How often Gorb asks a backend for its pulse by default."""
 SLACK_S = 10.0
 """How much later than due a pulse can come: it may take 5 s, and the machine may be busy."""
 LONGEST_WAIT_S = 100.0

@@ -249,7 +249,7 @@ def _dead(killed: Happening | None) -> tuple[str, str]:
 
 
 def _killed_at(seen: Behaviour, killed: Happening) -> float:
-    """Return when the server was killed, as Docker tells it."""
+    """Return when the server was killed, as Docker says."""
     dead, _ = _dead(killed)
     died = (event.at_s for event in seen.containers if (event.what, event.id) == ("die", dead))
     return next(died, killed.end_s)

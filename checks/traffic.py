@@ -89,7 +89,7 @@ class Sender:
                 raise
             raise NotRecorded(
                 f"the {sum(len(r.requests) for r in self.rounds)} requests that were recorded of "
-                f"{self._machine.target} do not suffice to tell how they were split, and a record "
+                f"{self._machine.target} are not enough to know how they were split, and a record "
                 "cannot be sent more: grade the machine again"
             ) from None
         return self.rounds[-1]
@@ -151,7 +151,7 @@ def console_notices(traffic: Traffic) -> Iterator[Notice]:
             )
         elif said < given:
             yield Notice(
-                f"{server}'s console tells of {said} of the {given} requests that it was given "
+                f"{server}'s console shows {said} of the {given} requests that it was given "
                 "and that were answered. Docker's log ends at a damaged line if the disk was once "
                 f"full; see `docker logs --tail 30 {server}` and `df -h`."
             )

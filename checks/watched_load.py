@@ -166,7 +166,7 @@ class WatchedLoad:
         )
         if not result.ok:
             raise MachineError(
-                f"Docker on {self._machine.target} does not tell its events: "
+                f"Docker on {self._machine.target} does not give its events: "
                 f"{result.stderr.strip()[:200]}"
             )
         events = []

@@ -25,7 +25,7 @@ class Request:
     end_s: float | None
     """None: it had not been answered when the check ended."""
     server: str | None
-    """None: nobody knows which server it went to."""
+    """None: it is unknown which server it went to."""
     status: int | None
     error: str
     n: int = 0

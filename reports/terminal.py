@@ -127,7 +127,7 @@ def _verdict(console: Console, word: str, sentence: str) -> None:
 
 
 def _code(sentence: str) -> Text:
-    """Return a sentence in which what stands between backticks can be told apart."""
+    """Return a sentence in which what stands between backticks is styled as code."""
     text = Text()
     for place, piece in enumerate(re.split(r"(`[^`\n]+`)", sentence)):
         text.append(piece, "bold" if place % 2 else "")

@@ -32,7 +32,7 @@ _NONE = "no such "
 
 
 def _inspect(kind: str, name: str) -> Generator[Ask, Answers, Facts | None]:
-    """Return what ``docker inspect`` tells of something, or None if there is none."""
+    """Return what ``docker inspect`` says about something, or None if there is none."""
     what = f"the {kind} {name}"
     asked = f"docker {kind} inspect -- {shlex.quote(name)}"
     result = yield from user_or_root(asked, what)

@@ -198,7 +198,7 @@ def as_json(result: CommandResult, what: str) -> Any:
 
 
 def unseen(what: str, result: CommandResult, hint: str = "") -> MachineError:
-    """Return the error for what could not be looked at: nobody's zero."""
+    """Return the error for what could not be looked at; it is never a zero."""
     why = quoted(result.stderr or result.stdout) or f"exit status {result.exit_status}"
     if result.exit_status in (126, 127) and not hint:
         hint = "is the program installed?"

@@ -33,7 +33,7 @@ def escape_surrogates(text: str) -> str:
     """Return the text with halves of surrogate pairs spelled out, as ``\\ud800``.
 
     A target can put them into JSON. UTF-8 cannot hold them, and one of them would end
-    whoever writes the text to a file or a pipe.
+    the program that writes the text to a file or a pipe.
     """
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -165,7 +165,7 @@ def test_a_file_of_another_lab_of_nobody_or_no_file_at_all_is_refused_and_the_ot
     )
     assert status == 3
     assert "b.lab: it is of the lab 'docker-server', not of gorb" in said
-    assert "c.lab: it says that it is of 'eve', who is nobody in the roster" in said
+    assert "c.lab: it says that it is of 'eve', who is not in the roster" in said
     assert said.count("not a file of `labwright submit`") == 3
     assert {id: row["points"] for id, row in book.items()} == {"ann": "100", "bob": "", "cal": ""}
 

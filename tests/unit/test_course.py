@@ -276,7 +276,7 @@ def test_what_is_wrong_in_a_decision_is_told(tmp_path, text, told):
 
 def test_a_decision_about_nobody_is_told(place):
     found = term(place(l1={"b": [RIGHT]}), lab(), DECISION + "grade = 1")
-    assert found.notes == ("a decision about 'a', who is nobody in the course",)
+    assert found.notes == ("a decision about 'a', who is not in the course",)
 
 
 def test_a_course_that_is_not_there_is_told(tmp_path, capsys):

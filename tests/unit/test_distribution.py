@@ -207,7 +207,7 @@ def test_all_of_the_load_to_one_server_is_no_half_whatever_others_send():
 
 def test_all_of_the_load_to_one_server_and_all_of_the_others_to_the_other_is_no_verdict():
     load = traffic("1" * 12, **others(0, 12))
-    with pytest.raises(Disturbed, match="too many to tell"):
+    with pytest.raises(Disturbed, match="too many to know"):
         list(about_half(Sent(load), **HALF))
 
 

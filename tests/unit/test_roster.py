@@ -242,7 +242,7 @@ def test_targets_come_from_a_second_file_by_any_id_that_a_student_has(read, tmp_
     assert "targets.csv:3: column \"id\": 'ann@example.org' has a target in row 2" in str(
         caught.value
     )
-    assert "targets.csv:4: column \"id\": 'nobody' is nobody in the roster" in str(caught.value)
+    assert "targets.csv:4: column \"id\": 'nobody' is not in the roster" in str(caught.value)
     left = read(plain, targets=second, skip_bad_rows=True)
     assert [s.target for s in left.students] == ["ssh://h1"]
     assert any("there is none" in line for line in left.skipped)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Policy = Literal["best", "last"]
 HANDED_IN = "handed in"
-"""The key of an attempt of which nobody but the student knows where it was made."""
+"""The key of an attempt that was handed in: only the student knows on which machine."""
 POLICIES: tuple[Policy, ...] = ("best", "last")
 
 

@@ -58,7 +58,7 @@ class Challenge:
 
     @classmethod
     def new(cls, hours: float, begins: datetime | None = None) -> Challenge:
-        """Return one that nobody can have known."""
+        """Return a new, unpredictable one."""
         start = (begins or datetime.now(UTC)).replace(second=0, microsecond=0)
         end = start + timedelta(hours=hours)
         form = "%Y-%m-%dT%H:%MZ"

@@ -29,13 +29,13 @@ WORKERLESS_S = 30
 """How often is asked whether there is a worker left."""
 GATHER_S = 10
 CANCELLED = ("cancelled", "released", "forgotten")
-"""What a worker calls a task that nobody wants any more."""
+"""What a worker calls a task that is no longer wanted."""
 
 
 def examine_group(texts: list[str], topic: str) -> list[str]:
     """Examine the machines of a group, on a worker of the cluster; text in, text out.
 
-    :param topic: where to tell which student is begun.
+    :param topic: where to announce which student is begun.
     """
     from distributed import get_worker
 
@@ -59,7 +59,7 @@ def _server() -> ForkServer:
 
 
 def _abandonment(worker: Any) -> Callable[[], bool]:
-    """Return what tells whether this task is still wanted: its grader may have gone."""
+    """Return a function that says whether this task is still wanted: its grader may have gone."""
     key = worker.get_current_task()
 
     def abandoned() -> bool:

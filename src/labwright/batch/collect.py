@@ -91,7 +91,7 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
 def sort_out(
     paths: Sequence[Path], students: Sequence[Student], lab: Lab, known: set[str]
 ) -> tuple[list[HandedIn], list[Taken]]:
-    """Return whose each file is; and what is said of those that are nobody's.
+    """Return whose each file is, and what is said of files without an owner.
 
     :param known: digests of files that were taken in before: they are not taken twice.
     """
@@ -113,7 +113,7 @@ def sort_out(
         if said.lab != lab.name:
             why = f"it is of the lab {said.lab[:60]!r}, not of {lab.name}"
         elif student is None and hint is None:
-            why = f"it says that it is of {shown!r}, who is nobody in the roster"
+            why = f"it says that it is of {shown!r}, who is not in the roster"
         else:
             why = ""
         if why:
@@ -123,7 +123,7 @@ def sort_out(
         if hint and student and hint is not student:
             notes.append(f"it says that it is of {shown!r}, but {hint.id} handed it in")
         elif student is None:
-            notes.append(f"it says that it is of {shown!r}, who is nobody in the roster")
+            notes.append(f"it says that it is of {shown!r}, who is not in the roster")
         owner = hint or student
         assert owner  # noqa: S101
         known.add(digest)

@@ -77,7 +77,7 @@ def read_term(base: Path, course: Course, overrides: Sequence[Override]) -> Term
     for each in classes:
         students.update(each.students)
     notes = [
-        f"a decision about {one.student!r}, who is nobody in the course"
+        f"a decision about {one.student!r}, who is not in the course"
         for one in overrides
         if one.student not in students
     ]

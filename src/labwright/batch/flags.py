@@ -29,7 +29,7 @@ KINDS = {
     "host key": "the same SSH host key",
     "machine": "the same machine-id",
 }
-"""What may be the same, and what that is called; the most telling first."""
+"""What may be the same, and what that is called; the strongest evidence first."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def find(students: Sequence[Student], identities: Mapping[str, Identity]) -> lis
 def copies(records: Mapping[str, Record]) -> dict[str, str]:
     """Return for each student who has one of their records as well, in words.
 
-    Both are told: which of the two was there first, no file can prove.
+    Both are named: no file can prove which of the two was first.
     """
     holders: dict[str, dict[str, None]] = defaultdict(dict)
     for id, record in records.items():

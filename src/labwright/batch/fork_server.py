@@ -5,8 +5,8 @@ process is forked off. Nothing that a target does can then reach another student
 that hangs or dies takes one student's unfinished steps with it and no more.
 
 Standard input is a socket. A line on it, with two files, is a task: its result is
-told as lines of JSON on the first file; the second is a leash: the process ends when its
-other end is closed. All end when the socket does: whoever started us ends us so, and cannot
+written as lines of JSON to the first file; the second is a leash: the process ends when its
+other end is closed. All end when the socket does: the parent process ends us so, and cannot
 leave us behind by dying.
 """
 
@@ -32,7 +32,7 @@ READY = b"."
 
 
 def main() -> int:
-    """Fork until nobody is left who wants it."""
+    """Fork until the parent process is gone."""
     asked = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _import_everything()
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def _receive(asked: socket.socket) -> tuple[str, list[int]]:
-    """Return a task and its files; nothing once nobody asks any more."""
+    """Return a task and its files; nothing once the parent process is gone."""
     data, files, _, _ = socket.recv_fds(asked, LARGEST_TASK, 2)
     while data and not data.endswith(b"\n"):
         more = asked.recv(LARGEST_TASK)
@@ -99,7 +99,7 @@ def _import_everything() -> None:
 def _grade_and_exit(line: str, told: int, leash: int) -> NoReturn:
     """Do one task, in a process that does nothing else."""
     status = 1
-    # Not only sys.stdout: whatever is printed must not get among what is told.
+    # Not only sys.stdout: whatever is printed must not get into the report.
     stream = os.fdopen(told, "w", encoding="utf-8", errors="backslashreplace")
     try:
         os.setsid()
@@ -123,7 +123,7 @@ def _grade_and_exit(line: str, told: int, leash: int) -> NoReturn:
 
 
 def _end_with_leash(leash: int) -> None:
-    """Interrupt us when nobody is left who wants to know; end us if that does not."""
+    """Interrupt us when the reader is gone; end us if that does not help."""
     os.read(leash, 1)
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE_S)

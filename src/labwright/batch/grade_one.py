@@ -1,4 +1,4 @@
-"""Grades one student: reaches the machine, runs the lab's steps, and tells what it sees.
+"""Grades one student: reaches the machine, runs the lab's steps, and reports each.
 
 A record is judged instead where the task names one.
 """

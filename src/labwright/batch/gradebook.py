@@ -55,7 +55,7 @@ class Row:
 
     @property
     def max_points(self) -> float:
-        """The points that the lab gives; 0 where nobody knows."""
+        """The points that the lab gives; 0 if unknown."""
         return self.score.max_points if self.score else self.top
 
     @property

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 PER_CORE = 8
 """Students at once for each core; benchmarks/batch.py measures it: a student takes 0.4 s of
 a core, and most of the 10 s and more that an examination lasts is
-waiting for the machine. Twice as many may pay where machines are slow: ``paced`` tells."""
+waiting for the machine. Where machines are slow, twice as many may be faster: see ``paced``."""
 MEBIBYTES_EACH = 150
 """Memory of a student's process and its ssh, with some to spare."""
 ATTEMPTS = 2
@@ -196,7 +196,7 @@ class Grading:
         return here and student.id not in self.again
 
     def run(self, spread: Spread, view: View, stop: Stop, *, dry: bool = False) -> None:
-        """Grade whoever is missing; retry once, at the end, those that broke."""
+        """Grade those without a grade; retry once, at the end, those that broke."""
         for attempt in range(1, 2 if dry else ATTEMPTS + 1):
             students = self.missing
             if not students or stop.finishing:
@@ -305,7 +305,7 @@ class Grading:
 
 
 def _findings(examined: Examined, of: Attempt | None) -> tuple[str, ...]:
-    """Return what is to be looked at; what was told of the attempt before is told once more."""
+    """Return what is to be looked at, with what was noted of the attempt before."""
     said = f"{FITS} {examined.fits}, and not the student's own"
     before = of.findings if of else ()
     return (*before, *((said,) if examined.fits and said not in before else ()))
@@ -334,7 +334,7 @@ def by_jump_host(groups: Iterable[list[Task]]) -> list[list[Task]]:
 
 
 class _Keeper:
-    """Keeps what workers tell, then shows it."""
+    """Keeps what workers report, then shows it."""
 
     def __init__(self, grading: Grading, view: View, *, dry: bool) -> None:
         self._grading = grading

@@ -1,7 +1,7 @@
 """What has been done in a class's folder: lines that are only ever added, never changed.
 
 Each line is JSON, and is one of the structs here. A line that a crash cut off counts for
-nothing; what it would have told is done again. A whole line that is none of the structs was
+nothing; what it stood for is done again. A whole line that is none of the structs was
 written by somebody else, and is refused with its number: a grade may depend on it.
 """
 

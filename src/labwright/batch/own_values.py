@@ -45,7 +45,7 @@ def with_own_values(students: Sequence[Student], lab: Lab, secret: str) -> tuple
 
 
 def fingerprint(lab: Lab, secret: str) -> str:
-    """Return what tells one secret from another, and nothing about either.
+    """Return a fingerprint of a secret, which reveals nothing about it.
 
     :raises UsageError: the lab has no variants, or the secret is no secret.
     """
@@ -83,7 +83,7 @@ def whose_values(given: dict[str, str], own: dict[str, str], known: Sequence[Edi
         if said == dict(setting.split("=", 1) for setting in settings):
             return f"it was made with the variant of {owner}"
     shown = ", ".join(f"{key}={value}" for key, value in said.items())
-    return f"it was made with values that are nobody's: {shown[:200]}"
+    return f"it was made with values of no student: {shown[:200]}"
 
 
 def fits(
@@ -92,7 +92,7 @@ def fits(
     known: Sequence[Edition],
     judged: Callable[[Sequence[str], Sequence[str]], Score],
 ) -> str:
-    """Return whose edition a machine fits better than its student's own; nothing: nobody's.
+    """Return whose edition a machine fits better than its student's own; nothing: there is none.
 
     Only what is not passed is looked at, each step by itself: where the first step fails, all
     others are blocked, and nothing could be told from them.

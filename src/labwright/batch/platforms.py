@@ -200,7 +200,7 @@ def _kept(
         if row.grade.points is None:
             left_out[row.student.id] = "without a grade"
         elif scaled and not row.max_points:
-            left_out[row.student.id] = "with a grade of which nobody knows the maximum"
+            left_out[row.student.id] = "with a grade whose maximum is unknown"
         elif not given:
             left_out[row.student.id] = f"without {needs}"
         elif shared:

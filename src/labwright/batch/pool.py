@@ -1,8 +1,8 @@
 """Grades many students at once on this computer, each in a process of its own.
 
 One process has imported everything and forks the others (:mod:`~labwright.batch.fork_server`).
-Each tells what it sees through a pipe of its own, and is ended at its time limit; the steps
-that it told until then count. This side is one loop in one thread.
+Each reports through a pipe of its own, and is ended at its time limit; the steps
+that it reported until then count. This side is one loop in one thread.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _over(
 
 
 class Running:
-    """A process that grades one student, and what it has told so far."""
+    """A process that grades one student, and what it has reported so far."""
 
     def __init__(self, task: Task, heard: int, leash: int) -> None:
         self.task = task
@@ -128,14 +128,14 @@ class Running:
         self._process = 0
         self._began = time.monotonic()
         self._let_go = 0.0
-        """When it was told to end; 0: it was not."""
+        """When it was asked to end; 0: it was not."""
 
     def hear(self) -> bool:
-        """Take in what it tells; return whether there may be more."""
+        """Read what it reports; return whether there may be more."""
         data = os.read(self.heard, 1 << 16)
         self._text += data
         if len(self._text) > LONGEST_LINE:
-            self._words = "what it told was too long"
+            self._words = "its report was too long"
             return False
         if b"\n" in data:
             *lines, rest = bytes(self._text).split(b"\n")
@@ -219,7 +219,7 @@ class ForkServer:
         try:
             with self._one_at_a_time:
                 self._ask(task.to_json().encode() + b"\n", [told_there, leash_there])
-        except OSError:  # without it, the pipe ends at once, and that is told
+        except OSError:  # without it, the pipe ends at once, and that is reported
             self._socket = None
         finally:
             os.close(told_there)
@@ -241,7 +241,7 @@ class ForkServer:
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # Ctrl-C is for whoever leads: they tell us when to end.
+            # The parent process handles Ctrl-C, and tells us when to end.
             start_new_session=True,
             pass_fds=(self._lock,) if self._lock >= 0 else (),
             env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},

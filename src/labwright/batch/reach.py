@@ -56,7 +56,7 @@ def pins(folder: Path) -> tuple[str, ...]:
 
 
 def probe(task: Task, machine: Machine, folder: Path) -> Identity:
-    """Reach a machine, and return what tells it from others.
+    """Reach a machine, and return what identifies it.
 
     :raises HostUnreachable: there is no way to it.
     :raises CommandTimedOut: it does not answer.
@@ -73,7 +73,7 @@ def probe(task: Task, machine: Machine, folder: Path) -> Identity:
 
 
 def identity_of(machine: Machine) -> Identity:
-    """Return what tells a machine from others, as far as it says.
+    """Return what identifies a machine, as far as it says.
 
     :raises MachineError: it does not answer.
     """

@@ -56,7 +56,7 @@ class Record:
 
     @property
     def identity(self) -> Identity:
-        """What tells the machine from others, as it was seen last."""
+        """What identifies the machine, as it was seen last."""
         seen = [attempt.identity for attempt in self.attempts]
         return next((one for one in reversed(seen) if one != Identity()), Identity())
 

@@ -1,4 +1,4 @@
-"""Reads a roster: who is graded, and where. All that is wrong with it is told at once."""
+"""Reads a roster: who is graded, and where. All mistakes in it are reported at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MANGLED = {
         "a spreadsheet has made a date of it"
     ),
 }
-"""What spreadsheets do to ids. What was there before nobody can tell any more."""
+"""What spreadsheets do to ids; what was there before is lost."""
 HOW_TO_KEEP = "make the column text in the spreadsheet, and enter the ids again"
 
 
@@ -44,7 +44,7 @@ class Roster:
     unused: tuple[str, ...]
     """Columns that mean nothing to labwright; a rule of the instructor's may read them."""
     notes: tuple[str, ...] = ()
-    """What is to be told of how it was read."""
+    """Notes on how it was read."""
     skipped: tuple[str, ...] = ()
     """The mistakes in rows that were left out."""
 
@@ -141,7 +141,7 @@ def _joined(records: list[Record], how: Reading, lab: Lab) -> tuple[list[Record]
         found = places.get(id.text.casefold(), set())
         row = id.row or min(_rows(record), default=1)
         if not found:
-            mistakes.add(row, "id", f"{id.text[:60]!r} is nobody in the roster")
+            mistakes.add(row, "id", f"{id.text[:60]!r} is not in the roster")
         elif len(found) > 1:
             mistakes.add(row, "id", f"{id.text[:60]!r} may be {len(found)} students of the roster")
         elif (place := min(found)) in given:

@@ -46,7 +46,7 @@ class Table:
     heading: list[Cell]
     rows: list[list[Cell]]
     note: str = ""
-    """What is to be told of how it was read."""
+    """Notes on how it was read."""
     by_name: bool = False
     """Each row names its own columns, so that one may lack what another has."""
 
@@ -101,7 +101,7 @@ class Mistakes:
 def read_table(path: Path, mistakes: Mistakes, encoding: str | None = None) -> Table:
     """Read a file as a table.
 
-    :param encoding: of a CSV file, where it is none that is told from its bytes.
+    :param encoding: of a CSV file, where its bytes do not say it.
     :raises UsageError: it cannot be read, or is no table at all.
     """
     try:

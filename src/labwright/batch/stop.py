@@ -1,4 +1,4 @@
-"""How far a grading is asked to stop: told to its workers by a file, since they are processes."""
+"""How far a grading is asked to stop. Workers are processes: a file says it to them."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _read(path: Path) -> str:
 
 
 def _sizes(place: Path) -> str:
-    """Return what tells whether somebody has changed or removed a file since it was written."""
+    """Return a stamp that changes when somebody changes or removes a file."""
     said = ""
     for name in FILES:
         try:

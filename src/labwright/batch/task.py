@@ -1,4 +1,4 @@
-"""What a worker is told of a student's machine, and what it tells of it: plain data.
+"""What a worker is given and what it returns for a student's machine: plain data.
 
 Both go through pipes and networks as JSON. Nothing is pickled, and nothing of a target is
 ever more than text in them.
@@ -59,7 +59,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells one machine from another: evidence, bounded, never trusted."""
+    """What identifies a machine: evidence, bounded, never trusted."""
 
     host_keys: tuple[str, ...] = ()
     machine: str = ""

@@ -55,7 +55,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def conform(arguments: argparse.Namespace) -> int:
-    """Try a daemon, and tell what differs."""
+    """Try a daemon, and report what differs."""
     wanted = arguments.only.lower()
     cases = tuple(case for case in CASES if wanted in f"{case.group}: {case.name}".lower())
     if not cases:

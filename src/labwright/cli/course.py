@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _say_of_one(term: course_folder.Term, id: str, console: Console) -> int:
     """Say how a student's grades come about."""
     if id not in term.standings:
-        raise UsageError(f"--student: {id!r} is nobody in the course")
+        raise UsageError(f"--student: {id!r} is not in the course")
     standing = term.standings[id]
     for each in term.classes:
         found = standing.grades[each.lab.id]

@@ -47,7 +47,7 @@ EXAMPLES = """\
 examples:
   labwright grade class.csv --dry-run                 only try to reach everybody
   labwright grade class.csv --out lab1 --moodle       grade, and write a CSV for Moodle
-  labwright grade class.csv --out lab1 --resume       whoever is missing, and no more
+  labwright grade class.csv --out lab1 --resume       only students without a grade
 
 exit status: 0 everybody was graded, 2 wrong usage, 3 some could not be graded,
 130 interrupted
@@ -179,7 +179,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def own_editions(read: Roster, lab: Lab, arguments: argparse.Namespace) -> tuple[Roster, str]:
-    """Return the roster with each student's own values, and what tells their secret."""
+    """Return the roster with each student's own values, and the secret's fingerprint."""
     secret = variants_secret(lab, arguments)
     if not secret:
         if lab.variants and SECRET in os.environ:

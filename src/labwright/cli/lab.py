@@ -249,7 +249,7 @@ def _repeat(run: Run, arguments: argparse.Namespace) -> int:
 
 
 def exit_status(score: Score) -> int:
-    """Return what a shell is told: 3 something broken, 1 failed or blocked, 0 all passed."""
+    """Return the exit status: 3 something broken, 1 failed or blocked, 0 all passed."""
     if score.count(Outcome.BROKEN):
         return 3
     return 0 if score.count(Outcome.PASSED) == len(score.steps) else 1

@@ -44,7 +44,11 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     )
     add_student(check)
     check.add_argument(
-        "--repeat", type=int, default=1, metavar="N", help="grade so often, and tell what is flaky"
+        "--repeat",
+        type=int,
+        default=1,
+        metavar="N",
+        help="grade this many times, and report what is flaky",
     )
     check.add_argument(
         "--watch", action="store_true", help="keep the checklist and follow the machine"

@@ -34,7 +34,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "open",
         help="do a lab in the browser: document, terminals and verdict in one page",
-        epilog="The page is served on this computer alone and is for whoever started it.",
+        epilog="The page is served on this computer only, for the user who started it.",
     )
     parser.add_argument(
         "lab",
@@ -78,7 +78,7 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS[:PORT]",
         default="127.0.0.1",
         help="where the page is served (default: 127.0.0.1, any port). Beyond 127.0.0.1 it is "
-        "not encrypted: whoever can read the network can take it over",
+        "not encrypted: anyone who can read the network can take it over",
     )
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
 

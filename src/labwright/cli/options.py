@@ -76,7 +76,7 @@ def variants_secret(lab: Lab, arguments: argparse.Namespace) -> str:
 
 
 def student_settings(folder: Path, arguments: argparse.Namespace) -> list[str]:
-    """Return the values of the student who is meant, as settings; none if nobody is.
+    """Return the values of the student who is named, as settings; none if nobody is named.
 
     :raises UsageError: the secret is missing, or the lab has no variants.
     """

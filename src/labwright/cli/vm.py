@@ -194,7 +194,7 @@ def _age(found: Guest) -> str:
 
 
 def _memory(found: Guest) -> str:
-    """Return what is resident of a machine, where the system tells."""
+    """Return a machine's resident memory, where the system has it."""
     status = Path(f"/proc/{found.pid}/status")
     if not status.exists():
         return "?"

@@ -72,7 +72,7 @@ def lint(document: Document, required: Sequence[Document] = ()) -> list[Finding]
 
 
 def _finding(document: Document, rule: Rule, problems: Sequence[Problem]) -> Finding:
-    """Return what is told of one thing that is wrong, in as many places as it stands."""
+    """Return one finding for one thing that is wrong, with all places where it stands."""
     first = min(problems, key=lambda problem: (problem.line, problem.column))
     lines = sorted({problem.line for problem in problems} - {first.line})
     shown = ", ".join(map(str, lines[:10])) + (", ..." if len(lines) > 10 else "")

@@ -42,7 +42,7 @@ _ARRIVES = "A student who does what is written does not arrive."
 
 @dataclass(frozen=True)
 class Progress:
-    """What is told of it while it goes."""
+    """What is reported while it runs."""
 
     line: int
     """Of the document; 0 for what stands nowhere in it."""

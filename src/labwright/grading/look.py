@@ -139,7 +139,7 @@ def _answers(seen: Observation) -> dict[Question, Any] | None:
         what, *names = shlex.split(rest)
         if what == "image":
             return {("engine", f"/images/{names[0]}/json"): seen.answered or ""}
-        return {}  # the list of containers tells; what they print would be no news
+        return {}  # the list of containers is enough; what they print changes all the time
     if seen.asked == CLOCK:
         return {}
     probe = _PROBE.fullmatch(seen.asked)

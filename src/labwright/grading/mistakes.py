@@ -67,7 +67,7 @@ class Mistake:
     breaks: tuple[str, ...]
     """Steps that cannot be examined on such a machine. All others must pass."""
     says: tuple[str, ...]
-    """What the reasons and hints of these steps must tell the student, word for word; of a
+    """What the reasons and hints of these steps must say to the student, word for word; of a
     right variant, what the notices must."""
     right: bool = False
     """Whether it is no mistake, but a right way that looks unusual: all steps must pass."""

@@ -1,11 +1,11 @@
-"""Follows one machine: what becomes right or wrong is told while it happens.
+"""Follows one machine, and reports what becomes right or wrong while it happens.
 
 A look (:mod:`labwright.grading.look`) is cheap and is made again and again. Only when it sees
 something else than the checks saw are the steps examined, by the same run that grades. Steps
 that send traffic are examined when what they need has newly become right, or on request. A
-check with a ``wait`` is not waited for: its step is told as changing until the time is over.
+check with a ``wait`` is not waited for: its step is reported as changing until the time is over.
 
-All that is told comes from one thread, the one that calls :meth:`Watch.follow`; the requests
+All events come from one thread, the one that calls :meth:`Watch.follow`; the requests
 may come from any.
 """
 
@@ -106,7 +106,7 @@ class Examine(Protocol):
         *,
         patient: bool,
     ) -> Score:
-        """Examine these steps and what they need, telling each as it is done.
+        """Examine these steps and what they need, reporting each as it is done.
 
         :param patient: whether checks wait until they hold, as in a grading.
         """
@@ -127,7 +127,7 @@ class Watch:
         """Nothing is asked of the machine yet.
 
         :param connect: opens the machine, also again after it was lost.
-        :param tell: hears every event.
+        :param tell: is called with every event.
         :param traffic: whether traffic is sent without being asked for.
         """
         self._lab, self._target = lab, target
@@ -287,7 +287,7 @@ class Watch:
         machine.run("true", timeout=10)
 
     def _take(self, result: StepResult, *, waited: bool = False) -> None:
-        """Take over a step's result, and tell it where it is another one."""
+        """Take over a step's result, and report it if it has changed."""
         settled = self._settled.get(result.id)
         was, was_changing = self._results.get(result.id), result.id in self._changing
         self._results[result.id] = result

@@ -26,7 +26,7 @@ class Stream:
         """Why it cannot be written to any more."""
 
     def write(self, text: str) -> int:
-        """Write a text, or drop it where nobody can read it any more."""
+        """Write a text, or drop it if the reader is gone."""
         self._try(lambda: self._stream.write(text))
         return len(text)
 
@@ -51,7 +51,7 @@ class Stream:
             self._discard()
 
     def _discard(self) -> None:
-        """Let what is buffered, and whatever is written from now on, go nowhere."""
+        """Discard what is buffered, and what is written from now on."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)

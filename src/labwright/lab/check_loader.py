@@ -48,7 +48,7 @@ def load(folder: Path) -> ModuleType:
 
 
 def _line(problem: Exception, path: Path) -> int:
-    """Return the line of a file at which it went wrong, as far as it is told."""
+    """Return the line of a file at which it went wrong, if that is known."""
     if isinstance(problem, SyntaxError) and problem.lineno and problem.filename == str(path):
         return problem.lineno
     lines = [

@@ -1,4 +1,4 @@
-"""What a document says, piece by piece: what is to be done, and what is only told."""
+"""What a document says, piece by piece: instructions, and explanations."""
 
 from __future__ import annotations
 

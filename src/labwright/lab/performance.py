@@ -1,4 +1,4 @@
-"""What is done, and in which order, by somebody who follows a document.
+"""The commands of somebody who follows a document, in order.
 
 The gate types the document's own commands and does what ``lab.toml`` says for the rest;
 ``labwright perform`` does the same without looking at what is printed. Both go by this.
@@ -61,7 +61,7 @@ def doing(code: Code, block: Block) -> tuple[Command, ...]:
     script = (
         f"FILE={quoted} TEXT={shlex.quote(text)}\n"
         'mkdir -p "$(dirname "$FILE")" 2>/dev/null || sudo mkdir -p "$(dirname "$FILE")"\n'
-        # As root where only root may: a reader is told to open the file so.
+        # As root where only root may: a reader is asked to open the file so.
         'printf %s "$TEXT" 2>/dev/null >"$FILE" || printf %s "$TEXT" | sudo tee "$FILE" >/dev/null'
     )
     return (Command(script),)

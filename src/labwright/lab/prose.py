@@ -1,7 +1,7 @@
 """Sentences, and which of them ask their reader to do something.
 
 A list of verbs and a few forms are no grammar. It errs towards finding an instruction: one
-that is none is waived with a reason; one that is missed would be done by nobody.
+that is none is waived with a reason; one that is missed would never be performed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def sentences(block: Block, language: str = DEFAULT) -> Iterator[Sentence]:
 def asks(sentence: str, language: str = DEFAULT) -> bool:
     """Whether a sentence asks its reader to do something.
 
-    In a language that is not known that cannot be told; the gate says so.
+    In an unknown language that cannot be known; the gate says so.
     """
     if any(_is_command(code[2]) for code in _CODE.finditer(sentence)):
         return True

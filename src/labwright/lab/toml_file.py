@@ -1,7 +1,7 @@
 """A TOML file with the place of everything in it, read into msgspec structs.
 
 tomllib reads the file, msgspec validates it by a struct, and tree-sitter's grammar says in
-which line a key stands, which neither of them tells. Whatever is wrong is one
+which line a key stands, which neither of them says. Each error is one
 :class:`DefinitionError` in words that an author knows.
 """
 
@@ -117,7 +117,7 @@ class TomlFile:
             raise self._plain(str(problem), kind) from None
 
     def _plain(self, problem: str, kind: type) -> DefinitionError:
-        """Say what msgspec says as an author would be told it, with its line."""
+        """Return msgspec's error in words for an author, with its line."""
         found = _AT.fullmatch(problem)
         said, path = (found[1], found[2] or "") if found else (problem, "")
         place = tuple(self._place(path, problem, kind))

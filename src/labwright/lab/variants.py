@@ -1,7 +1,7 @@
 """Values that differ from student to student, and the editions of a lab that they make.
 
 A variant is drawn from the student's id and a secret of the course: it is the same each time,
-and nobody who lacks the secret can tell another's. In the document and in ``lab.toml``,
+and nobody who lacks the secret can compute another's. In the document and in ``lab.toml``,
 ``{{name}}`` stands for a value.
 """
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 WORKERS = 8
 """Processes that visit; each goes from machine to machine, and one that hangs holds up few."""
 REFRESH_S = 1.0
-"""The board is told at most so often what is new."""
+"""Seconds between two updates of the board, at least."""
 END_S = 5.0
 
 
@@ -56,7 +56,7 @@ class Row:
         """Processor time of all visits, without ssh's."""
 
     def hear(self, what: str, body: Any) -> None:
-        """Take over what a visitor tells."""
+        """Take over a visitor's report."""
         if what == "step":
             result = step_from_dict(body[0])
             known = self.page.state.steps.get(result.id)
@@ -81,7 +81,7 @@ class Row:
 
     @property
     def help(self) -> tuple[int, float]:
-        """Its place in the order of need: first whoever has been stuck longest."""
+        """Its place in the order of need: those who have been stuck longest come first."""
         gone = bool(self.page.state.gone)
         return (0 if self.stuck and not gone else 1 if gone else 2, self.moved)
 

@@ -128,7 +128,7 @@ def _html(
 def _link(
     self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType
 ) -> str:
-    """Open other places apart from this page, and tell them nothing of it."""
+    """Open other sites in a new tab, without a referrer."""
     token = tokens[at]
     if urlsplit(str(token.attrs.get("href", ""))).scheme:
         token.attrs |= {"target": "_blank", "rel": "noopener noreferrer"}

@@ -1,4 +1,4 @@
-"""Who may talk to a page that shows a terminal: whoever was handed this start's token.
+"""Who may talk to a page that shows a terminal: the holder of this start's token.
 
 Any program of this computer can connect to a loopback port, and any web site can make the
 browser do so. So each request must name a host that is ours (another name that resolves to
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REFUSED = (
-    "This page is for whoever started labwright. Open the address that it printed; an address "
+    "This page is for the user who started labwright. Open the address that it printed; an address "
     "counts once, so start it again if somebody else has used yours.\n"
 )
 HEADERS = {

@@ -99,7 +99,7 @@ class Pty:
         self._ended = False
 
     def resize(self, columns: int, rows: int) -> None:
-        """Tell it its size; the kernel tells the program."""
+        """Set its size; the kernel notifies the program."""
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def signal(self, number: int) -> None:
@@ -121,7 +121,7 @@ class Pty:
             self._ended = True
 
     def close(self) -> None:
-        """Hang up: whatever still has the terminal is told so by the kernel."""
+        """Hang up: the kernel notifies whatever still has the terminal."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -160,7 +160,7 @@ class Terminal:
                 while data and not self.ended:
                     data = data[os.write(self._pty.descriptor, data) :]
                 return
-            except BlockingIOError:  # the program is slower than whoever pastes
+            except BlockingIOError:  # the program is slower than the paste
                 await asyncio.sleep(0.02)
             except OSError:
                 return

@@ -70,7 +70,7 @@ class Visited:
     def _hear(self, event: Event) -> None:
         if isinstance(event, StepChanged):
             self._moved = True
-            # The record is for grading; here it would be most of what is told.
+            # The record is for grading; here it would be most of the traffic.
             told = replace(event.result, observations=(), evidence=())
             self._tell(self._id, "step", [asdict(told), event.unsettled, event.changing])
         elif isinstance(event, MachineGone):
@@ -83,9 +83,9 @@ class Visited:
 
 
 def main() -> int:
-    """Visit until nobody wants to know."""
+    """Visit until the reader is gone."""
     told = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
-    os.dup2(2, 1)  # whatever else is printed must not get among what we tell
+    os.dup2(2, 1)  # whatever else is printed must not get into our messages
     tasks = [Task.from_json(text) for text in json.loads(sys.stdin.readline())]
     threading.Thread(target=_end_with_input, daemon=True).start()
     with Scratch() as folder:
@@ -94,7 +94,7 @@ def main() -> int:
 
 
 def visit_all(tasks: list[Task], folder: Path, told: TextIO) -> NoReturn:
-    """Visit each, whoever is due first."""
+    """Visit each, in the order in which they are due."""
 
     def tell(id: str, what: str, body: Any) -> None:
         told.write(json.dumps([id, what, body]) + "\n")
@@ -110,7 +110,7 @@ def visit_all(tasks: list[Task], folder: Path, told: TextIO) -> NoReturn:
 
 
 def _end_with_input() -> None:
-    """End with whoever started us; connections end with our end of their pipes."""
+    """End with the parent process; connections end with our end of their pipes."""
     os.read(0, 1)
     os._exit(0)
 

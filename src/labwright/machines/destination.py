@@ -53,7 +53,7 @@ OVERRIDES: tuple[tuple[str, str, tuple[int, int]], ...] = (
     ("GatewayPorts", "no", (0, 0)),
     ("StreamLocalBindMask", "0177", (0, 0)),
     ("Tunnel", "no", (0, 0)),
-    # What ssh prints tells why a connection failed.
+    # What ssh prints says why a connection failed.
     ("LogLevel", "INFO", (0, 0)),
     ("VisualHostKey", "no", (0, 0)),
     # People's own files stay as they are.

@@ -75,7 +75,7 @@ class DockerHost:
         return f"exec {root}env DOCKER_HOST=unix://{self.path} docker system dial-stdio"
 
     def problem(self, target: str) -> str:
-        """Say why it cannot be asked, as far as the machine's files tell; empty: it can be."""
+        """Say why it cannot be asked, as far as the machine's files say; empty: it can be."""
         via = f" ({self.source})" if self.source else ""
         if not self.path and not self.installed:
             return f"Docker is not installed on {target}"

@@ -59,9 +59,9 @@ class Container:
 
     @classmethod
     def of(cls, name: str, attributes: dict[str, Any]) -> Container:
-        """Return what ``docker inspect`` tells of a container.
+        """Return what ``docker inspect`` says about a container.
 
-        :raises MachineError: it tells something else.
+        :raises MachineError: its answer is malformed.
         """
         try:
             networks = attributes["NetworkSettings"].get("Networks") or {}
@@ -92,7 +92,7 @@ class Container:
 
 
 class Engine:
-    """The Docker Engine by its API, its failures told apart from what it says.
+    """The Docker Engine by its API; failures are kept apart from its answers.
 
     Once it has given no answer, later questions fail at once and do not wait again.
     """
@@ -186,7 +186,7 @@ class Engine:
             raise
 
     def _diagnosis(self, problem: Exception) -> str:
-        """Say why the Engine gives no answer, as far as the machine can tell."""
+        """Say why the Engine gives no answer, as far as it can be known."""
         where = self._machine.target
         try:
             seen = docker_host.find(self._machine).problem(where)

@@ -127,7 +127,7 @@ def _build(machine: Machine, docker: str, component: Component, base: str, made_
     compiled = "python3 -m compileall -q site-packages" if base == OWN_BASE else ":"
     options = f"--quiet --build-arg BASE={base} --label {LABEL}={made_of} --tag {component.image}"
     legacy = f"{docker.removesuffix('docker')}env DOCKER_BUILDKIT=0 docker"
-    # Newer clients refuse to build without buildx, unless they are told to.
+    # Newer clients refuse to build without buildx, unless the legacy builder is asked for.
     script = f"""
         set -eu
         folder=$(mktemp -d)

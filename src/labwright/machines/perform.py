@@ -22,7 +22,7 @@ READY_TIMEOUT_S = 180.0
 def perform(lab: Lab, steps: Iterable[Step], machine: Machine) -> Iterator[tuple[Step, str]]:
     """Perform steps one after another; yield each with what its commands printed.
 
-    What the document asks for between two of them, and nobody checks, is done as well.
+    What the document asks for between two of them is done as well, also if it has no check.
 
     :raises PerformError: a command failed, or a foreground program did not get ready.
     """

@@ -3,7 +3,7 @@
 A process costs a session of ssh, the start of a Python and the compiling of the probe, which
 together take longer than most tasks. The probe arrives by standard input, nothing is
 installed; then comes a task a line, and a line is answered to each. The process ends when its
-input does, however whoever asks may end.
+input does, however the asking process ends.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ProbeSession:
     def begin(self, timeout: float) -> None:
         """Wait until Python has started there, and have it compile the probe meanwhile.
 
-        :param timeout: seconds; whoever asks a question then waits on.
+        :param timeout: seconds.
         """
         self._streams.pump(time.monotonic() + timeout, lambda: self._mark.seen)
 

@@ -33,7 +33,7 @@ CLOCK = "seconds since the grading began"
 
 
 class NotRecorded(MachineError):  # noqa: N818
-    """It was not asked when the machine was graded, so nobody can tell the answer now."""
+    """It was not asked when the machine was graded, so the answer is unknown."""
 
 
 class RecordingMachine(Machine):
@@ -131,7 +131,7 @@ class RecordedMachine(Machine):
             self._answers.setdefault(observation.asked, []).append(observation)
 
     def now(self) -> float:
-        """Return what the clock said then; 0 where nobody looked at it.
+        """Return what the clock said then; 0 if it was not read.
 
         :raises NotRecorded: it was not looked at so often.
         """

@@ -78,7 +78,7 @@ class SshMachine(Machine):
         self._warming.start()
 
     def _warm_up(self) -> None:
-        # Whoever needs any of it will be told what is wrong.
+        # The error is reported when the connection is needed.
         with self._asking, contextlib.suppress(LabwrightError):
             session = self._probe_session()
             self.docker_socket()
@@ -290,7 +290,7 @@ class SshMachine(Machine):
         return login.refusal(heard.decode(errors="backslashreplace"), self._words.text(), status)
 
     def _end(self, group: str) -> None:
-        """End a process group on the machine; tell a slow command from a machine that is gone."""
+        """End a process group on the machine; a slow command is not a machine that is gone."""
         script = f"kill -s KILL -- -{group}" if group.isdecimal() and int(group) > 1 else "true"
         try:
             output = run_bounded(

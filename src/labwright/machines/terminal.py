@@ -1,7 +1,7 @@
 """A student's terminal: an interactive shell on a pty of the machine.
 
 Commands are typed line by line, each when the shell asks for it. How each ended, and what
-every ``curl`` was answered, is told by the shell's prompt, which only we know.
+every ``curl`` was answered, is in the shell's prompt, which only we know.
 """
 
 from __future__ import annotations

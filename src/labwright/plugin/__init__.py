@@ -1,6 +1,6 @@
 """The only pytest hooks: a lab's steps become tests, and what comes of them a score.
 
-What is graded is a :class:`~labwright.grading.run.Run`: handed on whole by whoever grades in
+What is graded is a :class:`~labwright.grading.run.Run`: handed on whole by the code that grades in
 this process, or made once of the options, for each lab and target. A step's result is what
 its check said, whatever the test around it does; it travels as a property of the test's
 report, so that it also arrives from a worker of pytest-xdist. pytest's own results are kept

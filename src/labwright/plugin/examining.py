@@ -45,7 +45,7 @@ class Examiner:
     """Runs the checks of this process, and keeps what they said.
 
     A need is examined before what needs it, also where pytest has another order, or gave the
-    need to another worker: a need that nobody has seen never counts as passed.
+    need to another worker: a need that was not examined never counts as passed.
     """
 
     def __init__(self, tape: list[Observation]) -> None:

@@ -128,7 +128,7 @@ else
     chroot "$root" systemd-machine-id-setup
     chroot "$root" systemctl enable labwright-network.service docker-registry.service
     # A restored machine's clock leaps ahead: what is done once a day would begin at once. And
-    # nobody sits at its console.
+    # nobody uses its console.
     timers=$(cd "$root/usr/lib/systemd/system" && ls -d -- *.timer)
     # shellcheck disable=SC2086  a list of words
     chroot "$root" systemctl mask $timers getty.target getty@tty1.service \

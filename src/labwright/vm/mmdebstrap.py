@@ -70,7 +70,7 @@ def last_words(log: str) -> str:
 
 
 def sources(suite: str, apt: Path = Path("/etc/apt")) -> list[str]:
-    """Return what mmdebstrap is told of where a suite is; nothing: it takes Debian's own.
+    """Return mmdebstrap's sources for a suite; none: it takes Debian's own.
 
     This machine's own apt sources are handed over if they are of that suite. Those of another
     suite of Debian name a mirror, which is used. So a configured mirror is used, and none is

@@ -94,7 +94,7 @@ def is_intact(folder: Path) -> bool:
 
 
 def identity(folder: Path) -> str:
-    """Return what tells this very thing from another one made of the same parts.
+    """Return what distinguishes this very thing from another one made of the same parts.
 
     A state fits only the very disk that it was made on: this goes into its key.
     """

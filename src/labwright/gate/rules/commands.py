@@ -27,7 +27,7 @@ _STAYING = frozenset(
     serve start run
     """.split()
 )
-"""What a container may be told to run that does not end by itself."""
+"""Programs in a container that do not end by themselves."""
 _SYSTEMS = frozenset(
     """
     almalinux alpine amazonlinux archlinux bash busybox centos debian docker fedora golang maven

@@ -22,7 +22,7 @@ _READERS = frozenset(
     """.split()
 )
 _ELSEWHERE = frozenset("cd pushd ssh su vagrant multipass chroot scp rsync sftp unzip tar".split())
-"""After one of these, which files there are cannot be told from the document."""
+"""After one of these, the document does not say which files there are."""
 _NOT_PINNED = re.compile(r"(?:.*/)?hello-world$|localhost(?::\d+)?/|127\.0\.0\.1|scratch$")
 """Images that have one version, or that the document itself has put there."""
 _FILE = re.compile(r"(?:\./)?[\w.-]+(?:/[\w.-]+)*/?")

@@ -116,7 +116,7 @@ def _links(reading: Reading) -> Iterator[Problem]:
             parts = urlsplit(target)
             path = document.path.parent / unquote(parts.path)
             if "{" in unquote(target) or parts.path.startswith("/") or ".html" in parts.path:
-                continue  # a site's own: where its root is cannot be told from here
+                continue  # a site's own: where its root is cannot be known from here
             if parts.scheme or parts.netloc:
                 wrong = parts.scheme in ("http", "https") and not parts.hostname
             elif parts.path:
@@ -172,8 +172,7 @@ def _output(reading: Reading) -> Iterator[Problem]:
                 yield Problem(
                     block.line + number,
                     block.columns[number] + 1,
-                    "output stands among the commands of this block, with nothing to tell them "
-                    "apart",
+                    "output stands among the commands of this block, and looks like them",
                     "write ```console, and a prompt ($) before what is to be typed",
                 )
                 break
@@ -218,7 +217,7 @@ RULES = (
     ),
     Rule(
         "fence-language",
-        "Neither a highlighter nor a reader can tell commands from output.",
+        "Neither a highlighter nor a reader can distinguish commands from output.",
         _language,
     ),
     Rule(

@@ -495,11 +495,32 @@ def test_machines_that_share_what_no_two_have_by_chance_are_flagged():
 
 def test_in_a_class_of_copies_a_few_are_named_and_the_others_counted(run):
     ids = [f"s{number}" for number in range(9)]
-    copy = {"identity": Identity(("key",))}
+    copy = {"identity": Identity(boot="b1")}
     grading = run(Workers(**{id: [examined(id, RIGHT, **copy)] for id in ids}), ids)
     rows = {row.student.id: row.flags for row in outputs.rows_of(grading, rule.as_scored)}
-    assert rows["s0"] == ("the same SSH host key as s1, s2, s3, s4, s5 and 3 more",)
-    assert rows["s8"] == ("the same SSH host key as s0, s1, s2, s3, s4 and 3 more",)
+    assert rows["s0"] == ("the same boot of a machine as s1, s2, s3, s4, s5 and 3 more",)
+    assert rows["s8"] == ("the same boot of a machine as s0, s1, s2, s3, s4 and 3 more",)
+
+
+def test_what_most_machines_have_of_one_image_flags_nobody_and_hides_no_copy(run):
+    ids = [f"s{number}" for number in range(9)]
+    of_image = Identity(("key",), "m1", "", "e1", ("c1",))
+    seen = {id: replace(of_image, boot=f"boot {id}") for id in ids}
+    seen["s8"] = replace(seen["s7"])
+    given = {id: [examined(id, RIGHT, identity=one)] for id, one in seen.items()}
+    grading = run(Workers(**given), ids)
+    rows = {row.student.id: row.flags for row in outputs.rows_of(grading, rule.as_scored)}
+    assert rows["s7"] == ("the same boot of a machine as s8",)
+    assert not any(rows[id] for id in ids[:7])
+    (note,) = outputs.image_notes(grading)
+    assert note.startswith("9 of 9 machines have a container of the same id, the same Docker Engi")
+
+
+def test_three_machines_alike_in_a_class_are_flagged(run):
+    ids = ["a", "b", "c"]
+    given = {id: [examined(id, RIGHT, identity=Identity(("key",)))] for id in ids}
+    rows = outputs.rows_of(run(Workers(**given), ids), rule.as_scored)
+    assert rows[0].flags == ("the same SSH host key as b, c",)
 
 
 def test_what_is_not_known_is_nothing_in_common():

@@ -3,7 +3,7 @@
 A host key, a machine's id, the Docker Engine's id and those of containers are drawn at
 random, so that two machines never have the same by chance: either one machine was named
 for two students, or one is a copy of the other. Where images are handed out with keys in
-them, all of a class may share one, and such a flag says nothing.
+them, all of a class share one: that is said once, and flags nobody.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ KINDS = {
     "machine": "the same machine-id",
 }
 """What may be the same, and what that is called; the strongest evidence first."""
+IN_IMAGES = {"container", "engine", "host key", "machine"}
+"""What an image has in it that is handed out."""
+FEWEST_ALIKE = 4
+"""Machines of which most must have the same for it to be their image's."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ def find(students: Sequence[Student], identities: Mapping[str, Identity]) -> lis
             shared[tuple(sorted(ids, key=order.__getitem__))].add(kind)
     flags = [Flag(tuple(k for k in KINDS if k in found), ids) for ids, found in shared.items()]
     return sorted(flags, key=lambda flag: [order[id] for id in flag.students])
+
+
+def of_an_image(flag: Flag, machines: int) -> bool:
+    """Whether most of a class have it in common, as machines of one image do."""
+    alike = len(flag.students)
+    return set(flag.kinds) <= IN_IMAGES and alike >= FEWEST_ALIKE and 2 * alike > machines
 
 
 def copies(records: Mapping[str, Record]) -> dict[str, str]:

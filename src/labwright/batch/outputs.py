@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from labwright.batch import flags, gradebook, platforms, student_pages
 from labwright.batch.gradebook import Row
 from labwright.batch.rule import Grade
+from labwright.batch.task import Identity
 from labwright.host.files import write_text
 from labwright.reports import class_page
 from labwright.reports.class_page import ClassRow
@@ -32,15 +33,16 @@ class Book:
     files: list[Path]
     summary: str
     notes: tuple[str, ...] = ()
-    """What is to be known of the platforms' files."""
+    """What is to be known of the machines, and of the platforms' files."""
 
 
 def rows_of(grading: Grading, rule: Rule) -> list[Row]:
     """Return each student of the roster with their result."""
     identities = {id: record.identity for id, record in grading.records.items()}
     found: dict[str, list[str]] = {}
+    machines = sum(identity != Identity() for identity in identities.values())
     for flag in flags.find(grading.students, identities):
-        for id in flag.students:
+        for id in () if flags.of_an_image(flag, machines) else flag.students:
             said = f"{flag.what} as {flags.named(flag.students, id)}"
             found.setdefault(id, []).append(said)
     for id, copied in flags.copies(grading.records).items():
@@ -64,6 +66,18 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
             )
         )
     return rows
+
+
+def image_notes(grading: Grading) -> list[str]:
+    """Say what most machines have in common, and nobody is flagged for."""
+    identities = {id: record.identity for id, record in grading.records.items()}
+    machines = sum(identity != Identity() for identity in identities.values())
+    return [
+        f"{len(flag.students)} of {plural(machines, 'machine')} have {flag.what}, as machines of "
+        "one image do: nobody is flagged for it"
+        for flag in flags.find(grading.students, identities)
+        if flags.of_an_image(flag, machines)
+    ]
 
 
 def _findings(record: Record) -> list[str]:
@@ -112,7 +126,7 @@ def write(
         write_text(folder.path / "gradebook.csv", gradebook.general(rows, steps)),
         write_text(folder.path / "index.html", page),
     ]
-    notes = []
+    notes = image_notes(grading)
     for name, make in (("moodle", platforms.moodle), ("canvas", platforms.canvas)):
         if name in wanted:
             made = make(rows, lab.title, assignment)

@@ -13,7 +13,7 @@ from tests.system.gorb_in_guest import Gorb, start
 
 from labwright.lab.definition import load_lab
 from labwright.lab.model import DEFAULT, find_lab
-from labwright.vm import guest
+from labwright.vm import guest, systems
 from labwright.vm.lab_states import ephemeral
 from labwright.vm.lab_states import states as lab_states
 from labwright.vm.target import guest_machine
@@ -36,9 +36,10 @@ def lab_machine(image):
     """Return a function that starts a machine in a state; all are gone after the test."""
     names = []
 
-    def start(state: str, lab: str = DEFAULT) -> guest.Guest:
+    def start(state: str, lab: str = DEFAULT, system: str | None = None) -> guest.Guest:
         names.append(f"test-{secrets.token_hex(4)}")
-        known = lab_states(load_lab(find_lab(lab)))
+        definition = load_lab(find_lab(lab))
+        known = lab_states(definition, systems.choose(definition, system))
         return guest.up(names[-1], state, known, lab=lab, dies_with_us=True)
 
     yield start

@@ -1,4 +1,8 @@
-"""The gorb lab is done on a machine whose Docker has no image, by an ordinary user."""
+"""The gorb lab is done on a machine whose Docker has no image, by an ordinary user.
+
+The machine has systemd and an sshd with its own defaults, as a student's has. Its registry
+stands for Docker Hub, which has Gorb's image and none of the others.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,6 @@ EMPTY = """
 docker ps --all --quiet | xargs --no-run-if-empty docker rm --force
 docker images --all --quiet | sort -u | xargs --no-run-if-empty docker rmi --force
 docker system prune --all --force
-sudo pkill docker-registry
 test -z "$(docker images --quiet)"
 """
 
@@ -27,7 +30,7 @@ def labwright(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_images_are_loaded_where_there_are_none_and_the_lab_is_done_with_them(lab_machine):
-    guest = lab_machine("docker")
+    guest = lab_machine("docker", system="debian-13")
     target = f"--target=vm:{guest.name}"
     with closing(guest_machine(guest)) as machine:
         emptied = machine.run(EMPTY, timeout=120)
@@ -37,7 +40,6 @@ def test_images_are_loaded_where_there_are_none_and_the_lab_is_done_with_them(la
     assert loaded.stderr.count("is built, on labwright/own-base") == 3
     again = labwright("images", "load", target)
     assert again.stderr.count("is there already") == 3
-    done = labwright("perform", target)
-    assert done.returncode == 0, done.stderr
-    checked = labwright("check", target)
-    assert "100 of 100" in checked.stdout, checked.stdout
+    # Its last act is a check of all steps, when all of the document has been typed.
+    followed = labwright("gate", "--only", "perform", target, "gorb")
+    assert followed.returncode == 0, followed.stdout + followed.stderr

@@ -50,7 +50,7 @@ def outcomes(score: Score) -> dict[str, Outcome]:
 
 
 def test_a_record_is_judged_as_the_machine_was():
-    again = judge_again.dated(judged(judge_again.recorded(OLD)), OLD)
+    again = judge_again.with_original_metadata(judged(judge_again.recorded(OLD)), OLD)
     assert again.points == OLD.points == 100
     assert judge_again.changes(OLD, again) == []
     assert [s.evidence for s in again.steps] == [s.evidence for s in OLD.steps]

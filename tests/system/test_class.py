@@ -70,7 +70,7 @@ def test_machines_in_all_states_are_graded_by_a_grader_that_is_killed_and_goes_o
     assert {id: after[id] for id in graded} == {id: before[id] for id in graded}
     for id, reason in {
         "refused-8": "Permission denied",
-        "hostile-9": "did not answer as it should",
+        "hostile-9": "gave no valid answer",
         "python-10": "has no python3",
         "off": "Connection refused",
         "changed": "Host key verification failed",

@@ -78,7 +78,7 @@ def test_a_lab_is_read_with_the_parts_of_its_document(write):
         ('id = "second"', 'id = "first"', 16, "taken by the step in line 10"),
         ('id = "second"', 'id = "Second Step"', 16, "kebab-case"),
         ('id = "second"', 'id = "third"', 16, "'third' is not in lab.md"),
-        ('needs = ["first"]', 'needs = ["nothing"]', 19, "'nothing', which is no step"),
+        ('needs = ["first"]', 'needs = ["nothing"]', 19, "'nothing', which is not a step"),
         ("points = 40", 'points = 40\nneeds = ["second"]', 13, "in a circle"),
         ("points = 40", "points = -1", 12, "from 0 to 100"),
         ("points = 40", "points = nan", 12, "from 0 to 100"),
@@ -97,7 +97,7 @@ def test_a_lab_is_read_with_the_parts_of_its_document(write):
         ('perform = ["true"]', 'perform = [{ run = "x", til = "y" }]', 21, "unknown key 'til'"),
         ("count = 3", "count = = 3", 7, "not TOML"),
         ('needs = ["first"]', 'needs = [["first"]]', 19, "item 1 of 'needs' of step 'second'"),
-        ('needs = ["first"]', 'needs = [\n "first",\n "x" ]', 21, "needs 'x', which is no step"),
+        ('needs = ["first"]', 'needs = [\n "first",\n "x" ]', 21, "needs 'x', which is not a step"),
         ('title = "The first"', 'titel = "The first"', 11, "did you mean 'title'?"),
         ('title = "The first"', 'title = " "', 11, "must say something"),
         ('document = "lab.md"', 'document = "lab.md"\nwaived = [1]', 4, "be a table, not 1"),
@@ -105,7 +105,7 @@ def test_a_lab_is_read_with_the_parts_of_its_document(write):
             'document = "lab.md"',
             'document = "lab.md"\nstates.a = ["x"]',
             4,
-            "'x', which is no step",
+            "'x', which is not a step",
         ),
         (
             'document = "lab.md"',
@@ -170,7 +170,7 @@ def test_a_step_of_the_document_without_definition_is_named_with_its_line(write)
 
 def test_a_step_marked_twice_in_the_document_is_refused(write):
     folder = write(document=DOCUMENT + "\n<!-- step: first -->\n")
-    with pytest.raises(DefinitionError, match=r"lab\.md:13: .* stands already in line 5"):
+    with pytest.raises(DefinitionError, match=r"lab\.md:13: .* is marked already in line 5"):
         load_lab(folder)
 
 
@@ -263,12 +263,12 @@ def test_a_lab_says_what_its_machine_has(write):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('"nginx"', '"-oDir::Bin=x"', "no name of a Debian package"),
-        ('"nginx"', '"nginx; reboot"', "no name of a Debian package"),
+        ('"nginx"', '"-oDir::Bin=x"', "not the name of a Debian package"),
+        ('"nginx"', '"nginx; reboot"', "not the name of a Debian package"),
         ('"nginx"', "3", "packages"),
-        ('"/etc/motd"', '"etc/motd"', "no absolute path"),
-        ('"/etc/motd"', '"/etc/../motd"', "no absolute path"),
-        ('"/etc/motd"', '"/etc/"', "no absolute path"),
+        ('"/etc/motd"', '"etc/motd"', "not the absolute path"),
+        ('"/etc/motd"', '"/etc/../motd"', "not the absolute path"),
+        ('"/etc/motd"', '"/etc/"', "not the absolute path"),
         ('"0600"', '"rw"', "the mode 'rw'"),
         ('"www-data:adm"', '"a b"', "the owner 'a b'"),
         ('content = "s"', 'text = "s"', "text"),

@@ -85,7 +85,7 @@ def test_an_odd_name_is_one_sentence_and_makes_nothing(tmp_path, capsys, name):
 def test_a_folder_that_is_there_is_left_alone(lab, capsys):
     (lab / "lab.md").write_text("mine")
     assert main(["new", str(lab)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert (lab / "lab.md").read_text() == "mine"
 
 
@@ -173,7 +173,7 @@ def test_a_labs_name_and_states_are_held_to_their_form(lab):
     text = (lab / "lab.toml").read_text()
     for old, new, says in (
         (f'name = "{lab.name}"', 'name = "My Lab"', "kebab-case"),
-        ("[states]", '[machine]\nstart = "none"\n[states]', "'none' is no state"),
+        ("[states]", '[machine]\nstart = "none"\n[states]', "'none' is not a state"),
         ("[states]", '[states]\ndocker = ["greeting-written"]', "not 'docker'"),
         ("[states]", '[[image]]\nname = "a"\nfolder = "b"\n[states]', "there is no .*Dockerfile"),
     ):

@@ -129,11 +129,11 @@ def test_an_archive_writes_nothing_but_a_machines_own_files(archive, contents, n
     file = archive(files={name: (4, "0" * 64), **dict.fromkeys(carry.FILES, (4, "0" * 64))})
     refused(file, "lists other files than a machine has")
     members = [(name, b"evil") for _ in range(6)]
-    refused(archive(members), "is no lab machine")
+    refused(archive(members), "is not a lab machine")
     good = archive()
     with tarfile.open(good) as tar:
         first = tar.extractfile(carry.MANIFEST).read()
-    refused(archive([(carry.MANIFEST, first), *members]), "not where it belongs")
+    refused(archive([(carry.MANIFEST, first), *members]), "not in the right place")
     assert not (tmp_path / "evil").exists()
 
 
@@ -148,7 +148,7 @@ def test_a_link_in_the_place_of_a_file_is_refused(archive, tmp_path):
         link = tarfile.TarInfo(carry.FILES[0])
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
-    refused(file, "not where it belongs")
+    refused(file, "not in the right place")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_system_that_is_not_known_is_refused(archive):
 
 def test_a_disk_that_stands_on_a_file_of_this_computer_is_refused(archive, with_disk):
     with_disk("-b", "/etc/passwd", "-F", "raw", "1M")
-    refused(archive(), "its disk stands on another file")
+    refused(archive(), "its disk refers to another file")
 
 
 def test_a_disk_that_is_larger_than_a_machines_is_refused(archive, with_disk):

@@ -58,7 +58,7 @@ def test_the_lists_are_fetched_before_anything_is_installed(installed, tmp_path,
     installed("apt-get", f'echo "$1" >>{log}; [ $1 = update ] || {{ : >{tmp_path}/ssh; }}')
     installed("ssh")
     (tmp_path / "ssh").unlink()
-    with pytest.raises(SetupError, match="ssh is missing still"):
+    with pytest.raises(SetupError, match="ssh is still missing"):
         programs.require(["ssh"])  # what was "installed" cannot be executed
     assert log.read_text().split() == ["update", "install"]
 
@@ -89,13 +89,13 @@ def test_an_unknown_accelerator_is_a_sentence(monkeypatch, tmp_path):
 
 def test_a_user_who_is_lent_no_ids_is_told_how_to_get_some(tmp_path):
     (tmp_path / "subuid").write_text("somebody-else:100000:65536\n")
-    with pytest.raises(SetupError, match=r"subuid lends .* no ids.*usermod --add-subuids"):
-        programs.require_lent_ids([tmp_path / "subuid"])
+    with pytest.raises(SetupError, match=r"subuid has no ids for the user.*usermod --add-subuids"):
+        programs.require_subuid_ranges([tmp_path / "subuid"])
 
 
-def test_a_user_who_is_lent_ids_by_number_may_build(tmp_path):
+def test_a_user_with_a_range_of_ids_by_number_may_build(tmp_path):
     (tmp_path / "subuid").write_text(f"{programs.os.geteuid()}:100000:65536\n")
-    programs.require_lent_ids([tmp_path / "subuid"])
+    programs.require_subuid_ranges([tmp_path / "subuid"])
 
 
 def test_a_lab_names_the_systems_that_it_can_be_done_on():

@@ -117,7 +117,7 @@ def _judge_again(task: Task, teller: Teller) -> Score:
         run = run.only([*chosen, *(run.selected if named else ())])
     if task.options.seed is None and old.seed is not None:
         run = replace(run, seed=old.seed)
-    return judge_again.dated(grade(run, teller, judge_again.recorded(old)), old)
+    return judge_again.with_original_metadata(grade(run, teller, judge_again.recorded(old)), old)
 
 
 def run_of(task: Task) -> Run:

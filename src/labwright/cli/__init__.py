@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "demo": ("one_lab", "perform the lab on a real machine, grade it, report"),
-    "perform": ("one_lab", "play the student: do what the lab says"),
+    "perform": ("one_lab", "do a lab: run the commands of its document"),
     "check": ("one_lab", "check and grade a machine"),
     "regrade": ("one_lab", "judge again what was seen, after a change of points or thresholds"),
     "open": (
@@ -29,12 +29,12 @@ COMMANDS = {
     "checks": ("checks", "list what a step can claim or check, with parameters and examples"),
     "document": ("document", "write a lab's document, or a student's own edition of it"),
     "gate": ("gate", "compare a lab's document with its definition, lint it, perform it"),
-    "mistakes": ("mistakes", "prove that the checks catch what is done wrong"),
+    "mistakes": ("mistakes", "test that the checks catch the known mistakes"),
     "grade": ("grade", "grade a class of machines, into a gradebook"),
     "submit": ("submit", "make the file that you hand in"),
-    "challenge": ("submit", "print a challenge to give out: what is asked cannot be known before"),
-    "collect": ("collect", "take in what students made by `labwright submit`"),
-    "course": ("course", "all labs of a term: where everybody stands, one gradebook"),
+    "challenge": ("submit", "print a challenge to give out, which nobody can know in advance"),
+    "collect": ("collect", "take in the files that students made with `labwright submit`"),
+    "course": ("course", "the labs of a term: everybody's grades in one gradebook"),
     "classroom": (
         "classroom",
         "print a score for GitHub Classroom's reporter",
@@ -43,7 +43,7 @@ COMMANDS = {
     "vm": ("vm", "lab machines: QEMU guests"),
     "images": ("images", "a lab's images, for a machine's Docker"),
     "client": ("client", "send a load that varies, and watch it"),
-    "conform": ("conform", "whether a daemon answers as Gorb does"),
+    "conform": ("conform", "test whether a daemon answers as Gorb does"),
     "completion": ("completion", "print the completion script for a shell"),
     "test": ("one_lab", "run labwright's own tests (in a checkout)"),
 }

@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="see a class while it works: who is stuck where, and since when",
         epilog="Machines are looked at and never sent traffic; nothing is graded.",
     )
-    parser.add_argument("roster", type=Path, metavar="class.csv", help="as of labwright grade")
+    parser.add_argument("roster", type=Path, metavar="class.csv", help="as for labwright grade")
     add_lab(parser)
     add_variants(parser)
     add_serving(parser)

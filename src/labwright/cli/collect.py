@@ -53,7 +53,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
     parser = commands.add_parser(
         "collect",
-        help="take in what students made by `labwright submit`",
+        help="take in the files that students made with `labwright submit`",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -35,7 +35,7 @@ Exit status: 0 it conforms, 1 it differs, 2 it cannot be tried.
 def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``conform``."""
     parser = commands.add_parser(
-        "conform", help="whether a daemon answers as Gorb does", epilog=EPILOG
+        "conform", help="test whether a daemon answers as Gorb does", epilog=EPILOG
     )
     parser.add_argument("url", metavar="http://HOST:4672", help="the daemon")
     parser.add_argument(

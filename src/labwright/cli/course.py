@@ -31,7 +31,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
     parser = commands.add_parser(
         "course",
-        help="all labs of a term: where everybody stands, one gradebook",
+        help="the labs of a term: everybody's grades in one gradebook",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

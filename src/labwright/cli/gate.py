@@ -128,10 +128,12 @@ def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
         return
     if course.lock is None:
         if arguments.only:
-            raise UsageError(f"{course.document.path} belongs to no lab: nothing says how it ends")
+            raise UsageError(
+                f"{course.document.path} belongs to no lab: nothing says how to perform it"
+            )
         return
     if found:
-        why = "what was found above comes first; --only perform does it all the same"
+        why = "not run because of the findings above; --only perform runs it anyway"
         yield Stage("perform", (), 0, "", skipped=why)
         return
     system = arguments.system

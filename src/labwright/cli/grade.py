@@ -77,9 +77,9 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add("--out", type=Path, default=OUT, metavar="DIR", help=f"output folder (default: {OUT})")
     add("-n", default="auto", metavar="N", help="students at once (default: auto, by the cores)")
     add("--dask", metavar="ADDRESS", help="spread over a Dask cluster: tcp://host:8786")
-    add("--resume", action="store_true", help="go on: only students without a grade")
+    add("--resume", action="store_true", help="go on with those who have no grade")
     add("--again", action="store_true", help="with --resume: grade once more, keep both attempts")
-    add("--dry-run", action="store_true", help="only try to reach everybody; writes nothing")
+    add("--dry-run", action="store_true", help="only test the connections; write nothing")
     add("--only", action="append", default=[], metavar="ID", help="only this student")
     add("--limit", type=float, default=300, metavar="S", help="seconds a student (default: 300)")
     add("--total-limit", type=float, metavar="S", help="seconds for all")
@@ -92,7 +92,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         default="full",
         help="how much a failed step gives away",
     )
-    add("--seed", type=int, metavar="N", help="of everything random (default: a new one)")
+    add("--seed", type=int, metavar="N", help="the random seed (default: a new one)")
     add("--names", action="store_true", help="show names, too, while grading")
     add_book_options(grade)
     grade.set_defaults(run=run)
@@ -162,7 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
         grading.count(arguments.counts or grading.policy)
         grading.again = set(grading.only) if arguments.again else set()
         if not grading.missing:
-            view.say("nobody is without a grade; to grade a student again: --only ID --again")
+            view.say("every student has a grade; to grade one again: --only ID --again")
         with stopping(view) as stop:
             try:
                 with Deadline(stop, arguments.total_limit), view:

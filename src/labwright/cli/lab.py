@@ -106,7 +106,7 @@ def regrade(arguments: argparse.Namespace) -> int:
         hints=arguments.hints,
     )
     new = grade(run, machine=again.recorded(old))
-    new = again.dated(new, old)
+    new = again.with_original_metadata(new, old)
     odd = submission.findings(said, old, new, lab, None) if said else []
     if said:
         _say(f"it says that it is of {line(said.student, 60)}")

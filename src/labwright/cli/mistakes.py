@@ -46,7 +46,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``mistakes``."""
     parser = commands.add_parser(
         "mistakes",
-        help="prove that the checks catch what is done wrong",
+        help="test that the checks catch the known mistakes",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -55,9 +55,13 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--only", action="append", default=[], metavar="ID", help="only this mistake or variant"
     )
-    parser.add_argument("-n", type=int, default=1, metavar="N", help="so many at a time")
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="try each so often")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the client's load")
+    parser.add_argument("-n", type=int, default=1, metavar="N", help="how many at a time")
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="how many times to try each"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="the seed of the client's load"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write matrix.html and matrix.json there"
     )

@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"at most {LONGEST_NAME}"
         )
     if folder.exists() or folder.is_symlink():
-        raise UsageError(f"{folder} is there already: give the name of a new folder")
+        raise UsageError(f"{folder} already exists: give the name of a new folder")
     drafted = _drafted(arguments.document, name) if arguments.document else None
     files = FILES if drafted is None else {}
     try:

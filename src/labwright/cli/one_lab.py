@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     _output(demo)
     demo.set_defaults(run=_later("demo"))
 
-    perform = commands.add_parser("perform", help="play the student: do what the lab says")
+    perform = commands.add_parser("perform", help="do a lab: run the commands of its document")
     add_lab(perform)
     _target(perform)
     perform.add_argument("--upto", metavar="STEP", help="stop after this step")
@@ -60,7 +60,9 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         metavar="S",
         help=f"seconds for all steps (default: {LIMIT_S:g}); what is left then is broken",
     )
-    check.add_argument("--deploy", action="store_true", help="bring the lab up first, down after")
+    check.add_argument(
+        "--deploy", action="store_true", help="bring the lab up first, and take it down afterwards"
+    )
     _output(check)
     check.set_defaults(run=_later("check"))
 
@@ -112,7 +114,9 @@ def _target(parser: argparse.ArgumentParser) -> None:
 
 def _output(parser: argparse.ArgumentParser) -> None:
     _writing(parser)
-    parser.add_argument("--seed", type=int, metavar="N", help="of the load's random profile")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="the seed of the load's random profile"
+    )
     parser.add_argument("--alluredir", type=Path, metavar="DIR", help="write Allure results there")
 
 

@@ -61,10 +61,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--id",
         default="",
-        help="yours, as your instructor has it: it goes into the file to hand in",
+        help="your id, as your instructor has it: it goes into the file to hand in",
     )
     parser.add_argument(
-        "--challenge", metavar="TEXT", default="", help="what your instructor gave out for it"
+        "--challenge",
+        metavar="TEXT",
+        default="",
+        help="the challenge that your instructor gave out",
     )
     add_student(parser)
     add_serving(parser)

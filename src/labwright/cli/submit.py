@@ -39,19 +39,26 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``submit`` and ``challenge``."""
     submit = commands.add_parser("submit", help="make the file that you hand in", epilog=EPILOG)
     add = submit.add_argument
-    add("--id", required=True, help="yours, as your instructor has it")
+    add("--id", required=True, help="your id, as your instructor has it")
     add_lab(submit)
     add("--target", metavar="T", help="the machine (default: this one, or your guest)")
-    add("--challenge", metavar="TEXT", default="", help="what your instructor gave out for it")
+    add(
+        "--challenge",
+        metavar="TEXT",
+        default="",
+        help="the challenge that your instructor gave out",
+    )
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
     add("--out", type=Path, metavar="FILE", help=f"(default: LAB-ID{submission.SUFFIX})")
     submit.set_defaults(run=run)
     challenge = commands.add_parser(
         "challenge",
-        help="print a challenge to give out: what is asked cannot be known before",
+        help="print a challenge to give out, which nobody can know in advance",
         epilog="Give it out when it begins; then `labwright collect --challenge TEXT`.",
     )
-    challenge.add_argument("--hours", type=float, default=2, help="how long it holds (default: 2)")
+    challenge.add_argument(
+        "--hours", type=float, default=2, help="how long it is valid (default: 2)"
+    )
     challenge.add_argument("--begins", metavar="TIME", help="in ISO 8601 (default: now)")
     challenge.set_defaults(run=print_challenge)
 

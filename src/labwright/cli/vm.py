@@ -58,7 +58,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     )
     up.set_defaults(run=_up)
 
-    ssh = actions.add_parser("ssh", help="a shell on a machine, or a command")
+    ssh = actions.add_parser("ssh", help="open a shell on a machine, or run a command there")
     ssh.add_argument("name", metavar="NAME")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     ssh.set_defaults(run=_ssh)
@@ -76,20 +76,18 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add_system(export)
     export.set_defaults(run=_export)
 
-    import_ = actions.add_parser(
-        "import", help="take a machine from such a file: nothing is built then"
-    )
+    import_ = actions.add_parser("import", help="take a machine from such a file; nothing is built")
     import_.add_argument("file", type=Path, metavar="FILE")
     import_.set_defaults(run=_import)
 
     prune = actions.add_parser("prune", help="remove images and states that are out of date")
-    prune.add_argument("--all", action="store_true", help="also those that are up to date")
+    prune.add_argument("--all", action="store_true", help="also what is up to date")
     prune.add_argument(
         "--lab",
         action="append",
         default=[],
         metavar="FOLDER",
-        help="a lab whose states are kept, beside those that come with labwright",
+        help="also keep the states of this lab; those of labwright's own labs are kept anyway",
     )
     prune.set_defaults(run=_prune)
 
@@ -110,7 +108,7 @@ def _up(arguments: argparse.Namespace) -> int:
     runs = {found.name: found for found in guest.running()}
     found = runs.get(arguments.name)
     if found:
-        begun = f"{found.system}, begun in the state {found.state} of {found.lab}"
+        begun = f"{found.system}, started in the state {found.state} of {found.lab}"
         say(f"{found.name} runs already, {begun} ({_age(found)} ago)")
         return 0
     start = time.monotonic()

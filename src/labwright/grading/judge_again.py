@@ -49,7 +49,7 @@ def selected(score: Score, lab: Lab) -> list[str]:
     return [] if everything else chosen
 
 
-def dated(new: Score, old: Score) -> Score:
+def with_original_metadata(new: Score, old: Score) -> Score:
     """Return a score with the target, times and record of the one that was judged again."""
     seen = {step.id: step.observations for step in old.steps}
     return replace(

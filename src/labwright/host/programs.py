@@ -82,10 +82,12 @@ def require(programs: Sequence[str]) -> None:
         _apt([*root, "apt-get", "install", "-yq", "--no-install-recommends", *packages], command)
     still = [program for program in programs if not find(program)]
     if still:
-        raise SetupError(f"{' and '.join(still)} is missing still, after `{command}`")
+        raise SetupError(f"{' and '.join(still)} is still missing after `{command}`")
 
 
-def require_lent_ids(files: Sequence[Path] = (Path("/etc/subuid"), Path("/etc/subgid"))) -> None:
+def require_subuid_ranges(
+    files: Sequence[Path] = (Path("/etc/subuid"), Path("/etc/subgid")),
+) -> None:
     """See to it that this user may make a user namespace with more than one user in it.
 
     :raises SetupError: it is lent no ids for that; it says how to mend it.
@@ -95,7 +97,7 @@ def require_lent_ids(files: Sequence[Path] = (Path("/etc/subuid"), Path("/etc/su
         lines = file.read_text().splitlines() if file.exists() else []
         if not {line.partition(":")[0] for line in lines} & {user.pw_name, str(user.pw_uid)}:
             raise SetupError(
-                f"{file} lends {user.pw_name} no ids, which building the lab machine needs: "
+                f"{file} has no ids for the user {user.pw_name}, needed to build the lab machine: "
                 "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "
                 f"{user.pw_name}"
             )
@@ -123,4 +125,4 @@ def _apt(argv: list[str], command: str) -> None:
     )
     if done.returncode != 0:
         last = [line for line in done.stdout.splitlines() if line.strip()][-1:] or [""]
-        raise SetupError(f"`{command}` did not work ({last[0]}): run it by hand and see")
+        raise SetupError(f"`{command}` failed ({last[0]}): run it by hand to see why")

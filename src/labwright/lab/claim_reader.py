@@ -109,6 +109,6 @@ def verify_until(file: TomlFile, steps: Sequence[Step], order: Sequence[str]) ->
                 continue
             place = ("step", step.number, "claim", number, "until")
             if until not in ids:
-                raise file.error(f"'until' names {shown(until)}, which is no step", *place)
+                raise file.error(f"'until' names {shown(until)}, which is not a step", *place)
             if order.index(until) <= order.index(step.id):
                 raise file.error(f"{until!r} does not come after {step.id!r}", *place)

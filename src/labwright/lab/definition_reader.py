@@ -110,7 +110,7 @@ class Reader:
             )
         if (table.check is None) == (not table.claim):
             raise self.file.error(
-                f"{what} wants either a 'check' or [[step.claim]], one or several", "step", number
+                f"{what} needs either a 'check' or [[step.claim]], one or several", "step", number
             )
         check = table.check or ""
         if check and not CHECK.fullmatch(check):
@@ -165,7 +165,7 @@ class Reader:
             place = ("block", number)
             if [table.file, table.perform, table.reason].count(None) != 2:
                 raise self.file.error(
-                    "[[block]] wants one of 'file', 'perform' and 'reason'", *place
+                    "[[block]] needs one of 'file', 'perform' and 'reason'", *place
                 )
             begins = self.words(table.begins, *place, "begins").strip()
             yield Code(
@@ -182,7 +182,7 @@ class Reader:
             place = ("prose", number)
             if (table.perform is None) == (table.reason is None):
                 raise self.file.error(
-                    "[[prose]] wants either 'perform' or a 'reason' for none", *place
+                    "[[prose]] needs either 'perform', or a 'reason' why there is none", *place
                 )
             says = " ".join(self.words(table.says, *place, "says").split())
             reason = "" if table.reason is None else self.words(table.reason, *place, "reason")
@@ -198,7 +198,7 @@ class Reader:
             self._in_document(table.step, *place, "step")
             if (table.ready is None and table.interrupt is None) == (table.reason is None):
                 raise self.file.error(
-                    "[[typed]] wants 'ready' or 'interrupt', or else a 'reason'", *place
+                    "[[typed]] needs 'ready' or 'interrupt', or else a 'reason'", *place
                 )
             if table.reason is not None and table.step not in own:
                 raise self.file.error(
@@ -282,7 +282,7 @@ class Reader:
             for position, need in enumerate(step.needs):
                 if need not in seen:
                     raise file.error(
-                        f"step {step.id!r} needs {shown(need)}, which is no step",
+                        f"step {step.id!r} needs {shown(need)}, which is not a step",
                         *("step", number, "needs", position),
                     )
         try:
@@ -325,7 +325,7 @@ class Reader:
             for position, step in enumerate(steps):
                 if step not in ids:
                     raise self.file.error(
-                        f"the state {name!r} lists {shown(step)}, which is no step",
+                        f"the state {name!r} lists {shown(step)}, which is not a step",
                         *("states", name, position),
                     )
         return {name: tuple(steps) for name, steps in self.tables.states.items()}
@@ -334,8 +334,9 @@ class Reader:
         """Return the state in which a student finds the machine."""
         start = DOCKER if self.tables.machine.start is None else self.tables.machine.start
         if start not in (DOCKER, *states):
+            known = ", ".join((DOCKER, *states))
             raise self.file.error(
-                f"the start {shown(start)} is no state; known are: {', '.join((DOCKER, *states))}",
+                f"the start {shown(start)} is not a state; there are: {known}",
                 *("machine", "start"),
             )
         return start
@@ -346,7 +347,10 @@ class Reader:
         for number, name in enumerate(machine.packages):
             if not PACKAGE.fullmatch(name):
                 raise self.file.error(
-                    f"{shown(name)} is no name of a Debian package", "machine", "packages", number
+                    f"{shown(name)} is not the name of a Debian package",
+                    "machine",
+                    "packages",
+                    number,
                 )
         files = tuple(self._machine_file(path, table) for path, table in machine.files.items())
         return MachineSetup(tuple(machine.packages), files, machine.setup.strip())
@@ -354,7 +358,7 @@ class Reader:
     def _machine_file(self, path: str, table: str | FileTable) -> MachineFile:
         place = ("machine", "files", path)
         if not PATH.fullmatch(path) or ".." in path.split("/"):
-            raise self.file.error(f"{shown(path)} is no absolute path of a file", *place)
+            raise self.file.error(f"{shown(path)} is not the absolute path of a file", *place)
         if isinstance(table, str):
             return MachineFile(path, table)
         if not MODE.fullmatch(table.mode):

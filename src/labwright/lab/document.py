@@ -136,7 +136,7 @@ class Document:
                 if step in steps:
                     first = steps[step].line
                     raise DefinitionError(
-                        path, line, f"the step {step!r} stands already in line {first}"
+                        path, line, f"the step {step!r} is marked already in line {first}"
                     )
                 steps[step] = Place(line, part)
             blocks.append(replace(block, step=step, prompts=tuple(prompts)))

@@ -301,7 +301,7 @@ def _typed(key: str, text: str, like: Any) -> Any:
         return [_typed(key, part, first) for part in text.split(",")] if text else []
     kind = type(like)
     if kind not in KINDS:
-        raise UsageError(f"{key} cannot be changed with --set: it is no text, number or list")
+        raise UsageError(f"{key} cannot be changed with --set: it is not a text, number or list")
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]

@@ -147,7 +147,7 @@ class Machine(ABC):
 
     def program(self, command: str) -> list[str]:
         """Return a program of this computer that runs a shell command on the machine."""
-        raise MachineError(f"{self.target} runs no programs of ours: {command[:80]}")
+        raise MachineError(f"{self.target} cannot run the grader's programs: {command[:80]}")
 
     @abstractmethod
     def docker_socket(self) -> str:
@@ -264,7 +264,7 @@ class Machine(ABC):
         said = (result.stderr.strip() or result.stdout.strip()[:1000]).splitlines()
         last = reason or (said or ["nothing on stderr"])[-1]
         raise ProbeError(
-            f"the probe on {self.target} did not answer as it should "
+            f"the probe on {self.target} gave no valid answer "
             f"(exit status {result.exit_status}): {str(last)[:200]}"
         )
 

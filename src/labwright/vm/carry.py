@@ -104,7 +104,7 @@ def import_file(file: Path) -> Manifest:
                 incoming.rename(folder)
             return manifest
     except tarfile.TarError:
-        raise _damaged(file, "it is cut off, or no file of `labwright vm export`") from None
+        raise _damaged(file, "it is truncated, or not a file of `labwright vm export`") from None
     except OSError as problem:
         raise UsageError(f"{file} cannot be imported: {problem.strerror or problem}") from None
 
@@ -146,14 +146,14 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _damaged(file: Path, how: str) -> UsageError:
-    return UsageError(f"{file} is damaged: {how}; fetch it again")
+    return UsageError(f"{file} is damaged: {how}; copy it again")
 
 
 def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
     """Read the manifest, which comes first, and refuse what does not run here."""
     entry = tar.next()
     if entry is None or entry.name != MANIFEST or entry.size > LONGEST_MANIFEST:
-        raise UsageError(f"{file} is no lab machine: `labwright vm export` writes such files")
+        raise UsageError(f"{file} is not a lab machine: `labwright vm export` writes such files")
     stream = tar.extractfile(entry)
     try:
         manifest = msgspec.json.decode(stream.read() if stream else b"", type=Manifest)
@@ -181,7 +181,7 @@ def _take(file: Path, tar: tarfile.TarFile, manifest: Manifest, new: Path) -> No
         entry = tar.next()
         size, digest = manifest.files[name]
         if entry is None or entry.name != name or not entry.isfile():
-            raise _damaged(file, f"{name} is not where it belongs")
+            raise _damaged(file, f"{name} is not in the right place")
         if entry.size != size:
             raise _damaged(file, f"{name} has another size than its manifest says")
         stream = tar.extractfile(entry)
@@ -210,7 +210,7 @@ def _require_own_disk(file: Path, disk: Path) -> None:
     info = json.loads(_qemu_img("info", "-f", "qcow2", "--output=json", disk))
     details = info.get("format-specific", {}).get("data", {})
     if "backing-filename" in info or "data-file" in details:
-        raise UsageError(f"{file} is refused: its disk stands on another file")
+        raise UsageError(f"{file} is refused: its disk refers to another file")
     if info.get("virtual-size", 0) > debian.DISK_BYTES:
         raise UsageError(f"{file} is refused: its disk is larger than a lab machine's")
 

@@ -80,7 +80,7 @@ def require() -> None:
         programs.require([*PROGRAMS, *RUN_PROGRAMS])
     else:
         programs.require([*PROGRAMS, *RUN_PROGRAMS, "newuidmap"])
-        programs.require_lent_ids()
+        programs.require_subuid_ranges()
 
 
 def _make(system: System, folder: Path) -> None:

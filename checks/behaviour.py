@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SAMPLE_S = 0.2
 """Seconds between two looks at the kernel's table."""
-LISTENS_S = 3.0
+LISTENS_S = 4.0
 """Seconds from a container's start until its program listens and is registered."""
 LEAST_IDLE_S = 0.5
 """Seconds that a backend must have had the weight 0: a connection that is just being opened
@@ -100,6 +100,12 @@ class Happening:
     def end_s(self) -> float:
         """When it was done."""
         return self.at_s + self.took_s
+
+    @property
+    def dead(self) -> tuple[str, str]:
+        """The id and the address of a server that was killed, which are printed last."""
+        words = [] if self.problem else self.output.split()[-2:]
+        return (words[0], words[1]) if len(words) == 2 else ("", "")
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,17 @@ class Behaviour:
                     found.append(Removal(after.at_s, name, held, idle_s, lost))
         return found
 
+    @cached_property
+    def taken_out(self) -> list[Removal]:
+        """Return the removals but for that of the server that the grader killed."""
+        killed = self.happening("kill")
+        dead = killed.dead[1] if killed else ""
+        return [
+            one
+            for one in self.removals
+            if not (killed and dead and one.at_s >= killed.at_s and one.name.startswith(f"{dead}:"))
+        ]
+
     def _lost_before(self, at_s: float) -> int:
         """How many of the requests were lost that a server had which was removed then."""
         since = at_s - self.waits_s(at_s) - 1
@@ -223,6 +240,18 @@ class Behaviour:
         """Return the ids of the containers that were started in a time."""
         return {e.id for e in self.containers if e.what == "start" and start_s <= e.at_s <= end_s}
 
+    @cached_property
+    def _starts_s(self) -> list[float]:
+        """How long each container took that was made, as Docker tells it, until it ran."""
+        created: dict[str, float] = {}
+        took = []
+        for event in self.containers:
+            if event.what == "create":
+                created[event.id] = event.at_s
+            elif event.what == "start" and event.id in created:
+                took.append(event.at_s - created.pop(event.id))
+        return took
+
     @property
     def server_takes_s(self) -> float:
         """How long a server takes on this machine, from the decision to its first request.
@@ -230,14 +259,14 @@ class Behaviour:
         Docker says when a container had been created and when it had been started. Making it
         takes about as long as starting it.
         """
-        created: dict[str, float] = {}
-        took = [0.0]
-        for event in self.containers:
-            if event.what == "create":
-                created[event.name] = event.at_s
-            elif event.what == "start" and event.name in created:
-                took.append(event.at_s - created.pop(event.name))
-        return 2 * max(took) + LISTENS_S
+        took = self._starts_s
+        return (2 * sum(took) / len(took) if took else 0.0) + LISTENS_S
+
+    @property
+    def delay_s(self) -> float:
+        """By how much the slowest start was slower than the others: once, that may happen."""
+        took = self._starts_s
+        return 2 * (max(took) - sum(took) / len(took)) if took else 0.0
 
     def evidence(self, capacity_per_server: float) -> Evidence:
         """Return it as evidence that a report can draw."""

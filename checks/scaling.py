@@ -68,7 +68,7 @@ def starts_again(
     seen = watched_load.seen
     restart = done(seen, "restart")
     until = restart.end_s + grace_s(seen, period)
-    removed = [one for one in seen.removals if one.early and restart.at_s <= one.at_s <= until]
+    removed = [one for one in seen.taken_out if one.early and restart.at_s <= one.at_s <= until]
     yield Evidence(
         f"what it took out when it had been restarted after {restart.at_s:.0f} s",
         f"the kernel's table, until {until:.0f} s",
@@ -143,25 +143,50 @@ def steady(watched_load: WatchedLoad, *, server_rate: float) -> Iterator[Evidenc
         )
 
 
-def scales_in(watched_load: WatchedLoad, *, server_rate: float) -> Iterator[Evidence]:
+def scales_in(
+    watched_load: WatchedLoad, *, server_rate: float, period: float
+) -> Iterator[Evidence]:
     """When the load has fallen, fewer servers take part."""
     seen = watched_load.seen
     phase = _falls(seen)[0]
-    before = seen.serving(phase.start_s)
+    # What had piled up is load, too.
+    quiet = _under_way(phase.rate, server_rate)
+    times = [phase.start_s + 0.5 * n for n in range(int(2 * (phase.end_s - phase.start_s)))]
+    calm = next((at for at in times if seen.in_flight(at) <= quiet), phase.end_s)
+    before = max(moment.serving for moment in seen.within(phase.start_s, calm))
     after = seen.serving(phase.end_s)
     allowed = max(1, least(phase.rate, server_rate)) + 1
+    # Twice as many looks as for a rise: who waits before a server is taken out is right.
+    since = calm + 2 * LOOKS * period
+    surplus = max(1, before - allowed)
+    due = [(before - n, since + n * seen.server_takes_s) for n in range(1, surplus + 1)]
     yield Evidence(
         f"how many servers took part when the load had fallen to {phase.rate:g} a second",
-        f"at {phase.start_s:.0f} s and at {phase.end_s:.0f} s",
+        f"from {calm:.0f} s, when no more than {quiet} requests waited, to {phase.end_s:.0f} s; "
+        f"allowed: {2 * LOOKS} looks of {period:g} s, and {seen.server_takes_s:.1f} s for each",
         f"{before}, then {after}",
     )
-    if after > allowed:
-        raise CheckFailed(
-            f"at most {allowed} servers {phase.end_s - phase.start_s:.0f} s after the load fell "
-            f"to {phase.rate:g} requests a second",
-            f"there were {after}, and {before} before",
-            "Servers that are not needed any more must be taken out again. " + _asked(seen),
+    if after <= allowed:
+        return
+    late = [
+        count
+        for count, by in due
+        if by <= phase.end_s and not any(m.serving <= count for m in seen.within(phase.start_s, by))
+    ]
+    if not late and due[0][1] <= phase.end_s:
+        return
+    if not late:
+        raise MachineError(
+            f"what had piled up was worked off after {calm:.0f} s, so that no server was due to be "
+            "taken out before the load rose again: this machine is too slow, or too busy. Check "
+            "again when it is idle"
         )
+    raise CheckFailed(
+        f"at most {allowed} servers {phase.end_s - phase.start_s:.0f} s after the load fell "
+        f"to {phase.rate:g} requests a second",
+        f"there were {after}, and {before} before",
+        ("Servers that are not needed any more must be taken out again. " + _asked(seen)).strip(),
+    )
 
 
 def _enough(
@@ -171,13 +196,14 @@ def _enough(
     needed = min(most, least(phase.rate, server_rate))
     there = seen.serving(since)
     missing = max(0, needed - there)
-    allowed = LOOKS * period + missing * seen.server_takes_s
+    deciding = LOOKS * period + seen.delay_s
+    allowed = deciding + missing * seen.server_takes_s
     at = seen.first(since, lambda moment: moment.serving >= needed)
     took = None if at is None or at > phase.end_s else at - since
     most_seen = max((m.serving for m in seen.within(since, phase.end_s)), default=0)
     yield Evidence(
         f"when {needed} servers took part after the rise to {phase.rate:g} requests a second",
-        f"from {since:.0f} s on; allowed: {LOOKS} looks of {period:g} s, and "
+        f"from {since:.0f} s on; allowed: {deciding:.1f} s to decide, and "
         f"{seen.server_takes_s:.1f} s for each of {missing} servers: {allowed:.1f} s",
         "never" if took is None else f"after {took:.1f} s",
     )
@@ -223,8 +249,7 @@ def _worked_off(seen: Behaviour, phase: Phase, server_rate: float) -> Iterator[E
     piled_up, left = seen.in_flight(since), seen.in_flight(phase.end_s)
     # Servers that just suffice have so much time to spare; a quarter of it is demanded.
     spare = (needed * server_rate - phase.rate) * (phase.end_s - since) / 4
-    # What is under way at any time: half a second's worth for each, and as much again.
-    ordinary = math.ceil(2 * phase.rate / server_rate) + 2
+    ordinary = _under_way(phase.rate, server_rate)
     allowed = max(ordinary, math.ceil(piled_up - spare))
     yield Evidence(
         "what had piled up when enough servers took part, and what was left of it",
@@ -239,6 +264,11 @@ def _worked_off(seen: Behaviour, phase: Phase, server_rate: float) -> Iterator[E
             f"{left} were waiting; {piled_up} had piled up when enough servers took part",
             "Enough servers for the rate alone hardly catch up: plan a margin.",
         )
+
+
+def _under_way(rate: float, server_rate: float) -> int:
+    """Return how many requests are under way at any time: what is worked on, and as much again."""
+    return math.ceil(2 * rate / server_rate) + 2
 
 
 def done(seen: Behaviour, kind: str) -> Happening:
@@ -256,7 +286,7 @@ def done(seen: Behaviour, kind: str) -> Happening:
 
 def grace_s(seen: Behaviour, period: float) -> float:
     """Return how long what the grader did may show."""
-    return LOOKS * period + seen.server_takes_s
+    return LOOKS * period + seen.delay_s + seen.server_takes_s
 
 
 def rises(seen: Behaviour) -> list[Phase]:

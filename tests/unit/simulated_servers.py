@@ -193,10 +193,10 @@ class World:
             self._restart_at = self.now + 0.2
         else:
             serving = [b[0] for b in self.backends.values() if b[2] > 0]
-            if len(serving) < 4 and self.now < after + 14 and self._kill_at is None:
+            if len(serving) < 4 and self.now < after + 10 and self._kill_at is None:
                 self.commands.insert(0, (after, run))
                 return False
-            self._kill_at = self._kill_at or self.now + 4
+            self._kill_at = self._kill_at or self.now + 2
             if self.now < self._kill_at:
                 self.commands.insert(0, (after, run))
                 return False

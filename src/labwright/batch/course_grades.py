@@ -86,18 +86,22 @@ class Worth:
 
 def worth(attempt: Attempt, rules: Rules) -> Worth:
     """Return what an attempt is worth: decisions about steps, blocked steps, then lateness."""
-    steps = dict(attempt.steps)
+    points, top = attempt.points, attempt.max_points
+    steps = attempt.steps
     remarks = []
     decided = {one.step: one for one in rules.overrides if one.step}
-    for id, one in decided.items():
-        if id in steps:
-            steps[id] = ("decided", one.points or 0.0, steps[id][2])
-            remarks.append(str(one))
-        else:
-            remarks.append(f"a decision about a step that there is not: {one}")
-    points = sum(earned for _, earned, _ in steps.values())
-    top = sum(most for _, _, most in steps.values())
-    blocked = sum(most for outcome, _, most in steps.values() if outcome == "blocked")
+    if decided:
+        steps = dict(steps)
+        for id, one in decided.items():
+            if id in steps:
+                steps[id] = ("decided", one.points or 0.0, steps[id][2])
+                remarks.append(str(one))
+            else:
+                remarks.append(f"a decision about a step that there is not: {one}")
+        points = sum(earned for _, earned, _ in steps.values())
+    blocked = 0.0
+    if rules.blocked != "zero":
+        blocked = sum(most for outcome, _, most in steps.values() if outcome == "blocked")
     if blocked and rules.blocked == "half":
         points += blocked / 2
         remarks.append(f"half of {number(blocked)} points of blocked steps")

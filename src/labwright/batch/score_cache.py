@@ -16,7 +16,6 @@ import msgspec
 
 from labwright.batch.journal import append_lines
 from labwright.batch.task import bare
-from labwright.errors import LabwrightError
 from labwright.score import Score
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ class ScoreCache:
         self._places: dict[tuple[str, int], tuple[int, int]] | None = None
         """Where the line of an attempt begins, and how long it is."""
         self._decoder = msgspec.json.Decoder(_Line)
+        # All of the score that counts is held against the journal, which was checked.
+        self._scores = msgspec.json.Decoder(Score)
 
     def put(self, attempt: Attempt, file: Path, score: Score) -> None:
         """Keep the score of an attempt, whose own file is there already.
@@ -74,8 +75,8 @@ class ScoreCache:
             with self._path.open("rb") as lines:
                 raw = os.pread(lines.fileno(), length, begin)
             line, found = self._decoder.decode(raw), file.stat()
-            score = Score.from_json(bytes(line.score).decode())
-        except (KeyError, OSError, msgspec.MsgspecError, UnicodeDecodeError, LabwrightError):
+            score = self._scores.decode(line.score)
+        except (KeyError, OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
         same = (line.size, line.changed) == (found.st_size, found.st_mtime_ns)
         steps = {s.id: (s.outcome.value, s.points, s.max_points) for s in score.steps}

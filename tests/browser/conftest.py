@@ -104,7 +104,8 @@ def picture(tmp_path):
             from PIL import Image
 
             # A page has few colours: a third of the size, without a visible difference.
-            few = Image.open(folder / name).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+            shown = Image.open(folder / name).convert("RGB")
+            few = shown.quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
             few.save(folder / name, optimize=True)
 
     return take

@@ -89,6 +89,8 @@ def backend(address: str) -> str:
 def load_balancer_is_deployed(student: Student) -> None:
     student.sees("server1-running")
     student.sees("server2-running")
+    student.sees("ip-vs-available", "failed")
+    student.sees("service-created", "blocked")
     shown(student.page, "$")
     student.is_pictured()
     student.types("sudo modprobe ip_vs")

@@ -183,6 +183,19 @@ def test_what_often_changes_and_never_matters_is_not_examined_every_time():
         assert machine.asked.count("visit") < 20
 
 
+def test_a_change_of_what_is_not_listened_to_is_told_once_it_is_again(monkeypatch):
+    monkeypatch.setattr(watching, "REFRESH_S", 3600.0)
+    machine = PretendedMachine().do_all()
+    with Watched(machine, traffic=False) as w:
+        w.until(examined(traffic=False))
+        machine.asked.clear()
+        w.until_asked("visit", 4, lambda: machine.service.update(uptime=len(machine.asked)))
+        machine.asked.clear()
+        w.until_asked("look", 3)
+        machine.service["port"] = 4445  # only this question tells of it
+        w.until(becomes("service-created", Outcome.FAILED))
+
+
 def test_a_watch_lets_go_of_the_machine():
     machine = PretendedMachine()
     with Watched(machine) as w:

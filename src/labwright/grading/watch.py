@@ -144,6 +144,7 @@ class Watch:
         self._changing = Changing(lab)
         self._questions = Questions()
         self._noise: dict[Question, tuple[int, float]] = {}
+        self._unheard: set[Question] = set()
         self._machine: Machine | None = None
         self._gone = ""
         self._was_ready = False
@@ -250,6 +251,7 @@ class Watch:
         before = {id: _verdict(result) for id, result in self._results.items()}
         score = self._run(machine, self._state, Examining(False, why))
         self._block_traffic()
+        self._unheard.clear()
         same = before == {id: _verdict(result) for id, result in self._results.items()}
         for question in news:
             times = self._noise.get(question, (0, 0.0))[0] + 1 if same else 0
@@ -331,8 +333,10 @@ class Watch:
         )
 
     def _listened_to(self, changed: set[Question]) -> set[Question]:
+        """Return what has changed and is listened to now; the rest is once it is again."""
         now = time.monotonic()
-        return {q for q in changed if self._noise.get(q, (0, 0.0))[1] <= now}
+        self._unheard |= changed
+        return {q for q in self._unheard if self._noise.get(q, (0, 0.0))[1] <= now}
 
     def _refresh_is_due(self) -> bool:
         longest = REFRESH_INCOMPLETE_S if self._questions.incomplete else REFRESH_S

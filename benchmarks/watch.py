@@ -39,10 +39,7 @@ REGISTER = (
     '\'{"host":"172.17.0.2","port":4444,"method":"nat","weight":100}\' '
     "http://localhost:4672/service/0/0"
 )
-START = (
-    "docker start server2 && "
-    "until curl -s http://172.17.0.3:4444/heartbeat; do sleep 0.1; done"
-)
+START = "docker start server2 && until curl -s http://172.17.0.3:4444/heartbeat; do sleep 0.1; done"
 """It is right once the server answers."""
 ACTIONS = (
     ("docker stop -t 0 server2", "server2-running", "failed"),

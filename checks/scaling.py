@@ -304,7 +304,7 @@ def least(rate: float, server_rate: float) -> int:
 
 
 def _asked(seen: Behaviour) -> str:
-    """Say which of the load's numbers were asked for, where that is not as it should be."""
+    """Say which of the load's numbers were asked for, where others were expected."""
     if not seen.asked:
         return "Nobody asked for the load's numbers on port 5555."
     if "/requestRate" not in seen.asked:

@@ -32,7 +32,7 @@ class Request:
 
     @property
     def ok(self) -> bool:
-        """Whether it was answered as it should be."""
+        """Whether it has a good answer."""
         return self.status == 200 and not self.error
 
     @property

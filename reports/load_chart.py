@@ -103,9 +103,7 @@ def _rates(canvas: Canvas, load: _Load) -> None:
             look = colour(place) if place < len(load.servers) else "unknown"
             if height:
                 name = stacks[place]
-                who = (
-                    "answered, by whom is not known" if name is None else f"{label(name)} answered"
-                )
+                who = "answered by an unknown server" if name is None else f"{label(name)} answered"
                 tip = f"{number(bin * load.bin_s)} s: {who} {number(rates[bin])}/s"
                 canvas.box(x + width * 0.1, y, width * 0.8, height, look, tip)
     _steps(canvas, load, [foot - RATE * rate / top for rate in offered])

@@ -99,7 +99,7 @@ def test_one_cause_is_charged_once_and_to_the_first_step_of_the_document() -> No
     told = [result(made, id, Outcome.FAILED, cause="swapped") for id in "ba"]
     score = assemble(whole(made), told)
     assert outcomes(score) == {"a": "failed", "b": "blocked", "c": "blocked"}
-    assert score.steps[1].reason == "it does not hold for the same cause as a: y"
+    assert score.steps[1].reason == "it fails for the same cause as a: y"
     assert score.steps[2].reason == "it needs a, which failed"
 
 

@@ -82,7 +82,7 @@ def test_groups_hold_claims(read):
         ("[[step.claim]]\nany = [{ port = 1, weight = 2 }]\n", 14, "'weight' stands beside 'any'"),
         ("[[step.claim]]\nport = 1\nnotice = true\n", 13, "add one for what lasts"),
         ("[[step.claim]]\nport = 1\nuntil = 'second'\n", 13, "add one for what lasts"),
-        ("[[step.claim]]\nport = 1\nuntil = 'third'\n[[step.claim]]\nport = 2\n", 15, "no step"),
+        ("[[step.claim]]\nport = 1\nuntil = 'third'\n[[step.claim]]\nport = 2\n", 15, "not a step"),
         ("[[step.claim]]\nport = 1\nuntil = 'first'\n[[step.claim]]\nport = 2\n", 15, "come after"),
         ("[[step.claim]]\nport = 1\nweight = 2\n[[step.claim]]\nport = 2\n", 15, "or none"),
         ("[[step.claim]]\nport = 1\nweight = 0\n", 15, "more than 0"),

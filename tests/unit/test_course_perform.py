@@ -151,7 +151,7 @@ def test_a_step_that_is_not_as_it_should_be_ends_it_at_what_was_typed_last(lab, 
 def test_a_step_that_something_later_undoes_is_refused_at_the_end(lab, follow):
     (finding,), _, _ = follow(lab(), Outcome.FAILED, "first", at=2)
     assert (finding.line, finding.rule) == (8, "perform/check")
-    assert "is not any more at the end" in finding.message
+    assert "fails at the end" in finding.message
     assert "printf" not in finding.details
 
 
@@ -186,7 +186,7 @@ def test_steps_in_which_nothing_is_done_are_examined_together_with_the_one_befor
     ]
     (finding,), _, _ = follow(toy, Outcome.FAILED, "seen-too")
     assert finding.line == toy.step("seen-too").line
-    assert "is not as it should be after what was typed before it" in finding.message
+    assert "fails after what was typed before it" in finding.message
 
 
 def test_a_step_that_could_not_be_examined_is_no_finding(lab, follow):

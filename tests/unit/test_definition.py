@@ -222,7 +222,7 @@ def test_a_setting_changes_a_value_and_keeps_its_type(write):
     [
         ("docker.no_such", "no check 'docker.no_such'"),
         ("nothing.here", "no check 'nothing.here'"),
-        ("docker.server_running", "wants a value for 'container'"),
+        ("docker.server_running", "needs a value for 'container'"),
     ],
 )
 def test_a_check_that_cannot_run_is_refused_with_its_line(write, check, says):

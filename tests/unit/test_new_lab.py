@@ -166,7 +166,7 @@ def test_a_value_that_a_witness_goes_by_is_named_when_it_is_missing(own):
     (own / "checks.py").write_text(text)
     (step,) = grade(plan(load_lab(own))).steps
     assert step.outcome == "broken"
-    assert "[values] lacks 'interface', which service_url goes by" in step.reason
+    assert "[values] has no 'interface', which service_url needs" in step.reason
 
 
 def test_a_labs_name_and_states_are_held_to_their_form(lab):

@@ -91,7 +91,7 @@ def test_what_is_no_evidence_breaks_the_step(piece) -> None:
         yield Evidence("good")
         yield piece
 
-    with pytest.raises(NoEvidence, match="yielded what is no evidence"):
+    with pytest.raises(NoEvidence, match="yielded something that is not evidence"):
         examine(Bound(check, {}, ()), {}, Seen())
 
 

@@ -69,8 +69,8 @@ def _nothing_to_do(document: Document, said: Sequence[Piece]) -> Iterator[Findin
             1,
             1,
             "cover/nothing-to-do",
-            "nothing was found in the document that is to be done",
-            "A gate that has nothing to hold would pass anything.",
+            "the document asks for nothing",
+            "With nothing to check, the gate would pass anything.",
             "write numbered items and fenced commands",
         )
 
@@ -248,7 +248,7 @@ def _before_its_needs(document: Document, lab: Lab) -> Iterator[Finding]:
                     "cover/order",
                     f"the step {step.id!r} stands before {need!r}, which it needs "
                     f"(line {lab.step(need).line})",
-                    "Who follows the document from top to bottom cannot do it yet.",
+                    "A reader who follows the document from top to bottom cannot do it yet.",
                     "move it after what it needs, or correct 'needs' in lab.toml",
                 )
 

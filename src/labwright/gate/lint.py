@@ -132,7 +132,7 @@ def _about_suppression(document: Document, line: int, message: str, do: str) -> 
         line,
         1,
         "lint/suppression",
-        f"this suppression does not hold: {message}",
-        "A rule that is silenced for no reason stays silent when there is one.",
+        f"this comment is not valid: {message}",
+        "A rule that is switched off without a reason stays off when there is one.",
         do,
     )

@@ -95,7 +95,7 @@ def _out_of_step(lab: Lab) -> Iterator[Finding]:
         1,
         "cover/variant",
         f"with the usual values this line is not that of {lab.document.name}",
-        "Who gets an edition of their own reads another text than the one that was reviewed.",
+        "Students with an edition of their own read a text that was not reviewed.",
         "make them the same but for {{...}}",
         f"- {ours[number - 1] if number <= len(ours) else ''}\n"
         f"+ {theirs[number - 1] if number <= len(theirs) else ''}",

@@ -37,7 +37,7 @@ SHOWN_LINES = 20
 Examine = Callable[[Sequence["Step"]], Sequence["StepResult"]]
 """Examines steps on the machine, and nothing else of the lab."""
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
-_ARRIVES = "A student who does what is written does not arrive."
+_ARRIVES = "A student who follows the document to the letter fails here."
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Walkthrough:
     done: frozenset[str] = frozenset()
     """The steps that the machine has already: their commands are not typed."""
     settle_s: float = 15.0
-    """How long a machine may take to become as it should be: what a command starts in the
+    """How long a machine may take until the check passes: what a command starts in the
     background needs a moment, and a student reads on meanwhile."""
     typed: int = 0
     """How many of the document's commands were typed."""
@@ -94,7 +94,7 @@ class Walkthrough:
         self._typed: dict[str, _Done] = {}
         """For each step what was typed last."""
         self._held = set[str]()
-        """The steps that have been as they should be."""
+        """The steps that have passed."""
         self._plan = plan(self.document, self.lab)
         with ExitStack() as stack:
             self._stack = stack
@@ -159,7 +159,7 @@ class Walkthrough:
             raise self._stop(
                 action,
                 "perform/keeps-terminal",
-                f"`{action.title}` does not give the terminal back: {kept}",
+                f"`{action.title}` keeps the terminal: {kept}",
                 "",
                 "say in lab.toml what a reader does: [[typed]] with 'ready' where it stays, "
                 "with 'interrupt' where Ctrl-C ends it",
@@ -222,7 +222,7 @@ class Walkthrough:
         """Tell why a program cannot be used, as far as its step's check knows."""
         what = f"was not ready within {READY_S:.0f} s: `{action.ready}` does not succeed"
         if ended:
-            what = f"ended with exit status {ended.exit_status}, and was to stay"
+            what = f"ended with exit status {ended.exit_status}, but must keep running"
         suggestion, more = "", []
         its = [step for step in self.lab.steps if step.id == action.step]
         for result in self.examine(its) if its else ():  # a waived step has no check
@@ -240,7 +240,7 @@ class Walkthrough:
                 "perform/unfinished",
                 f"the shell waits for more after `{action.title}`",
                 said,
-                "close the quote, bracket or loop that is open",
+                "close the open quote, bracket or loop",
                 len(action.lines) - 1,
             )
         row = reply.lines - 1
@@ -303,11 +303,11 @@ class Walkthrough:
             if result.outcome is not Outcome.PASSED:
                 raise _Stopped(self._check_failed(step, result))
             self._held.add(step.id)
-        what = f"all {len(steps)} steps are as they should be at the end"
+        what = f"all {len(steps)} steps pass at the end"
         if len(steps) == 1:
-            what = f"{steps[0].id} is as it should be: {steps[0].title}"
+            what = f"{steps[0].id} passes: {steps[0].title}"
         elif len(steps) < len(self.lab.steps):
-            what = f"{', '.join(step.id for step in steps)} are as they should be"
+            what = f"{', '.join(step.id for step in steps)} pass"
         self.tell(Progress(0, steps[-1].id, what, time.monotonic() - start))
 
     def _check_failed(self, step: Step, result: StepResult) -> Finding:
@@ -315,15 +315,15 @@ class Walkthrough:
         line = typed.action.line if typed else step.line
         details, suggestion = _difference(result), _hint_for_author(result.hint)
         if step.id in self._held:
-            what = "was as it should be, and is not any more at the end of the document"
+            what = "passed before, and fails at the end of the document"
             suggestion = "find what undoes it below this line, and correct it"
         elif typed:
-            what = f"is not as it should be after `{typed.action.title}`"
+            what = f"fails after `{typed.action.title}`"
             details = [*_shown(typed.action.text), *_few(typed.printed), *details]
         elif self.typed:
-            what = "is not as it should be after what was typed before it"
+            what = "fails after what was typed before it"
         else:
-            what = "is not as it should be on the fresh machine"
+            what = "fails on the fresh machine"
         message = f"the step {step.id} {what}: {result.reason}"
         return Finding(
             self.document.path,

@@ -102,9 +102,9 @@ def _one(step: Step, document: str, told: list[StepResult], missing: str) -> Ste
             f"{', '.join(outcome.value for outcome in outcomes)}",
         )
     if found.outcome is Outcome.PASSED and not found.evidence:
-        return _broken(found, "it was said to pass, but nothing was seen")
+        return _broken(found, "its check passed it and saw nothing")
     if found.outcome is Outcome.FAILED and not (found.evidence or found.actual):
-        return _broken(found, "it was said to fail, but nothing was seen")
+        return _broken(found, "its check failed it and saw nothing")
     return found
 
 
@@ -157,6 +157,6 @@ def _same_cause(found: StepResult, first: str) -> StepResult:
         found,
         outcome=Outcome.BLOCKED,
         points=0,
-        reason=f"it does not hold for the same cause as {first}: {found.actual}",
+        reason=f"it fails for the same cause as {first}: {found.actual}",
         hint="",
     )

@@ -83,7 +83,7 @@ def bind(lab: Lab, step: Step, values: Mapping[str, Any], *, reached: bool = Fal
     for key in wanted:
         if key not in offered:
             raise DefinitionError(
-                where, line, f"step {step.id!r}: the check {step.check} wants a value for {key!r}"
+                where, line, f"step {step.id!r}: the check {step.check} needs a value for {key!r}"
             )
     witnesses = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
     return Bound(check, {key: offered[key] for key in wanted}, witnesses)
@@ -137,7 +137,9 @@ class Seen:
         elif isinstance(piece, Evidence) and is_plain(piece):
             self.evidence.append(piece)
         else:
-            raise NoEvidence(f"the check {check} yielded what is no evidence: {piece!r:.200}")
+            raise NoEvidence(
+                f"the check {check} yielded something that is not evidence: {piece!r:.200}"
+            )
 
     def clear(self) -> None:
         """Forget all of it: the check is made once more."""

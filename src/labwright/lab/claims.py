@@ -141,7 +141,7 @@ class Port(Claim):
 
 
 class Http(Claim):
-    """A request that the machine makes to itself is answered as it should be."""
+    """A request that the machine makes to itself gets the right answer."""
 
     http: Annotated[str, Meta(description="the URL", pattern="^https?://")]
     status: Annotated[int | list[int], Meta(description="the status, or those that are right")] = (

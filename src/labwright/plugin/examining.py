@@ -26,7 +26,7 @@ class NotChecked(LabwrightError):  # noqa: N818
     """A step's test ended without the step's check: it has shown nothing."""
 
     def __init__(self) -> None:
-        super().__init__("its test ended without the step's check")
+        super().__init__("its test ended before the step's check was run")
 
 
 class Blocked(pytest.skip.Exception):  # type: ignore[name-defined,misc]  # made by a decorator

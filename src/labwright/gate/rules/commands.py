@@ -266,7 +266,7 @@ def _needs_root(call: Call) -> bool:
 RULES = (
     Rule(
         "blocks-terminal",
-        "Who did not expect it waits for the prompt, or ends the program that later steps need.",
+        "An unprepared reader waits for the prompt, or ends a program that later steps need.",
         _blocks_terminal,
     ),
     Rule(

@@ -235,7 +235,7 @@ RULES = (
     ),
     Rule(
         "unpinned-image",
-        "The image of next year is another one, and the document was not tried with it.",
+        "Next year the tag is another image, with which the document was not tried.",
         _unpinned,
     ),
     Rule(

@@ -222,7 +222,7 @@ RULES = (
     ),
     Rule(
         "output-among-commands",
-        "Who copies the block runs the output as commands.",
+        "A reader who copies the block runs the output as commands.",
         _output,
     ),
     Rule(

@@ -123,7 +123,10 @@ def _continuation(reading: Reading) -> Iterator[Problem]:
             else:
                 continue
             yield Problem(
-                entry.block.line + number, column, message, "let the backslash be the line's end"
+                entry.block.line + number,
+                column,
+                message,
+                "make the backslash the last character of the line",
             )
 
 

@@ -13,6 +13,9 @@ import math
 import types
 from dataclasses import dataclass, field
 
+from labwright.components.workload import probe
+from labwright.machines.machine import CommandResult, Machine
+
 STEP_S = 0.02
 BEFORE_S = 25.0
 """Seconds for which the program has run when the load begins."""
@@ -428,7 +431,7 @@ class Program:
         return io.StringIO(self._world.table())
 
 
-class SimulatedMachine:
+class SimulatedMachine(Machine):
     """Answers the questions of the checks from a simulated world."""
 
     target = "a simulated machine"
@@ -436,11 +439,12 @@ class SimulatedMachine:
     def __init__(self, world):
         self.world = world
 
-    def probe(self, task, timeout):
+    def ask_probe(self, task, timeout):
         """Run the load."""
-        return self.world.run(task)
+        answer = {"probe": probe.PROBE, "result": self.world.run(json.loads(task))}
+        return CommandResult("probe", 0, json.dumps(answer), "", 0.0)
 
-    def run(self, command, *arguments, timeout=0):
+    def execute(self, command, *, timeout, stdin=b"", limit=0):
         """Answer ``docker events`` and ``docker ps``."""
         if "events" in command:
             rows = [
@@ -458,5 +462,7 @@ class SimulatedMachine:
                 {"ID": c.id, "Names": c.name, "Image": "server", "State": c.state}
                 for c in self.world.containers.values()
             ]
-        text = "\n".join(map(json.dumps, rows))
-        return types.SimpleNamespace(ok=True, stdout=text, stderr="")
+        return CommandResult(command, 0, "\n".join(map(json.dumps, rows)), "", 0.0)
+
+    def docker_socket(self):
+        raise AssertionError("nobody asks for it")

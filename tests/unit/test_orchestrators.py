@@ -15,6 +15,7 @@ from labwright.grading.assemble import assemble
 from labwright.grading.run import plan
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
+from labwright.machines.recorded import NotRecorded, RecordedMachine, RecordingMachine
 from labwright.outcome import Evidence, Outcome
 from labwright.score import Score
 
@@ -65,7 +66,11 @@ def written(tmp_path_factory):
 def graded(sources, timing=None, seed=1) -> Score:
     """Run a program, and grade it by all checks that judge it."""
     world = World(sources, timing)
-    machine = SimulatedMachine(world)
+    return judged(world, SimulatedMachine(world), seed)
+
+
+def judged(world, machine, seed) -> Score:
+    """Grade what is seen on a machine."""
     values = LAB.values
     load = WatchedLoad(
         machine,
@@ -154,6 +159,18 @@ def said(score):
 def test_the_documents_program_gets_all_points(written, timing, seed):
     score = graded(written(), WORLDS[timing], seed)
     assert {step.outcome for step in score.steps} == {Outcome.PASSED}, said(score)
+
+
+@pytest.mark.parametrize("id", ["as-written", "flaps", "forgets-the-dead"])
+def test_what_was_recorded_is_judged_again_without_the_machine(written, id):
+    world, tape = World(written(MISTAKES[id])), []
+    first = judged(world, RecordingMachine(SimulatedMachine(world), tape), 7)
+    again = judged(world, RecordedMachine("a record", tape), 7)
+    assert [(s.outcome, s.reason) for s in again.steps] == [
+        (s.outcome, s.reason) for s in first.steps
+    ]
+    with pytest.raises(NotRecorded):  # another seed asks for another load
+        judged(world, RecordedMachine("a record", tape), 8)
 
 
 @pytest.mark.parametrize("timing", ["quick", "usual"])

@@ -21,7 +21,7 @@ from labwright.outcome import Observation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-KEPT_BYTES = 1 << 18
+KEPT_BYTES = 1 << 20
 """Of one output: more is no answer to any of our questions."""
 
 

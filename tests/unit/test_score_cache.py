@@ -10,6 +10,7 @@ from labwright.batch.folder import Folder
 from labwright.batch.grading import Grading
 from labwright.batch.student import Student
 from labwright.batch.task import Examined, bare
+from labwright.grading.run import RunOptions
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 
@@ -22,7 +23,9 @@ RIGHT = samples.all_passed()
 def graded(tmp_path):
     folder = Folder(tmp_path)
     with folder.locked():
-        grading = Grading([Student("a", "ssh://a")], load_lab(find_lab("gorb")), folder, (), 60)
+        grading = Grading(
+            [Student("a", "ssh://a")], load_lab(find_lab("gorb")), folder, RunOptions(), 60
+        )
         grading.begin(1, resume=False)
         grading.keep(Examined("a", RIGHT, text=RIGHT.to_json()))
     (attempt,) = grading.records["a"].attempts

@@ -118,13 +118,13 @@ def test_a_context_has_what_the_image_imports(components):
     gorb = components[0]
     with tarfile.open(fileobj=io.BytesIO(context(gorb, "site-packages"))) as tar:
         names = tar.getnames()
-    assert {"site-packages/uvicorn/__init__.py", "site-packages/typing_extensions.py"} <= set(names)
+    assert {"site-packages/uvicorn/__init__.py", "site-packages/h11/__init__.py"} <= set(names)
     assert "site-packages/labwright/components/gorb/__main__.py" in names
     assert not any(".." in name or name.endswith(".pyc") for name in names)
 
 
 def test_a_base_has_python_a_shell_and_what_they_load(tmp_path):
-    script = resources.files("labwright.machines").joinpath("own_base.py")
+    script = resources.files("labwright.machines").joinpath("base_image.py")
     packed = tmp_path / "base.tar"
     command = [sys.executable, "-I", str(script), "sh", "-c", f"cat >{packed}"]
     subprocess.run(command, check=True, timeout=300)

@@ -1,4 +1,6 @@
-"""The class as one table. Who was not graded is blank there, never 0.
+"""The class as one table. A student who was not graded is blank there, never 0.
+
+The platforms' own formats are in :mod:`labwright.batch.platforms`.
 
 Cells of text are made harmless: a spreadsheet runs what begins with ``=``.
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labwright.gate.findings import Finding
-from labwright.gate.rules import commands, dropped, made, structure, variables, words
+from labwright.gate.rules import commands, deprecated, structure, unmade, variables, words
 from labwright.gate.rules.rule import Reading
 from labwright.lab.document import MARK
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _RULES = (
     *variables.RULES,
     *commands.RULES,
-    *dropped.RULES,
-    *made.RULES,
+    *deprecated.RULES,
+    *unmade.RULES,
     *structure.RULES,
     *words.RULES,
 )

@@ -108,7 +108,7 @@ def _base(machine: Machine, docker: str, ordinary: str) -> str:
             f"{machine.target} reaches no registry with {ordinary}, and cannot make a base of its "
             f"own, for which it needs python3 {needed} or newer, whole: {lacks}"
         )
-    script = resources.files("labwright.machines").joinpath("own_base.py").read_bytes()
+    script = resources.files("labwright.machines").joinpath("base_image.py").read_bytes()
     path = "PATH=/usr/local/bin:/usr/bin:/bin"
     made = machine.run(
         f"python3 -I - {docker} import --change %s - %s",

@@ -1,6 +1,6 @@
 """Runs on a machine: writes its own Python and shell, as the files of a container image.
 
-    python3 -I own_base.py COMMAND ...
+    python3 -I base_image.py COMMAND ...
 
 hands the command a tar file on its input: python3 with its standard library, a shell and a
 few small programs, and the libraries that those load. So an image can be made where no

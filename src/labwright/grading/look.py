@@ -111,7 +111,7 @@ class _Silence:
 
 
 SILENCE = _Silence()
-"""No answer came in time: of a busy machine it says nothing."""
+"""No answer came in time: on a busy machine that says nothing."""
 
 
 def _seen(task: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[Question, Any]:

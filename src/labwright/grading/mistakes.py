@@ -177,7 +177,7 @@ def load_mistakes(lab: Lab, only: Iterable[str] = ()) -> list[Mistake]:
     """Read the mistakes and the right variants of a lab, each sorted by id.
 
     :param only: the ids of those that are wanted; none: all.
-    :raises DefinitionError: one is not as it must be, with file and line.
+    :raises DefinitionError: one is wrong, with file and line.
     :raises UsageError: there is none, or none of a wanted id.
     """
     found: dict[str, Mistake] = {}

@@ -1,4 +1,4 @@
-"""Runs a step's check and turns what comes of it into an outcome. Fails closed.
+"""Runs a step's check and turns the result into an outcome. Fails closed.
 
 A check is a generator function in :mod:`labwright.checks`: it yields the evidence as it
 finds it, and raises :class:`CheckFailed` when the claim does not hold. Its parameters

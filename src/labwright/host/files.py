@@ -25,7 +25,7 @@ def write_text(path: Path, text: str, *, derived: bool = False) -> Path:
 
 
 def write_bytes(path: Path, data: bytes, *, derived: bool = False) -> Path:
-    """Write a file, all of it or nothing, and return where it is.
+    """Write a whole file or nothing, and return its path.
 
     Its folder is made where there is none. A symbolic link is kept, and what it leads to is
     replaced. What is no ordinary file (a pipe, a terminal, ``/dev/null``) is written to.
@@ -45,7 +45,7 @@ def write_bytes(path: Path, data: bytes, *, derived: bool = False) -> Path:
 
 
 def append_text(path: Path, text: str) -> Path:
-    """Add to the end of a file, which is made where there is none, and return where it is.
+    """Append to a file, which is created if it does not exist, and return its path.
 
     :raises SetupError: it cannot be written.
     """

@@ -392,7 +392,7 @@ class Reader:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether a path is a file; one that no system can have is none."""
+    """Return whether a path is a file; a path that no system allows is not."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # a name that is too long, or has a zero byte

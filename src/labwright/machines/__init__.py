@@ -1,1 +1,1 @@
-"""Where a lab is done and inspected: this machine, one over SSH, or a guest of ours."""
+"""Where a lab is done and inspected: this computer, one over SSH, or a QEMU guest."""

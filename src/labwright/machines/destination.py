@@ -1,4 +1,4 @@
-"""Where ssh connects to, and the options that keep a configuration from changing a grade.
+"""Where ssh connects to, and the options that a user's configuration must not change.
 
 OpenSSH takes the first value that it finds for an option. So ssh reads a file of ours, in
 which these options come first and people's own configuration second: their host names, keys,
@@ -45,7 +45,7 @@ OVERRIDES: tuple[tuple[str, str, tuple[int, int]], ...] = (
     ("ControlMaster", "no", (0, 0)),
     ("ControlPath", "none", (0, 0)),
     ("ControlPersist", "no", (0, 0)),
-    # Nothing is lent to the machine, and nothing of it is opened here.
+    # No agent or X11 is forwarded.
     ("ForwardAgent", "no", (0, 0)),
     ("ForwardX11", "no", (0, 0)),
     ("ClearAllForwardings", "yes", (0, 0)),
@@ -81,7 +81,7 @@ class Destination:
     jump: str = ""
     """As ssh's ProxyJump; else as the user's configuration has it."""
     plain: bool = False
-    """Without the user's own configuration: for a guest of ours."""
+    """Without the user's own configuration: for a QEMU guest."""
 
     @classmethod
     def parse(cls, target: str) -> Destination:

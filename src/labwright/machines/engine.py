@@ -157,7 +157,7 @@ class Engine:
         except docker.errors.NotFound:
             return None
         except docker.errors.APIError as problem:
-            # It has answered: what comes of other questions is another matter.
+            # It has answered; other questions may still fail.
             raise EngineRefused(
                 f"the Docker Engine on {self._machine.target} refused the question {asked}: "
                 f"{str(problem.explanation or problem)[:200]}"
@@ -176,7 +176,7 @@ class Engine:
             raise MachineError(self._lost) from problem
 
     def _reach(self) -> None:
-        """See that there is a way to the Engine; where there is none, that is found out once."""
+        """Check that the Engine can be reached; a failure is found once."""
         try:
             _ = self._machine.docker
         except (HostUnreachable, CommandTimedOut):

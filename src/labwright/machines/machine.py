@@ -156,7 +156,7 @@ class Machine(ABC):
     def shell(self) -> list[str]:
         """Return a program of this computer that is an interactive shell on the machine.
 
-        It wants a terminal. It edits no lines, so that it prints nothing but what a command
+        It needs a terminal. It edits no lines, so that it prints nothing but what a command
         does.
         """
         raise MachineError(f"{self.target} has no terminal")
@@ -172,7 +172,7 @@ class Machine(ABC):
     def login_shell(self) -> list[str]:
         """Return a program of this computer that is a person's own shell on the machine.
 
-        It wants a terminal.
+        It needs a terminal.
         """
         raise MachineError(f"{self.target} has no terminal")
 
@@ -233,12 +233,12 @@ class Machine(ABC):
             return problem
 
     def read(self, path: str, limit: int = OUTPUT_LIMIT) -> str | None:
-        """Return a file's text, or None if there is none that we may read."""
+        """Return a file's text, or None if it does not exist or cannot be read."""
         result = self.run("cat %s", path, limit=limit)
         return result.stdout if result.ok else None
 
     def probe(self, task: Mapping[str, Any], timeout: float) -> Any:
-        """Have the probe do one task on the machine, and return its answer.
+        """Let the probe do one task on the machine, and return its answer.
 
         Its tasks are described in :mod:`labwright.components.workload.probe`.
 

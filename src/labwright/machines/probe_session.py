@@ -87,7 +87,7 @@ class ProbeSession:
         self._streams.pump(time.monotonic() + timeout, lambda: self._mark.seen)
 
     def ask(self, task: str, timeout: float) -> Output:
-        """Have a task done; exit status 0, also of a process that goes on.
+        """Do a task; the exit status is 0 while the process keeps running.
 
         :param task: JSON, on one line.
         :param timeout: seconds.

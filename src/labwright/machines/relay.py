@@ -1,4 +1,4 @@
-"""A Unix socket of ours, each connection to which is a command's input and output.
+"""A local Unix socket: each connection to it is a command's input and output.
 
 For a machine whose sshd does not forward sockets, or whose socket only root may use.
 """
@@ -96,7 +96,7 @@ class Relay:
             connection.shutdown(socket.SHUT_RDWR)  # what is read from it ends, too
 
     def _pass_mark(self, descriptor: int) -> bytes | None:
-        """Return what came after the mark; None if it did not come."""
+        """Return what followed the mark; None if it was not printed."""
         heard, deadline = b"", time.monotonic() + START_S
         while self._mark:
             _, mark, rest = heard.partition(self._mark)

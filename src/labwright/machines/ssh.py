@@ -149,7 +149,7 @@ class SshMachine(Machine):
         return result
 
     def docker_socket(self) -> str:
-        """Return a socket of ours that leads to the machine's Docker Engine, made once.
+        """Return a local socket that leads to the machine's Docker Engine; it is made once.
 
         :raises MachineError: none does; it says why.
         """
@@ -192,7 +192,7 @@ class SshMachine(Machine):
         )
 
     def _answers(self, path: str) -> bool:
-        """Whether an Engine answers at a socket of ours, and is not cut off at once.
+        """Whether an Engine answers at a local socket, and the connection stays open.
 
         :raises MachineError: it does neither.
         """
@@ -265,7 +265,7 @@ class SshMachine(Machine):
             self._ready = True
 
     def _await_mark(self, master: subprocess.Popen[bytes]) -> str:
-        """Wait until a command of ours runs; return why none does, or nothing."""
+        """Wait until a command runs; return why it does not, or nothing."""
         heard, mark = b"", login.mark(self._nonce)
         timeout = CONNECT_TIMEOUT_S + 10
         deadline = time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""The only pytest hooks: a lab's steps become tests, and what comes of them a score.
+"""The only pytest hooks: a lab's steps become tests, and their results a score.
 
 What is graded is a :class:`~labwright.grading.run.Run`: handed on whole by the code that grades in
 this process, or made once of the options, for each lab and target. A step's result is what

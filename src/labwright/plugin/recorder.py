@@ -28,7 +28,7 @@ PROPERTY = "labwright-results"
 
 
 class Listener(Protocol):
-    """Who wants to know how a run goes while it goes."""
+    """Is told about a run while it runs."""
 
     def step(self, result: StepResult) -> None:
         """A step has been examined."""
@@ -45,7 +45,7 @@ def packed(run: Run, of: str, results: Iterable[StepResult]) -> str:
 
 
 class Recorder:
-    """A pytest plugin that hears of each finished test, in this process or in a worker."""
+    """A pytest plugin that receives each finished test, from this process or from a worker."""
 
     def __init__(self, runs: Runs, listener: Listener | None) -> None:
         self._runs = runs
@@ -55,7 +55,7 @@ class Recorder:
         self._scores: list[Score] | None = None
         self._started = now()
         self.problem = ""
-        """Why the scores could not be written, or pytest could not go on."""
+        """Why the scores could not be written, or pytest failed."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the results out of a report that carries some."""
@@ -88,7 +88,7 @@ class Recorder:
             return ()
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Say in the steps that are left why pytest could not go on."""
+        """Note in the steps that are left why pytest failed."""
         self.problem = f"pytest itself failed: {excinfo.exconly()[:300]}"
 
     def _tell(self, listener: Listener, key: tuple[Path, str], ids: list[str]) -> None:

@@ -29,7 +29,7 @@ class LabScheduler(LoadScopeScheduling):  # type: ignore[misc]
         return f"{module}::{target}"
 
     def remove_node(self, node: Any) -> str | None:
-        """Give the rest of a lost worker's tests to others, but for the one that ended it.
+        """Give the rest of a lost worker's tests to others, except the one that ended it.
 
         pytest-xdist would give that one out again, until no worker is left.
         """

@@ -63,7 +63,7 @@ def _boot() -> str:
 
 
 def _boots(accelerator: str, kernel: Path) -> bool:
-    """Whether a kernel comes as far as panicking for want of a disk."""
+    """Whether a kernel boots until it panics because it has no disk."""
     command = [
         *(QEMU, "-M", "pc", "-m", "256", "-smp", "2", *arguments(accelerator)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"),

@@ -289,7 +289,7 @@ def _end(folder: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what is left of a machine, but for its lock."""
+    """Remove what is left of a machine, except its lock."""
     for path in folder.iterdir():
         if path.name != "lock":
             path.unlink(missing_ok=True)

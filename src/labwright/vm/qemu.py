@@ -106,7 +106,7 @@ class Qemu:
         return monitor(self._folder, *commands, process=self.process)
 
     def save(self, folder: Path) -> None:
-        """Stop the machine for good and write the state of its devices into a folder."""
+        """Stop the machine permanently and write the state of its devices into a folder."""
         self.monitor(
             "stop",
             ("migrate-set-capabilities", _ignore_shared()),

@@ -64,7 +64,7 @@ class Saved:
     debian: Path
     accelerator: str
     chain: tuple[Path, ...]
-    """What it stands on, and itself: the folders of the cache, the lowest first."""
+    """The states below it, and itself: the folders of the cache, the lowest first."""
 
 
 def saved(state: State) -> Saved:
@@ -113,7 +113,7 @@ def in_cache(states: Iterable[State]) -> set[Path]:
 
 
 def discard_damaged(chain: Sequence[Path]) -> bool:
-    """Remove what is damaged of a chain, and all that stands on it; return whether any was."""
+    """Remove what is damaged in a chain, and all that depends on it; return whether any was."""
     for number, folder in enumerate(chain):
         if not store.is_intact(folder):
             for above in reversed(chain[number:]):
@@ -188,7 +188,7 @@ def _freeze(
     for name in ("qmp.sock", "known_hosts", "qemu.err", "serial.log"):
         (new / name).unlink(missing_ok=True)
     programs.run(["fallocate", "--dig-holes", str(new / qemu.MEMORY)], COPY_S)
-    # Frozen: machines stand on it.
+    # Read-only: machines depend on it.
     (new / qemu.DISK).chmod(0o444)
 
 
@@ -224,7 +224,7 @@ def _last_words(folder: Path) -> str:
 
 
 def overlay(backing: Path, folder: Path) -> None:
-    """Make a disk that stands on another one, which it never changes."""
+    """Make a disk on top of another one, which is never changed."""
     kind = "raw" if backing.suffix == ".raw" else "qcow2"
     # Relative: so the cache can be moved.
     place = os.path.relpath(backing, folder)

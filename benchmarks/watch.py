@@ -22,7 +22,7 @@ from pathlib import Path
 from labwright.batch.student import Student
 from labwright.batch.task import Task
 from labwright.grading.run import plan
-from labwright.grading.watch import Examined, StepChanged
+from labwright.grading.watch import QUIET_S, Examined, StepChanged
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.live.board import Board
@@ -85,7 +85,7 @@ def guest() -> None:
         base = _busy(observer, one.pid, IDLE_S)
         thread.start()
         _until(told, lambda event: isinstance(event, Examined))
-        time.sleep(5)
+        time.sleep(QUIET_S + 5)
         own = cpu_s(os.getpid(), frozenset({one.pid}))
         busy = _busy(observer, one.pid, IDLE_S)
         own = (cpu_s(os.getpid(), frozenset({one.pid})) - own) / IDLE_S

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labwright.errors import ProbeError
+from labwright.errors import NotYet, ProbeError
 from labwright.machines.machine import reply_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ REPLY_S = 10.0
 class Visit:
     """Answers to requests made on the machine, its files and its addresses, each asked once."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, machine: Machine, *, patient: bool = True) -> None:
+        """Nothing is asked yet.
+
+        :param patient: whether a check may wait for what comes by itself.
+        """
+        self._machine, self._patient = machine, patient
         self._planned: dict[tuple[str, str], None] = {}
         self._seen: dict[tuple[str, str], Any] = {}
         self.started_at = 0.0
@@ -63,7 +67,12 @@ class Visit:
         return self._machine.now()
 
     def pause(self, seconds: float) -> None:
-        """Wait until the machine may have changed; see :meth:`Machine.pause`."""
+        """Wait until the machine may have changed; see :meth:`Machine.pause`.
+
+        :raises NotYet: this run does not wait.
+        """
+        if not self._patient:
+            raise NotYet
         self._machine.pause(seconds)
 
     def refresh(self) -> None:

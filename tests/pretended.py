@@ -30,6 +30,9 @@ class PretendedMachine(Machine):
         self.image = self.ip_vs = self.gorb = False
         self.service: dict | None = None
         self.service_id = "0"
+        self.look_s = 0.01
+        self.down: set[str] = set()
+        """Backends that Gorb's pulse has found down, and not yet up again."""
         self.backends: dict[str, str] = {}
         self.balancer = Balancer()
         self.counters = 0
@@ -95,7 +98,7 @@ class PretendedMachine(Machine):
     def _look(self, task: dict) -> dict:
         engine = {path: self._engine(path) for path in task["engine"]}
         commands = {command: [0, ""] for command in task["commands"]}
-        return {**self._visit(task), "engine": engine, "commands": commands, "took_s": 0.01}
+        return {**self._visit(task), "engine": engine, "commands": commands, "took_s": self.look_s}
 
     def _clock(self, task: dict) -> dict:
         return {"epoch": time.time(), "monotonic": 1.0, "boot_id": "", "machine": ""}
@@ -139,10 +142,11 @@ class PretendedMachine(Machine):
         rows = [HEAD]
         if self.service:
             rows.append(f"TCP  0A00020F:115C {self.service['method']}\n")
-            for address in sorted(self.backends.values(), reverse=True):
+            for id, address in sorted(self.backends.items(), key=lambda row: row[1], reverse=True):
+                weight = 0 if id in self.down else 100
                 number = int(address.rpartition(".")[2])
                 counters = f"{self.counters:<10} {self.counters}"
-                rows.append(f"  -> AC1100{number:02X}:115C      Masq    100    {counters}\n")
+                rows.append(f"  -> AC1100{number:02X}:115C      Masq    {weight:<7}{counters}\n")
         return "".join(rows)
 
     def _reply(self, url: str) -> dict:
@@ -177,8 +181,9 @@ class PretendedMachine(Machine):
             return json.dumps({"options": self.service, "backends": list(self.backends)})
         if backend not in self.backends:
             return ""
-        host = self.backends[backend]
-        return json.dumps({"options": {"host": host, "port": 4444, "weight": 100, "method": "nat"}})
+        options = {"host": self.backends[backend], "port": 4444, "weight": 100, "method": "nat"}
+        metrics = {"status": 1 if backend in self.down else 0, "health": 0.5}
+        return json.dumps({"options": options, "metrics": metrics})
 
     def _traffic(self, task: dict) -> dict:
         started, rows, table = self.balancer.send(due_times(task), self.containers)

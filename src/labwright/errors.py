@@ -108,3 +108,13 @@ class CheckFailed(AssertionError):  # noqa: N818  it is an assertion, not an err
         self.evidence = evidence
         self.cause = cause
         self.share = share if 0 <= share < 1 else 0.0
+
+
+class NotYet(LabwrightError):  # noqa: N818
+    """What a check looks for may come by itself, and this run does not wait for it."""
+
+    SENTENCE = "it may become right by itself, and is not waited for"
+
+    def __init__(self) -> None:
+        """It says always the same."""
+        super().__init__(self.SENTENCE)

@@ -10,6 +10,7 @@ import pytest
 from tests.pretended import PretendedMachine
 from tests.unit.test_watch import LAB, Watched, becomes, examined
 
+from labwright.errors import NotYet
 from labwright.grading import step_check, watch
 from labwright.grading.changing import Changing
 from labwright.grading.watch import StepChanged
@@ -116,3 +117,34 @@ def test_a_lab_without_traffic_is_graded_on_request():
         w.until(examined(traffic=False))
         w.watch.grade()
         assert len(graded.get(timeout=30).steps) == len(lab.steps)
+
+
+def test_a_check_that_would_wait_itself_does_not_hold_up_the_others(monkeypatch):
+    """A backend whose server was started again waits for Gorb's next pulse, up to a minute."""
+    monkeypatch.setattr(watch, "REFRESH_CHANGING_S", 0.1)
+    machine = PretendedMachine().do_all()
+    with Watched(machine, traffic=False) as w:
+        w.until(examined(traffic=False))
+        machine.down.add("1")
+        told = w.until(lambda e: isinstance(e, StepChanged) and e.changing)
+        assert told.result.id == "server2-registered"
+        machine.stopped.add("server1")
+        w.until(becomes("server1-running", Outcome.FAILED))
+        machine.down.clear()
+        told = w.until(lambda e: isinstance(e, StepChanged) and e.result.id == "server2-registered")
+        assert (told.result.outcome, told.changing) == (Outcome.PASSED, False)
+
+
+def test_what_a_check_would_wait_for_itself_is_waited_for_once_its_time_is_over():
+    not_yet = result(Outcome.BROKEN, NotYet.SENTENCE)
+    changing = Changing(LAB)
+    changing.see(not_yet, 0)
+    assert ID in changing
+    assert changing.end(100) == [ID]
+    changing.see(result(Outcome.FAILED), 170, waited=True)
+    changing.see(not_yet, 180)
+    assert ID not in changing
+    assert changing.end(1000) == []
+    changing.see(result(Outcome.PASSED), 1001)
+    changing.see(not_yet, 1002)
+    assert ID in changing

@@ -174,6 +174,23 @@ def test_a_verdict_that_cannot_be_told_now_keeps_the_last_one_and_says_why(monke
         assert w.outcomes()["ip-vs-available"] is Outcome.BROKEN
 
 
+def test_the_longer_a_look_takes_the_fewer_there_are_and_fewer_still_while_nothing_changes(
+    monkeypatch,
+):
+    monkeypatch.setattr(watching, "LONGEST_S", 1.5)
+    machine = PretendedMachine().do_all()
+    followed = watch(plan(LAB), lambda _: None, lambda: machine, traffic=False)
+    assert followed.visit() == pytest.approx(0.2)
+    machine.look_s = 0.5
+    assert followed.visit() == 1.5
+    monkeypatch.setattr(watching, "QUIET_S", 0.0)
+    assert followed.visit() == 2.0
+    machine.stopped.add("server2")
+    monkeypatch.setattr(watching, "QUIET_S", 30.0)
+    assert followed.visit() == 1.5
+    followed.stop()
+
+
 def test_what_often_changes_and_never_matters_is_not_examined_every_time():
     machine = PretendedMachine().do_all()
     with Watched(machine, traffic=False) as w:

@@ -1,7 +1,8 @@
-"""Steps that fail and may yet come to hold by themselves: their checks wait for that.
+"""Steps that may yet come to hold by themselves: their checks wait for that.
 
-A grading waits (``wait`` in ``lab.toml``). A watch does not: it would hold up all other steps.
-It shows such a step as changing until the time is over.
+A grading waits: as long as ``wait`` in ``lab.toml`` says, or as a check itself knows, such as
+for Gorb's next pulse. A watch does not: it would hold up all other steps. It shows such a step
+as changing until the time is over.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from labwright.errors import NotYet
 from labwright.outcome import Outcome
 
 if TYPE_CHECKING:
     from labwright.lab.model import Lab
     from labwright.score import StepResult
+
+
+LONGEST_S = 100.0
+"""How long a step is changing whose check itself would wait."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +46,18 @@ class Changing:
 
         :param waited: whether its check has waited already.
         """
-        if result.id not in self._wait_s:
-            return
-        if result.outcome is not Outcome.FAILED:
+        known, failed = self._waits.get(result.id), result.outcome is Outcome.FAILED
+        if is_not_yet(result):
+            self._waits[result.id] = known or _Wait(result.reason, now + LONGEST_S)
+        elif failed and result.id in self._wait_s:
+            if known is None or (known.over and known.reason != result.reason):
+                known = _Wait(result.reason, now + self._wait_s[result.id])
+            over = known.over or waited
+            self._waits[result.id] = replace(known, reason=result.reason, over=over)
+        elif failed and waited and known:
+            self._waits[result.id] = replace(known, over=True)
+        else:
             self._waits.pop(result.id, None)
-            return
-        known = self._waits.get(result.id)
-        if known is None or (known.over and known.reason != result.reason):
-            known = _Wait(result.reason, now + self._wait_s[result.id])
-        self._waits[result.id] = replace(known, reason=result.reason, over=known.over or waited)
 
     def __contains__(self, id: str) -> bool:
         """Whether a step is changing."""
@@ -64,3 +73,8 @@ class Changing:
         for id in ended:
             self._waits[id] = replace(self._waits[id], over=True)
         return ended
+
+
+def is_not_yet(result: StepResult) -> bool:
+    """Whether a step's check would have waited for what may come by itself."""
+    return result.outcome is Outcome.BROKEN and result.reason == NotYet.SENTENCE

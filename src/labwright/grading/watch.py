@@ -21,7 +21,7 @@ import labwright
 from labwright.errors import MachineError
 from labwright.grading import step_check
 from labwright.grading.assemble import assemble
-from labwright.grading.changing import Changing
+from labwright.grading.changing import Changing, is_not_yet
 from labwright.grading.look import Questions
 from labwright.grading.run import Run
 from labwright.outcome import Outcome
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 SHORTEST_S, LONGEST_S = 1.0, 1.5
 """Seconds between two looks."""
+QUIET_S, LONGEST_QUIET_S = 30.0, 2.0
+"""After so many seconds in which nothing changed, the longest time between two looks."""
 SHARE = 0.05
 """The share of its time that a machine may spend on being looked at."""
 REFRESH_S = 120.0
@@ -154,6 +156,7 @@ class Watch:
         self._pause = SHORTEST_S
         self._started = _now()
         self._examined_at = 0.0
+        self._changed_at = time.monotonic()
 
     @property
     def sends_traffic(self) -> frozenset[str]:
@@ -229,13 +232,18 @@ class Watch:
             self._examined_at = 0.0
         with self._wake:
             wanted, self._wanted = self._wanted, set()
-        for id in self._changing.end(time.monotonic()):
-            self._tell(StepChanged(self._results[id]))
+        if changed:
+            self._changed_at = time.monotonic()
+        ended = [self._results[id] for id in self._changing.end(time.monotonic())]
+        for result in ended:
+            self._tell(StepChanged(result))
         news = self._listened_to(changed)
         if not self._examined_at:
             self._examine_state(machine, "to begin with", changed)
         elif news or self._refresh_is_due() or "state" in wanted:
             self._examine_state(machine, "something changed" if news else "again", news)
+        if any(is_not_yet(result) for result in ended):
+            self._examine_state(machine, "its time is over", set(), patient=True)
         ready = self._ready()
         newly = ready and not self._was_ready and self._may_send
         self._was_ready = ready
@@ -245,11 +253,14 @@ class Watch:
             self._examine_all(machine, "on request")
         elif newly and self._waiting:
             self._examine_all(machine, "what it needs has become right")
-        return min(max(took / SHARE, SHORTEST_S), LONGEST_S)
+        quiet = time.monotonic() - self._changed_at > QUIET_S
+        return min(max(took / SHARE, SHORTEST_S), LONGEST_QUIET_S if quiet else LONGEST_S)
 
-    def _examine_state(self, machine: Machine, why: str, news: set[Question]) -> None:
+    def _examine_state(
+        self, machine: Machine, why: str, news: set[Question], *, patient: bool = False
+    ) -> None:
         before = {id: _verdict(result) for id, result in self._results.items()}
-        score = self._run(machine, self._state, Examining(False, why))
+        score = self._run(machine, self._state, Examining(False, why), patient=patient)
         self._block_traffic()
         self._unheard.clear()
         same = before == {id: _verdict(result) for id, result in self._results.items()}
@@ -300,7 +311,8 @@ class Watch:
             self._settled[result.id] = result
         if was is None or changing != was_changing or _verdict(was) != _verdict(result):
             shown = self._settled[result.id]
-            self._tell(StepChanged(shown, result.reason if unsettled else "", changing))
+            why = result.reason if unsettled and not changing else ""
+            self._tell(StepChanged(shown, why, changing))
 
     def _block_traffic(self) -> None:
         """Take back what traffic showed, where what it needs does not hold any more."""

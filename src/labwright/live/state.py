@@ -41,7 +41,7 @@ class StepState:
 
 def may_yet_hold(wait_s: float) -> str:
     """Return what is to be said of a step that is changing."""
-    return f"it may become right by itself, within {wait_s:g} s"
+    return "it may become right by itself" + (f", within {wait_s:g} s" if wait_s else "")
 
 
 class State:

@@ -87,7 +87,7 @@ class WatchedLoad:
         answer = self._machine.probe(task, timeout=total + DRAIN_S + 60)
         try:
             return self._read(answer)
-        except (KeyError, TypeError, ValueError, IndexError) as problem:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
             raise ProbeError(
                 f"the probe on {self._machine.target} gave a malformed answer: {problem!r}"
             ) from problem
@@ -173,8 +173,10 @@ class WatchedLoad:
         for line in result.stdout.splitlines()[:MOST_EVENTS]:
             told = json.loads(line)
             at_s = int(told["timeNano"]) / 1e9 - started_at
-            name = str(told.get("Actor", {}).get("Attributes", {}).get("name", ""))
-            id = str(told.get("id", ""))
+            actor = told.get("Actor", {})
+            name = str(actor.get("Attributes", {}).get("name", ""))
+            # Later versions leave the id at the top out.
+            id = str(told.get("id") or actor.get("ID", ""))
             events.append(Event(round(at_s, 3), str(told.get("Action", "")), name, id))
         return events
 

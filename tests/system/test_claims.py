@@ -48,7 +48,7 @@ BROKEN = {
     ),
     "timer": ("sudo systemctl stop tick.timer", "sudo systemctl start tick.timer", "inactive"),
     "package": (
-        "sudo dpkg --force-depends --remove cron >/dev/null 2>&1",
+        "sudo dpkg --force-depends --remove ed >/dev/null 2>&1",
         "true",
         "it is not installed",
     ),
@@ -64,8 +64,8 @@ BROKEN = {
     "module": ("sudo rmmod dummy", "sudo modprobe dummy", "it is not loaded"),
     "interface": (
         (
-            "sudo ip netns exec red ip addr add 10.77.0.3/24 dev eth0; "
-            "sudo ip netns exec red ip addr del 10.77.0.2/24 dev eth0"
+            "sudo ip netns exec red ip addr del 10.77.0.2/24 dev eth0; "
+            "sudo ip netns exec red ip addr add 10.77.0.3/24 dev eth0"
         ),
         (
             "sudo ip netns exec red ip addr add 10.77.0.2/24 dev eth0; "

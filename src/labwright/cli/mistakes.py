@@ -29,7 +29,7 @@ from labwright.vm.target import guest_machine
 if TYPE_CHECKING:
     from labwright.lab.model import Lab
 
-SCRIPT_S = 180.0
+SCRIPT_S = 400.0
 EXAMPLES = """\
 examples:
   labwright mistakes                          every known mistake of the lab

@@ -11,8 +11,8 @@ from tests.browser.conftest import PHONE, WIDE
 from tests.pretended import PretendedMachine
 
 from labwright.errors import MachineError
+from labwright.lab.edition import edition
 from labwright.lab.model import find_lab
-from labwright.lab.variants import edition
 
 OUTCOME = "[data-step='{}'][data-outcome='{}']"
 

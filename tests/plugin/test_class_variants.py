@@ -16,7 +16,8 @@ from labwright.batch.task import Identity
 from labwright.cli import main
 from labwright.grading.run import plan
 from labwright.lab.definition import load_lab
-from labwright.lab.variants import edition, settings_for, values_for
+from labwright.lab.edition import edition
+from labwright.lab.variants import settings_for, values_for
 from labwright.plugin.grade import grade
 from labwright.score import Score
 

@@ -54,8 +54,13 @@ def test_a_module_of_an_extra_that_is_not_there_is_named_with_its_purpose(monkey
         extras.require("testcontainers", "--deploy")
 
 
-def test_a_module_that_is_no_extras_is_not_explained():
-    assert extras.explain(ModuleNotFoundError("no", name="some.module")) is None
+def test_a_package_that_every_user_needs_is_named_too():
+    said = str(extras.explain(ModuleNotFoundError("no", name="junitparser.junitparser")))
+    assert "lacks the Python package junitparser, which labwright needs: install labwright" in said
+
+
+def test_a_module_of_our_own_that_is_not_there_is_our_defect_and_not_explained():
+    assert extras.explain(ModuleNotFoundError("no", name="labwright.gone")) is None
 
 
 def required(distribution: str, extra: str, python: str) -> set[str]:

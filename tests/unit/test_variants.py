@@ -12,9 +12,9 @@ from labwright.gate import stages
 from labwright.gate.variants import tried
 from labwright.grading.run import plan
 from labwright.lab.definition import load_lab
-from labwright.lab.edition import as_html, as_markdown
+from labwright.lab.edition import as_html, as_markdown, edition
 from labwright.lab.model import find_lab
-from labwright.lab.variants import edition, settings_for, values_for, variant, whose
+from labwright.lab.variants import settings_for, values_for
 from labwright.plugin.grade import grade
 
 SECRET = "nobody else knows this"
@@ -91,7 +91,7 @@ def test_a_variant_is_the_same_each_time_and_anothers_is_another(toy):
 
 def test_an_edition_has_the_values_in_the_document_and_in_the_definition(toy):
     lab = load_lab(toy())
-    own = variant(lab, "ann", SECRET)
+    own = load_lab(lab.folder, values_for(lab, "ann", SECRET))
     port, word = own.values["port"], own.values["word"]
     assert f'echo "{word} {port}" >~/notes' in as_markdown(own)
     assert "<!--" not in as_markdown(own)
@@ -123,19 +123,6 @@ def test_a_class_is_graded_by_settings_and_the_texts_have_them(toy, monkeypatch,
     assert score.steps[0].hint != "Write hello."
 
 
-def test_anothers_variant_handed_in_is_recognised(toy):
-    lab = load_lab(toy())
-    handed_in = values_for(lab, "bob", SECRET)
-
-    def points(own):
-        return 100.0 * (own.values == {**own.values, **handed_in})
-
-    others = ["ann", "bob", "cid"]
-    assert whose(lab, "ann", others, SECRET, points) == "bob"
-    assert whose(lab, "bob", others, SECRET, points) == ""
-    assert whose(lab, "ann", others, SECRET, lambda own: 0.0) == "", "wrong is not copied"
-
-
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
@@ -165,7 +152,7 @@ def test_a_template_must_be_the_document_but_for_its_values(toy):
         f.rule == "cover/variant"
         for f in stages.run_cover(stages.read(str(folder), folder)).findings
     )
-    assert "5" in as_markdown(variant(load_lab(folder), "ann", SECRET)).splitlines()[0]
+    assert "5" in as_markdown(edition(folder, ["port=5000"])).splitlines()[0]
     (folder / "t.md").write_text(DOCUMENT.replace("into a file", "into the file"))
     (finding,) = [
         f

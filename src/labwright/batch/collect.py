@@ -16,7 +16,7 @@ from labwright.batch.judge_class import MARK
 from labwright.batch.own_values import whose_values
 from labwright.batch.task import Examined, Task, definition_of
 from labwright.errors import UsageError
-from labwright.lab.variants import edition
+from labwright.lab.edition import edition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

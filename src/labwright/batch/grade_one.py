@@ -19,8 +19,8 @@ from labwright.errors import LabwrightError
 from labwright.grading import judge_again
 from labwright.grading.assemble import assemble
 from labwright.host.temporary import Scratch
+from labwright.lab.edition import edition
 from labwright.lab.model import find_lab
-from labwright.lab.variants import edition
 from labwright.outcome import Outcome
 
 if TYPE_CHECKING:

@@ -46,8 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         students = own_values.with_own_values(students, lab, secret)
     tasks = []
     for student in students:
-        settings = [f"{key}={value}" for key, value in student.values.items()]
-        values = lab.values_with(settings)
+        values = lab.values_with(student.settings)
         for step in lab.steps:
             step_check.bind(lab, step, values)
         tasks.append(
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
                 lab=str(lab.folder),
                 jump=student.jump,
                 pins=(f"{student.id} {student.host_key}",) if student.host_key else (),
-                options=RunOptions(settings=tuple(settings)),
+                options=RunOptions(settings=student.settings),
             )
         )
     board = Board(lab, students, tasks)

@@ -10,9 +10,8 @@ from typing import Any
 
 from labwright.cli.options import add_student, student_settings
 from labwright.errors import UsageError
-from labwright.lab.edition import as_html, as_markdown
+from labwright.lab.edition import as_html, as_markdown, edition
 from labwright.lab.model import DEFAULT, find_lab
-from labwright.lab.variants import edition
 
 EXAMPLES = """\
 examples:

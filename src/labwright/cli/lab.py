@@ -20,8 +20,8 @@ from labwright.grading.run import LIMIT_S, plan
 from labwright.host import extras
 from labwright.host.files import append_text
 from labwright.lab.definition import load_lab
+from labwright.lab.edition import edition
 from labwright.lab.model import find_lab
-from labwright.lab.variants import edition
 from labwright.machines.perform import perform
 from labwright.outcome import Outcome
 from labwright.plugin.grade import grade

@@ -13,8 +13,8 @@ from labwright.errors import UsageError
 from labwright.grading import step_check
 from labwright.grading.run import plan
 from labwright.host.extras import require
+from labwright.lab.edition import edition
 from labwright.lab.model import DEFAULT, find_lab
-from labwright.lab.variants import edition
 
 if TYPE_CHECKING:
     import argparse

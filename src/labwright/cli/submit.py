@@ -18,8 +18,8 @@ from labwright.cli.options import add_lab
 from labwright.errors import UsageError
 from labwright.grading.run import plan
 from labwright.host.files import write_text
+from labwright.lab.edition import edition
 from labwright.lab.model import find_lab
-from labwright.lab.variants import edition
 from labwright.plugin.grade import grade
 from labwright.reports import summary
 from labwright.reports.terminal import Checklist

@@ -35,9 +35,16 @@ def require(module: str, purpose: str) -> None:
 
 
 def explain(problem: ModuleNotFoundError) -> SetupError | None:
-    """Return the error for a user whose installation lacks an extra; None if it is no extra's."""
+    """Return the error for a user whose installation lacks a package; None if it is one of ours."""
     module = (problem.name or "").partition(".")[0]
-    return SetupError(_sentence(module, "this command")) if module in EXTRAS else None
+    if module in EXTRAS:
+        return SetupError(_sentence(module, "this command"))
+    if module in ("", "labwright"):
+        return None
+    return SetupError(
+        f"this installation lacks the Python package {module}, which labwright needs: install "
+        "labwright again, with pip or pipx as before; in a checkout, run ./labwright"
+    )
 
 
 def _sentence(module: str, purpose: str) -> str:

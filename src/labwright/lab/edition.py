@@ -1,4 +1,4 @@
-"""The document as it is handed out: a student's own edition, or everybody's."""
+"""A student's own edition of a lab, or everybody's, and its document as it is handed out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import re
 from typing import TYPE_CHECKING
 
 from labwright.lab import markup
+from labwright.lab.definition import load_lab
 from labwright.lab.variants import fill
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from labwright.lab.model import Lab
 
 _OURS = re.compile(r"^[ \t]*<!--\s*(?:step|lint):.*?-->[ \t]*\n?", re.MULTILINE | re.DOTALL)
@@ -33,6 +37,17 @@ table {{ border-collapse: collapse; }} td, th {{ border: 1px solid #8886; paddin
 {body}</body>
 </html>
 """
+
+
+def edition(folder: Path, settings: Iterable[str]) -> Lab:
+    """Return a lab with the values of its variants that settings give, ``KEY=VALUE``."""
+    lab = load_lab(folder)
+    own = {key for variant in lab.variants for key in variant.keys}
+    given = [setting for setting in settings if setting.partition("=")[0] in own]
+    if not given:
+        return lab
+    changed = lab.values_with(given)
+    return load_lab(folder, {key: changed[key] for key in own})
 
 
 def as_markdown(lab: Lab) -> str:

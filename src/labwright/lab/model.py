@@ -7,9 +7,12 @@ import re
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DEFAULT = "gorb"
 """The lab that is meant where none is named."""
@@ -261,7 +264,7 @@ class Lab:
             wanted += [step.id for step in self.part(part)]
         return self.with_needs(wanted) if wanted else self.steps
 
-    def values_with(self, settings: list[str]) -> dict[str, Any]:
+    def values_with(self, settings: Iterable[str]) -> dict[str, Any]:
         """Return the lab's values, changed by ``KEY=VALUE`` settings.
 
         A value keeps the type that it has in the definition.

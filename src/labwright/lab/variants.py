@@ -1,4 +1,4 @@
-"""Values that differ from student to student, and the editions of a lab that they make.
+"""Values that differ from student to student.
 
 A variant is drawn from the student's id and a secret of the course: it is the same each time,
 and nobody who lacks the secret can compute another's. In the document and in ``lab.toml``,
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from labwright.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from labwright.lab.model import Lab
 
@@ -47,52 +46,6 @@ def values_for(lab: Lab, student: str, secret: str) -> dict[str, Any]:
 def settings_for(lab: Lab, student: str, secret: str) -> list[str]:
     """Return a student's own values as settings, ``KEY=VALUE``, for a run of the lab."""
     return [f"{key}={value}" for key, value in values_for(lab, student, secret).items()]
-
-
-def variant(lab: Lab, student: str, secret: str) -> Lab:
-    """Return a student's own edition of a lab: its values, and the document and texts with them.
-
-    :raises UsageError: the lab has no variants, or the secret is no secret.
-    """
-    from labwright.lab.definition import load_lab
-
-    return load_lab(lab.folder, values_for(lab, student, secret))
-
-
-def edition(folder: Path, settings: Iterable[str]) -> Lab:
-    """Return a lab with the values of its variants that settings give, ``KEY=VALUE``."""
-    from labwright.lab.definition import load_lab
-
-    lab = load_lab(folder)
-    own = {key for variant in lab.variants for key in variant.keys}
-    given = [setting for setting in settings if setting.partition("=")[0] in own]
-    if not given:
-        return lab
-    changed = lab.values_with(given)
-    return load_lab(folder, {key: changed[key] for key in own})
-
-
-def whose(
-    lab: Lab, student: str, others: Iterable[str], secret: str, points: Callable[[Lab], float]
-) -> str:
-    """Return the other student whose variant a machine was made by; empty if it is their own.
-
-    :param others: ids of the class.
-    :param points: how many points the machine (or its record) gets by an edition of the lab.
-    """
-    own = values_for(lab, student, secret)
-    best, owner = points(variant(lab, student, secret)), ""
-    tried: dict[tuple[tuple[str, Any], ...], float] = {}
-    for other in others:
-        values = values_for(lab, other, secret)
-        if other == student or values == own:
-            continue
-        key = tuple(values.items())
-        if key not in tried:
-            tried[key] = points(variant(lab, other, secret))
-        if tried[key] > best:
-            best, owner = tried[key], other
-    return owner
 
 
 def fill(text: str, values: Mapping[str, Any]) -> str:

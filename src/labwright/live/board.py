@@ -20,7 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from labwright import text
 from labwright.grading.watch import MachineBack, MachineGone, StepChanged
-from labwright.lab.variants import edition
+from labwright.lab.edition import edition
 from labwright.live.page import Page, paths, policy, static_file, template
 from labwright.outcome import Outcome
 from labwright.reports import wording
@@ -216,5 +216,5 @@ class Board:
 
 def _edition(lab: Lab, student: Student) -> Lab:
     """Return the lab as a student has it."""
-    settings = [f"{key}={value}" for key, value in student.values.items()]
-    return edition(lab.folder, settings) if settings and lab.variants else lab
+    own = student.settings and lab.variants
+    return edition(lab.folder, student.settings) if own else lab

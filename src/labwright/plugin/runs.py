@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labwright.grading.run import plan
-from labwright.lab.variants import edition
+from labwright.lab.edition import edition
 
 if TYPE_CHECKING:
     from pathlib import Path

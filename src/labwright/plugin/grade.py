@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from labwright.grading.run import Run
     from labwright.machines.machine import Machine
-    from labwright.plugin.recorder import Listener, Recorder
+    from labwright.plugin.recorder import Recorder
+    from labwright.plugin.runs import Listener
     from labwright.score import Score, StepResult
 
 IN_THREAD = ("-s", "-pno:faulthandler", "-pno:threadexception", "-pno:unraisableexception")

@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,18 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from labwright.grading.run import Run
-    from labwright.plugin.runs import Runs
+    from labwright.plugin.runs import Listener, Runs
     from labwright.score import Score, StepResult
 
 PROPERTY = "labwright-results"
 """Name of the property by which a test's report carries the results of steps."""
-
-
-class Listener(Protocol):
-    """Is told about a run while it runs."""
-
-    def step(self, result: StepResult) -> None:
-        """A step has been examined."""
 
 
 def packed(run: Run, of: str, results: Iterable[StepResult]) -> str:

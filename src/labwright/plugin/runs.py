@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from labwright.grading.run import plan
 from labwright.lab.edition import edition
@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
     from labwright.grading.run import Run
     from labwright.machines.machine import Machine
-    from labwright.plugin.recorder import Listener
+    from labwright.score import StepResult
+
+
+class Listener(Protocol):
+    """Is told about a run while it runs."""
+
+    def step(self, result: StepResult) -> None:
+        """A step has been examined."""
 
 
 class Given:

@@ -21,7 +21,8 @@ from starlette.websockets import WebSocketDisconnect
 from labwright import text
 from labwright.grading.watch import MachineBack, MachineGone, StepChanged
 from labwright.lab.edition import edition
-from labwright.live.page import Page, paths, policy, static_file, template
+from labwright.live.assets import paths, policy, static_file, template
+from labwright.live.page import Page
 from labwright.outcome import Outcome
 from labwright.reports import wording
 from labwright.score import step_from_dict

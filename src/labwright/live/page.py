@@ -7,10 +7,8 @@ import contextlib
 import json
 import secrets
 import zlib
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
 from starlette.applications import Starlette
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -21,6 +19,7 @@ from labwright.errors import LabwrightError
 from labwright.grading import step_check
 from labwright.grading.watch import MachineGone
 from labwright.lab.document import Document
+from labwright.live.assets import paths, policy, static_file, template
 from labwright.live.document import PICTURES, sections
 from labwright.live.state import State, may_yet_hold
 from labwright.live.terminals import Terminals
@@ -50,16 +49,6 @@ LOST_S = 1800.0
 """The same for a page that is only not heard of: its computer may sleep."""
 MALFORMED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 """What a message that no page of ours sends can cause: its connection is closed."""
-TYPES = {"css": "text/css", "js": "text/javascript", "mjs": "text/javascript"}
-FILES = (
-    "page.css",
-    "page.js",
-    "xterm/xterm.mjs",
-    "xterm/addon-fit.mjs",
-    "xterm/xterm.css",
-    "board.css",
-    "board.js",
-)
 
 
 class Page:
@@ -385,43 +374,5 @@ def _stages(hint: str) -> list[str]:
     return [_shown(piece) for piece in (short, rest) if piece]
 
 
-def paths(request: Request) -> dict[str, str]:
-    """Return under which paths a page and our own files are, for its template."""
-    place = request.scope.get("root_path", "")
-    return {"place": place, "static": request.scope.get("app_root_path", place) + "/static"}
-
-
 def _shown(sentence: str) -> str:
     return text.excerpt(sentence, SENTENCE_LIMIT)
-
-
-async def static_file(request: Request) -> Response:
-    """Hand out one of our own files, and no other."""
-    name = request.path_params["name"]
-    if name not in FILES:
-        return Response(status_code=404)
-    content = resources.files("labwright.live").joinpath("static", name).read_bytes()
-    kind = TYPES[name.rpartition(".")[2]]
-    return Response(content, media_type=kind)
-
-
-def template(name: str) -> Any:
-    """Return one of our pages' templates: everything is escaped, nothing is undefined."""
-    source = resources.files("labwright.live").joinpath("static", name).read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(line=text.line, number=wording.number)
-    return environment.from_string(source)
-
-
-def policy(nonce: str, host: str) -> str:
-    """Return the Content-Security-Policy: nothing but our own files.
-
-    xterm.js makes style elements, which the page's script gives the nonce.
-    """
-    return (
-        f"default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; "
-        f"img-src 'self' data:; connect-src 'self' ws://{host}; font-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )

@@ -13,7 +13,7 @@ import pytest
 from labwright.errors import DefinitionError, HostUnreachable, MachineError
 from labwright.gate.actions import closing_sentence, plan
 from labwright.gate.expected import Varying
-from labwright.gate.walkthrough import Walkthrough, performed
+from labwright.gate.walkthrough import Walkthrough
 from labwright.grading.step_check import pending
 from labwright.lab.definition import load_lab
 from labwright.lab.document import Document
@@ -258,7 +258,16 @@ def test_gorb_is_typed_as_its_document_has_it_but_for_the_client():
     typed = plan(Document.of(gorb), gorb).actions
     assert [action.step for action in typed if action.note] == ["client-overload"]
     assert [action.step for action in typed if action.stays] == ["gorb-running"]
-    assert sorted(performed(gorb, "servers")) == ["server1-running", "server2-running"]
+
+
+def test_a_machine_in_a_state_has_the_steps_of_the_states_before_it_too():
+    gorb = load_lab(find_lab("gorb"))
+    servers = [step.id for step in gorb.performed("servers")]
+    assert servers == ["server1-running", "server2-running"]
+    later = replace(gorb, states={"servers": ("server1-running",), "loaded": ("ip-vs-available",)})
+    both = [step.id for step in later.performed("loaded")]
+    assert both == ["server1-running", "ip-vs-available"]
+    assert gorb.performed("docker") == ()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labwright.errors import MachineError
-from labwright.gate.walkthrough import Walkthrough, performed
+from labwright.gate.walkthrough import Walkthrough
 from labwright.grading.run import plan
 from labwright.host.progress import say
 from labwright.plugin.grade import grade
@@ -49,7 +49,7 @@ def follow(
             machine=machine,
             examine=lambda steps: _examined(lab, steps, machine),
             tell=_tell,
-            done=frozenset(() if target else performed(lab, lab.start)),
+            done=frozenset(() if target else (step.id for step in lab.performed(lab.start))),
         )
         found = walkthrough.run()
         where = target or f"a fresh {chosen.name} in the state {lab.start}"

@@ -22,8 +22,6 @@ from labwright.machines.terminal import Reply, Terminal
 from labwright.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from labwright.lab.document import Document
     from labwright.lab.model import Command, Lab, Step
     from labwright.machines.machine import Machine
@@ -397,13 +395,3 @@ def _few(text: str) -> list[str]:
     if len(rows) > SHOWN_LINES:
         rows = [f"({len(rows) - SHOWN_LINES} lines before)", *rows[-SHOWN_LINES:]]
     return [row[:300] for row in rows if row.strip()]
-
-
-def performed(lab: Lab, state: str) -> Iterator[str]:
-    """Yield the ids of the steps that a machine in a state has."""
-    if state not in lab.states:
-        return
-    for name, ids in lab.states.items():
-        yield from (step.id for step in lab.with_needs(list(ids)))
-        if name == state:
-            return

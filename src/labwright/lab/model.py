@@ -247,6 +247,12 @@ class Lab:
                 left.extend(step.needs)
         return tuple(step for step in self.steps if step.id in wanted)
 
+    def performed(self, state: str) -> tuple[Step, ...]:
+        """Return the steps that have been performed on a machine in a state."""
+        names = list(self.states)
+        before = names[: names.index(state) + 1] if state in self.states else []
+        return self.with_needs([id for name in before for id in self.states[name]])
+
     def upto(self, step_id: str) -> tuple[Step, ...]:
         """Return the steps from the first to this one.
 

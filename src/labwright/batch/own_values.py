@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from labwright.score import Score
 
 MOST_EDITIONS = 200
-"""Editions of a class against which a machine is held that does not fit its own."""
+"""A machine that does not fit its own edition is compared with at most so many others."""
 SEARCH_S = 60.0
-"""Seconds for that."""
+"""Seconds that this may take."""
 NAMED = 3
 Edition = tuple[str, ...]
 """Whose it is, then its settings, ``KEY=VALUE``."""

@@ -44,7 +44,7 @@ class ScoreCache:
         self._places: dict[tuple[str, int], tuple[int, int]] | None = None
         """Where the line of an attempt begins, and how long it is."""
         self._decoder = msgspec.json.Decoder(_Line)
-        # All of the score that counts is held against the journal, which was checked.
+        # What counts of a score is compared with the journal, which was checked.
         self._scores = msgspec.json.Decoder(Score)
 
     def put(self, attempt: Attempt, file: Path, score: Score) -> None:

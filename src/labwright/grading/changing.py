@@ -34,7 +34,7 @@ class Changing:
     """Which steps are changing. Times are in seconds, of one clock of the caller's."""
 
     def __init__(self, lab: Lab) -> None:
-        """None is."""
+        """At first, no step is changing."""
         self._wait_s = {step.id: step.wait_s for step in lab.steps if step.wait_s}
         self._waits: dict[str, _Wait] = {}
 
@@ -64,7 +64,7 @@ class Changing:
         return id in self._waits and not self._waits[id].over
 
     def __bool__(self) -> bool:
-        """Whether any is."""
+        """Whether any step is changing."""
         return any(not wait.over for wait in self._waits.values())
 
     def end(self, now: float) -> list[str]:

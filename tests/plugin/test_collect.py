@@ -219,6 +219,16 @@ def test_a_link_in_a_folder_is_not_followed(collect, tmp_path):
 # Challenges.
 
 
+def test_a_program_among_what_was_handed_in_is_not_run(collect, tmp_path, monkeypatch):
+    ran = tmp_path / "ran"
+    program = f"open({str(ran)!r}, 'w').close()\nraise SystemExit('not a module of ours')\n"
+    monkeypatch.chdir(tmp_path)
+    for name in ("json.py", "msgspec.py", "labwright.py"):
+        (tmp_path / name).write_text(program)
+    status, said, book = collect({"a.lab": made("ann", run_of(50))})
+    assert (status, book["ann"]["points"], ran.exists()) == (0, "100", False), said
+
+
 def test_only_an_answer_to_the_challenge_is_graded(collect):
     challenge = Challenge.new(2)
     right = replace(

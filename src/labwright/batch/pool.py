@@ -237,7 +237,8 @@ class ForkServer:
     def _begin(self) -> None:
         ours, theirs = socket.socketpair()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "labwright.batch.fork_server"],
+            # "-P": a file of the current folder, such as a student's json.py, is no module of ours.
+            [sys.executable, "-P", "-m", "labwright.batch.fork_server"],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

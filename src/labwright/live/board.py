@@ -135,7 +135,7 @@ class Board:
             row.page.begin()
         for n in range(min(WORKERS, len(self._tasks))):
             process = subprocess.Popen(
-                [sys.executable, "-m", "labwright.live.visitor"],
+                [sys.executable, "-P", "-m", "labwright.live.visitor"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

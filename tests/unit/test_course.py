@@ -241,6 +241,10 @@ def test_a_lab_that_has_not_begun_has_no_grades(place):
         (lab(more="weight = -1"), 5, "weight must be 0 or more"),
         (lab(more='weight = "2"'), 5, "must be a number"),
         (lab(more="points = 0"), 5, "points must be more than 0"),
+        (lab(more="late = { grace = inf }"), 5, "grace must be from 0 to 1000000 minutes"),
+        (lab(more="late = { grace = nan }"), 5, "grace must be from 0 to 1000000 minutes"),
+        (lab(more="late = { grace = 1e300 }"), 5, "grace must be from 0 to 1000000 minutes"),
+        (lab(more="late = { days = -1 }"), 5, "days must be 0 or more"),
         (lab(more="late = { percent = 120 }"), 5, "percent must be from 0 to 100"),
         (lab() + lab(), 7, "there are two labs 'l1'"),
         (lab("../x"), 3, "not an id"),
@@ -277,6 +281,46 @@ def test_what_is_wrong_in_a_decision_is_told(tmp_path, text, told):
 def test_a_decision_about_nobody_is_told(place):
     found = term(place(l1={"b": [RIGHT]}), lab(), DECISION + "grade = 1")
     assert found.notes == ("a decision about 'a', who is not in the course",)
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        ('step = "server2-runing"\npoints = 5', "about a step that there is not"),
+        ('step = "server2-running"\npoints = 500', "more points than the step has, 5"),
+        ("attempt = 7", "about an attempt that was not graded"),
+        ("grade = 1000", "more points than the lab has, 100"),
+        ('step = "server2-running"\npoints = 5', ""),
+        ("grade = 100", ""),
+        ("attempt = 1", ""),
+        ("due = 2026-11-27T12:00:00Z", ""),
+    ],
+)
+def test_a_slip_in_a_decision_is_told(place, decision, said):
+    found = term(place(l1={"a": [WRONG]}), lab(), DECISION + decision)
+    assert len(found.notes) == bool(said)
+    assert said in "".join(found.notes)
+
+
+def test_a_decision_about_a_step_is_told_where_no_attempt_was_graded(place):
+    base = place(l1={"a": [samples.ssh_broken()]})
+    found = term(base, lab(), DECISION + 'step = "server2-running"\npoints = 5')
+    assert of(found).points is None
+    assert "a decision about a step, where no attempt was graded" in of(found).remark
+    assert "it changes nothing" in found.notes[0]
+
+
+@pytest.mark.parametrize("due", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"])
+def test_any_date_can_be_compared(place, due):
+    rule = "late = { percent = 10, grace = 60 }\n"
+    found = term(place(l1={"a": [at(RIGHT, BEFORE)]}), rule + lab(more=f"due = {due}"))
+    assert of(found).points == (100 if due > "2026" else 0)
+
+
+def test_a_time_that_is_none_is_not_before_the_date(place):
+    late = "late = { percent = 50, cap = 50 }\n"
+    base = place(l1={"a": [replace(RIGHT, finished="never")]})
+    assert of(term(base, late + lab(more="due = 2000-01-01T00:00:00Z"))).points == 50
 
 
 def test_a_course_that_is_not_there_is_told(tmp_path, capsys):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OVERRIDES = "overrides.toml"
+MOST_GRACE = 1_000_000
+"""Minutes: almost two years."""
 Counting = Literal["best", "last", "last-before-due"]
 Blocked = Literal["zero", "half", "excluded"]
 
@@ -143,8 +146,10 @@ def _check_late(file: TomlFile, late: Late, *place: str | int) -> None:
     for name in ("percent", "cap"):
         if not 0 <= getattr(late, name) <= 100:
             raise file.error(f"{name} must be from 0 to 100", *place, name)
-    if late.grace < 0 or (late.days is not None and late.days < 0):
-        raise file.error("grace and days must be 0 or more", *place)
+    if not 0 <= late.grace <= MOST_GRACE:
+        raise file.error(f"grace must be from 0 to {MOST_GRACE} minutes", *place, "grace")
+    if late.days is not None and late.days < 0:
+        raise file.error("days must be 0 or more", *place, "days")
 
 
 def _check_override(file: TomlFile, place: int, one: Override, labs: set[str]) -> None:
@@ -166,15 +171,15 @@ def _check_override(file: TomlFile, place: int, one: Override, labs: set[str]) -
 
 def days_late(made: datetime, due: datetime | None, late: Late) -> int:
     """Return how many days too late something was made, a begun one counting as a whole."""
-    if due is None or made <= due + timedelta(minutes=late.grace):
+    if due is None or made - due <= timedelta(minutes=late.grace):
         return 0
     return -((due - made) // timedelta(days=1))
 
 
-def moment(text: str) -> datetime:
-    """Return a time of a journal."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+def moment(*texts: str) -> datetime:
+    """Return the first that is a time: what was handed in may say anything."""
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            at = datetime.fromisoformat(text)
+            return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return datetime.min.replace(tzinfo=UTC)

@@ -24,7 +24,7 @@ from labwright.reports.course_page import CourseRow, LabCell
 from labwright.reports.wording import number, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from labwright.batch.course import Course, CourseLab, Override
@@ -81,6 +81,9 @@ def read_term(base: Path, course: Course, overrides: Sequence[Override]) -> Term
         for one in overrides
         if one.student not in students
     ]
+    by_id = {each.lab.id: each for each in classes}
+    for one in overrides:
+        notes += [f"{one.student}: {said}: {one}" for said in _odd(one, by_id[one.lab])]
     by_both: dict[tuple[str, str], list[Override]] = {}
     for one in overrides:
         by_both.setdefault((one.student, one.lab), []).append(one)
@@ -94,6 +97,24 @@ def read_term(base: Path, course: Course, overrides: Sequence[Override]) -> Term
             grades[each.lab.id] = grade(each.attempts.get(id, ()), rules, key, each.most)
         standings[id] = standing(grades, weights)
     return Term(course, classes, students, standings, tuple(overrides), tuple(notes))
+
+
+def _odd(one: Override, each: ClassOfLab) -> Iterator[str]:
+    """Yield what of a decision may be a slip of the pen; it is followed as far as it can be."""
+    steps = {
+        id: most for a in each.attempts.get(one.student, ()) for id, (*_, most) in a.steps.items()
+    }
+    graded = [a for a in each.attempts.get(one.student, ()) if a.graded]
+    if one.step and steps and one.step not in steps:
+        yield "a decision about a step that there is not"
+    elif one.step and not graded:
+        yield "a decision about a step, where no attempt was graded: it changes nothing"
+    elif one.step and (one.points or 0) > steps[one.step]:
+        yield f"a decision for more points than the step has, {number(steps[one.step])}"
+    if one.attempt is not None and one.attempt not in {n for a in graded for n in (a.number, a.of)}:
+        yield "a decision about an attempt that was not graded"
+    if each.most and (one.grade or 0) > each.most:
+        yield f"a decision for more points than the lab has, {number(each.most)}"
 
 
 def _class_of(base: Path, lab: CourseLab) -> ClassOfLab:

@@ -72,7 +72,7 @@ class Rules:
         """Return how late an attempt is."""
         if attempt.source == "machine" and not self.late.machines:
             return 0
-        return days_late(moment(attempt.made or attempt.at), self.due, self.late)
+        return days_late(moment(attempt.made, attempt.at), self.due, self.late)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,12 @@ def grade(attempts: Sequence[Attempt], rules: Rules, key: str = "", most: float 
         return LabGrade(points, top or 100.0, found, many, why, said)
     if found is None:
         problem = choice.attempt.problem if choice.attempt else choice.why
-        return LabGrade(None, 0.0, None, many, why, tuple(dates), problem)
+        said = tuple(
+            f"a decision about a step, where no attempt was graded: {one}"
+            for one in rules.overrides
+            if one.step
+        )
+        return LabGrade(None, 0.0, None, many, why, (*dates, *said), problem)
     return LabGrade(value.points, value.max_points, found, many, why, (*dates, *value.remarks))
 
 

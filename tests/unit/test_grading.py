@@ -412,6 +412,28 @@ def test_a_line_that_a_crash_cut_off_costs_itself_only(tmp_path):
     ]
 
 
+def test_a_last_line_counts_though_an_editor_took_its_end(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    Journal(path).write(Begun("gorb", "hash", ALL, 7))
+    Journal(path).write(attempt("a"))
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    assert [found.id for found in Journal(path).attempts] == ["a"]
+    Journal(path).write(attempt("b"))
+    assert [found.id for found in Journal(path).attempts] == ["a", "b"]
+
+
+def test_nulls_that_a_power_failure_left_are_passed_over(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    Journal(path).write(attempt("a"))
+    with path.open("ab") as file:
+        file.write(bytes(4096))
+    Journal(path).write(attempt("b"))
+    assert [found.id for found in Journal(path).attempts] == ["a", "b"]
+
+
+ATTEMPT = msgspec.json.encode(attempt("a")).decode()
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -419,12 +441,20 @@ def test_a_line_that_a_crash_cut_off_costs_itself_only(tmp_path):
         ('{"line": "counts", "id": "a", "number": "1", "why": ""}', "Expected `int`, got `str`"),
         ('{"journal": "labwright/journal/v1", "lab": "gorb"}', "another labwright wrote it"),
         ('{"line": "begun", "journal": "labwright/journal/v2"}', "another labwright wrote it"),
+        ("nonsense", "JSON is malformed"),
+        ('{"line": "counts", "id": "a", "number": l, "why": ""}', "JSON is malformed"),
+        ('"id": "a", "number": 1, "why": ""}', "Expected `object`"),
+        ('{"line":"setting","name":"a","value":1}{"line":"begun"}', "JSON is malformed"),
+        ('{"line": "setting", "name": "\udce4", "value": 1}', "."),
+        (ATTEMPT.replace("passed", "pased"), "Invalid enum value 'pased'"),
+        (ATTEMPT.replace("1.0", "-1.0"), "Expected `float` >= 0"),
+        (ATTEMPT.replace('"number":1', '"number":0'), "Expected `int` >= 1"),
     ],
 )
 def test_a_line_of_somebody_elses_is_refused_with_its_number(tmp_path, line, told):
     path = tmp_path / "journal.jsonl"
     Journal(path).write(Begun("gorb", "hash", ALL, 7))
-    with path.open("a") as file:
+    with path.open("a", errors="surrogateescape") as file:
         file.write(line + "\n")
     with pytest.raises(UsageError, match=f"journal.jsonl:2: not a line of a journal: .*{told}"):
         _ = Journal(path).begun
@@ -432,7 +462,7 @@ def test_a_line_of_somebody_elses_is_refused_with_its_number(tmp_path, line, tol
 
 def test_a_journal_without_a_beginning_is_not_gone_on_with(run, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/journal.jsonl").write_text("nonsense\n")
+    (tmp_path / "out/journal.jsonl").write_text('{"line": "beg\n')
     with pytest.raises(UsageError, match="its journal has no beginning"):
         run(Workers(), "a", resume=True)
 

@@ -87,11 +87,10 @@ class Worth:
 def worth(attempt: Attempt, rules: Rules) -> Worth:
     """Return what an attempt is worth: decisions about steps, blocked steps, then lateness."""
     points, top = attempt.points, attempt.max_points
-    steps = attempt.steps
+    steps: dict[str, tuple[str, float, float]] = {**attempt.steps}
     remarks = []
     decided = {one.step: one for one in rules.overrides if one.step}
     if decided:
-        steps = dict(steps)
         for id, one in decided.items():
             if id in steps:
                 steps[id] = ("decided", one.points or 0.0, steps[id][2])

@@ -292,7 +292,7 @@ class Grading:
             identity=of.identity if of else examined.identity,
             points=score.points if score else 0.0,
             max_points=score.max_points if score else 0.0,
-            steps={s.id: (s.outcome.value, s.points, s.max_points) for s in steps},
+            steps={s.id: (s.outcome, s.points, s.max_points) for s in steps},
             digest=digest,
             source=source,
             findings=_findings(examined, of),

@@ -1,29 +1,34 @@
 """What has been done in a class's folder: lines that are only ever added, never changed.
 
-Each line is JSON, and is one of the structs here. A line that a crash cut off counts for
-nothing; what it stood for is done again. A whole line that is none of the structs was
-written by somebody else, and is refused with its number: a grade may depend on it.
+Each line is JSON, and is one of the structs here. A line that a crash cut off, the beginning
+of one, counts for nothing; what it stood for is done again. Any other line that is none of the
+structs is damaged, or was written by somebody else. It is refused with its number: a grade may
+depend on it.
 """
 
 from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
 from labwright.batch.task import Identity  # noqa: TC001  msgspec reads it
 from labwright.errors import SetupError, UsageError
 from labwright.grading.run import RunOptions  # noqa: TC001  msgspec reads it
+from labwright.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 FORMAT: Literal["labwright/journal/v3"] = "labwright/journal/v3"
-StepPoints = tuple[str, float, float]
+Points = Annotated[float, msgspec.Meta(ge=0)]
+StepPoints = tuple[Outcome, Points, Points]
 """A step's outcome, its points, and how many it could have had."""
+CUT_OFF = "truncated"
+"""What msgspec says of the beginning of a line."""
 
 
 class Begun(msgspec.Struct, frozen=True, tag_field="line", tag="begun"):
@@ -48,7 +53,7 @@ class Attempt(msgspec.Struct, frozen=True, tag_field="line", tag="attempt"):
     """One try to grade one student that came to its end, well or not."""
 
     id: str
-    number: int
+    number: Annotated[int, msgspec.Meta(ge=1)]
     """From 1, of this student; names the folder of its files."""
     graded: bool
     reached: bool
@@ -57,8 +62,8 @@ class Attempt(msgspec.Struct, frozen=True, tag_field="line", tag="attempt"):
     key: str
     """What was examined: :attr:`labwright.batch.student.Student.key`."""
     identity: Identity
-    points: float = 0.0
-    max_points: float = 0.0
+    points: Points = 0.0
+    max_points: Points = 0.0
     steps: dict[str, StepPoints] = {}
     """Enough to grade by, should the attempt's files be lost."""
     digest: str = ""
@@ -167,21 +172,20 @@ class Journal:
 
     def _read(self) -> Iterator[Line]:
         raw = self.path.read_bytes() if self.path.exists() else b""
-        *whole, _cut_off = raw.split(b"\n")
-        for number, text in enumerate(whole, 1):
-            if not text.strip():
+        for number, text in enumerate(raw.split(b"\n"), 1):
+            if not text.strip(b" \t\r\0"):  # nulls: what a power failure may leave
                 continue
             try:
                 yield self._decoder.decode(text)
-            except msgspec.ValidationError as problem:
+            except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
+                if CUT_OFF in str(problem) and not isinstance(problem, msgspec.ValidationError):
+                    continue  # a crash cut it off
                 older = b'"labwright/journal/v' in text and FORMAT.encode() not in text
                 why = "another labwright wrote it" if older else str(problem)
                 raise UsageError(
                     f"{self.path}:{number}: not a line of a journal: {why}; choose another folder "
                     "with --out, or mend the line"
                 ) from None
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue  # a crash cut it off
 
 
 def append_lines(path: Path, lines: Iterable[bytes], *, derived: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 from hypothesis import settings
@@ -14,3 +15,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # A busy machine must not fail a property, and what failed once must fail again.
 settings.register_profile("labwright", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("labwright")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of garbage collection.
+
+    A run of pytest inside a test ends with five collections, and each would look at all of it.
+    """
+    gc.collect()
+    gc.freeze()

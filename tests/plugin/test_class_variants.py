@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests import in_process
 
 from labwright.batch import pool, submission
-from labwright.batch.grade_one import Teller, grade_one
 from labwright.batch.own_values import fingerprint
 from labwright.batch.task import Identity
 from labwright.cli import main
@@ -117,12 +116,14 @@ class Class:
         text = submission.make(score, own, id, values, "", Identity(machine=id * 4))
         (self.place / "in" / f"{id}.lab").write_text(text)
 
-    def _spread(self, groups, _workers, _stop, _lock, listener) -> None:
+    def _spread(self, groups, *others) -> None:
         """Grade in this process; a student's machine is what was recorded of it."""
-        for task in (task for group in groups for task in group):
-            record = task.record or str(self.place / f"{task.id}.json")
-            examined = grade_one(replace(task, record=record), Teller(io.StringIO()))
-            listener.ended(examined)
+        recorded = [
+            [replace(task, record=task.record or str(self.place / f"{task.id}.json"))]
+            for group in groups
+            for task in group
+        ]
+        in_process.spread(recorded, *others)
 
     def run(self, *command: str) -> tuple[int, str]:
         status = main([*command, "--lab", str(self.lab.folder)])

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests import in_process
 
-from labwright.batch import submission
+from labwright.batch import pool, submission
 from labwright.batch.challenge import Challenge
 from labwright.batch.task import Identity
 from labwright.cli import main
@@ -24,6 +25,8 @@ from labwright.score import Score
 RECORD = (Path(__file__).parents[1] / "unit" / "data" / "deployed.json").read_text()
 LAB = load_lab(find_lab("gorb"))
 OLD = Score.from_json(RECORD)
+IN_PROCESSES = pool.spread
+"""Each file is judged in a process of its own, as it is in earnest."""
 
 
 def run_of(number: int) -> Score:
@@ -38,14 +41,17 @@ def made(student: str, score: Score, challenge: str = "", machine: str = "") -> 
 
 
 @pytest.fixture
-def collect(tmp_path, capsys):
+def collect(tmp_path, capsys, monkeypatch):
     (tmp_path / "class.csv").write_text(
         "id,name,canvas_id,participant\n"
         "ann,Ann,101,Participant 4201\nbob,Bob,102,Participant 4202\ncal,Cal,103,Participant 4203\n"
     )
     (tmp_path / "in").mkdir()
 
-    def collect(files: dict[str, object], *more: str) -> tuple[int, str, dict[str, dict[str, str]]]:
+    def collect(
+        files: dict[str, object], *more: str, spread=in_process.spread
+    ) -> tuple[int, str, dict[str, dict[str, str]]]:
+        monkeypatch.setattr(pool, "spread", spread)
         for name, body in files.items():
             path = tmp_path / "in" / name
             path.parent.mkdir(exist_ok=True)
@@ -161,7 +167,8 @@ def test_a_file_of_another_lab_of_nobody_or_no_file_at_all_is_refused_and_the_ot
             "d.lab": '{"format": "labwright/submission/v1"}',
             "e.lab": "[" * 100_000,
             "f.lab": b"PK\x03\x04".decode("latin-1"),
-        }
+        },
+        spread=IN_PROCESSES,
     )
     assert status == 3
     assert "b.lab: it is of the lab 'docker-server', not of gorb" in said

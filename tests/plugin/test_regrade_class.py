@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests import in_process
 
+from labwright.batch import pool
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Grading
 from labwright.batch.student import Student
@@ -23,6 +25,8 @@ from labwright.score import Score
 RECORD = Path(__file__).parents[1] / "unit" / "data" / "deployed.json"
 LAB = load_lab(find_lab("gorb"))
 OLD = Score.from_json(RECORD.read_text())
+IN_PROCESSES = pool.spread
+"""Each attempt is judged in a process of its own, as it is in earnest."""
 
 
 def less(score: Score) -> Score:
@@ -47,6 +51,11 @@ def folder(tmp_path) -> Folder:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    monkeypatch.setattr(pool, "spread", in_process.spread)
+
+
 def counting(folder: Folder) -> dict[str, tuple[float, str]]:
     grading = Grading(folder.roster(), LAB, Folder(folder.path), RunOptions(), 60)
     grading.remember()
@@ -61,7 +70,8 @@ def regraded(folder: Folder, capsys, *more: str) -> str:
     return capsys.readouterr().err
 
 
-def test_who_changes_and_by_how_much_is_said_and_nothing_is_written(folder, capsys):
+def test_who_changes_and_by_how_much_is_said_and_nothing_is_written(folder, capsys, monkeypatch):
+    monkeypatch.setattr(pool, "spread", IN_PROCESSES)
     before = {p: p.read_bytes() for p in folder.path.rglob("*") if p.is_file()}
     said = regraded(folder, capsys, "--set=scheduler=wlc")
     assert "  a: 100 of 100 -> 35 of 100 (-65): service-created: passed 15/15 -> failed" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -47,6 +48,7 @@ class Example:
         return f"{self.place} {self.text[:40] if self.kind in {'command', 'span'} else self.kind}"
 
 
+@cache
 def examples() -> list[Example]:
     """Return all examples of all pages."""
     return [example for page in PAGES for example in _examples(page)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -9,6 +10,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.repeated import repeated
 
 from labwright.grading.assemble import assemble
 from labwright.grading.run import Run
@@ -147,46 +149,55 @@ def mishap(random: Random, said: dict[str, StepResult]) -> list[StepResult]:
     return told
 
 
-SEEDS = given(st.integers(0, 1 << 48))
-MANY = settings(max_examples=100)
-TIMES = range(50)
+DRAWS = range(50)
 """So often is drawn for each seed: Hypothesis itself takes longer than a score does."""
 
 
-@MANY
-@SEEDS
-def test_no_loss_order_repetition_or_stranger_raises_a_score(seed: int) -> None:
-    random = Random(seed)
-    for _ in TIMES:
-        made, said = drawn(random)
-        right = assemble(whole(made), said.values())
-        score = assemble(whole(made), mishap(random, said))
-        assert [step.id for step in score.steps] == [step.id for step in made.steps]
-        assert score.max_points == right.max_points == 10 * len(made.steps)
-        assert score.points <= right.points
-        if not any(step.outcome is Outcome.BROKEN for step in score.steps):
-            assert outcomes(score) == outcomes(right)
-        for step in score.steps:
-            assert (step.reason == "") == (step.outcome is Outcome.PASSED)
-            assert step.points == (10 if step.outcome is Outcome.PASSED else 0)
-            if step.outcome is Outcome.PASSED:
-                assert step.evidence
-                needed = {need.id for need in made.with_needs([step.id])}
-                assert all(o.outcome is Outcome.PASSED for o in score.steps if o.id in needed)
+def each_seed(times: int) -> Callable:
+    """Try a property with so many seeds."""
+    return lambda tried: settings(max_examples=times)(given(st.integers(0, 1 << 48))(tried))
 
 
-@MANY
-@SEEDS
-def test_a_score_follows_from_the_results_and_not_from_their_order(seed: int) -> None:
-    random = Random(seed)
-    for _ in TIMES:
-        made, said = drawn(random)
-        told = list(said.values())
-        random.shuffle(told)
-        score = assemble(whole(made), told)
-        assert score == assemble(whole(made), said.values())
-        assert outcomes(assemble(whole(made), score.steps)) == outcomes(score)
-        for step in score.steps:
-            if step.reason.startswith("it needs "):
-                named = [part.split(",")[0] for part in step.reason[9:].split("; and ")]
-                assert {outcomes(score)[id] for id in named} <= {"failed", "broken"}
+@repeated(8, 1000)
+def test_no_loss_order_repetition_or_stranger_raises_a_score(times: int) -> None:
+    @each_seed(times)
+    def holds(seed: int) -> None:
+        random = Random(seed)
+        for _ in DRAWS:
+            made, said = drawn(random)
+            right = assemble(whole(made), said.values())
+            score = assemble(whole(made), mishap(random, said))
+            assert [step.id for step in score.steps] == [step.id for step in made.steps]
+            assert score.max_points == right.max_points == 10 * len(made.steps)
+            assert score.points <= right.points
+            if not any(step.outcome is Outcome.BROKEN for step in score.steps):
+                assert outcomes(score) == outcomes(right)
+            for step in score.steps:
+                assert (step.reason == "") == (step.outcome is Outcome.PASSED)
+                assert step.points == (10 if step.outcome is Outcome.PASSED else 0)
+                if step.outcome is Outcome.PASSED:
+                    assert step.evidence
+                    needed = {need.id for need in made.with_needs([step.id])}
+                    assert all(o.outcome is Outcome.PASSED for o in score.steps if o.id in needed)
+
+    holds()
+
+
+@repeated(8, 1000)
+def test_a_score_follows_from_the_results_and_not_from_their_order(times: int) -> None:
+    @each_seed(times)
+    def holds(seed: int) -> None:
+        random = Random(seed)
+        for _ in DRAWS:
+            made, said = drawn(random)
+            told = list(said.values())
+            random.shuffle(told)
+            score = assemble(whole(made), told)
+            assert score == assemble(whole(made), said.values())
+            assert outcomes(assemble(whole(made), score.steps)) == outcomes(score)
+            for step in score.steps:
+                if step.reason.startswith("it needs "):
+                    named = [part.split(",")[0] for part in step.reason[9:].split("; and ")]
+                    assert {outcomes(score)[id] for id in named} <= {"failed", "broken"}
+
+    holds()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.repeated import repeated
 
 from labwright.errors import DefinitionError
 from labwright.grading.mistakes import load_mistakes
@@ -73,32 +75,45 @@ def assert_one_sentence(problem: DefinitionError, folder: Path) -> None:
     assert 1 <= problem.line <= len(lines)
 
 
+def each_edit(times: int) -> Callable:
+    """Try a property with so many edits."""
+    return lambda tried: settings(max_examples=times, suppress_health_check=list(HealthCheck))(
+        given(changes=edits())(tried)
+    )
+
+
+@repeated(25, 1000)
 @pytest.mark.parametrize("name", LABS)
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(changes=edits())
-def test_a_changed_definition_is_read_or_refused_in_one_sentence(tmp_path, name, changes):
+def test_a_changed_definition_is_read_or_refused_in_one_sentence(tmp_path, name, times):
     folder = tmp_path / name
-    if not folder.exists():
-        shutil.copytree(LABS[name], folder)
+    shutil.copytree(LABS[name], folder)
     text = (LABS[name] / "lab.toml").read_text()
-    (folder / "lab.toml").write_text(edited(text, changes), encoding="utf-8", newline="")
-    try:
-        load_lab(folder)
-    except DefinitionError as problem:
-        assert_one_sentence(problem, folder)
+
+    @each_edit(times)
+    def holds(changes):
+        (folder / "lab.toml").write_text(edited(text, changes), encoding="utf-8", newline="")
+        try:
+            load_lab(folder)
+        except DefinitionError as problem:
+            assert_one_sentence(problem, folder)
+
+    holds()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(changes=edits())
-def test_a_changed_mistake_is_read_or_refused_in_one_sentence(tmp_path, changes):
+@repeated(50, 1000)
+def test_a_changed_mistake_is_read_or_refused_in_one_sentence(tmp_path, times):
     folder = tmp_path / "web-server"
-    if not folder.exists():
-        shutil.copytree(LABS["web-server"], folder)
+    shutil.copytree(LABS["web-server"], folder)
     lab = load_lab(folder)
-    source = LABS["web-server"] / "mistakes" / "nothing-done.toml"
     place = folder / "mistakes" / "nothing-done.toml"
-    place.write_text(edited(source.read_text(), changes), encoding="utf-8", newline="")
-    try:
-        load_mistakes(lab)
-    except DefinitionError as problem:
-        assert_one_sentence(problem, folder)
+    text = place.read_text()
+
+    @each_edit(times)
+    def holds(changes):
+        place.write_text(edited(text, changes), encoding="utf-8", newline="")
+        try:
+            load_mistakes(lab)
+        except DefinitionError as problem:
+            assert_one_sentence(problem, folder)
+
+    holds()

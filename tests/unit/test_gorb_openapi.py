@@ -12,6 +12,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.repeated import repeated
 from tests.unit import gorb_daemon
 
 from labwright.components.gorb import addresses
@@ -43,9 +44,12 @@ def registered(daemon):
     daemon.clear()
 
 
+# Schemathesis's own: it draws from the module, which Hypothesis seeds for each example.
+@pytest.mark.filterwarnings("ignore:Do not use the .random. module inside strategies")
+@repeated(10, 500)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.label)
-def test_whatever_is_sent_the_answer_is_one_that_is_described(operation, daemon, registered):
-    @settings(max_examples=40, deadline=None, derandomize=True)
+def test_whatever_is_sent_the_answer_is_one_that_is_described(operation, daemon, registered, times):
+    @settings(max_examples=times)
     @given(operation.as_strategy(), st.booleans())
     def fuzz(case, of_something_registered):
         if of_something_registered:

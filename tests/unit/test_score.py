@@ -6,8 +6,9 @@ import json
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.repeated import repeated
 
 from labwright.errors import LabwrightError
 from labwright.score import Score
@@ -60,9 +61,18 @@ def test_what_is_no_score_is_said_so(text: str) -> None:
         Score.from_json(text)
 
 
-@given(st.integers(0, 1 << 48))
-def test_any_damage_is_one_sentence_or_none(seed: int) -> None:
-    random = Random(seed)
+@repeated(10, 1000)
+def test_any_damage_is_one_sentence_or_none(times: int) -> None:
+    @settings(max_examples=times)
+    @given(st.integers(0, 1 << 48))
+    def holds(seed: int) -> None:
+        damage(Random(seed))
+
+    holds()
+
+
+def damage(random: Random) -> None:
+    """Read a score that is damaged in one place, some times."""
     for _ in range(20):
         body = json.loads(GOOD)
         holder, key = body, random.choice(list(body))

@@ -12,6 +12,7 @@ from math import exp, lgamma, log
 from pathlib import Path
 
 import pytest
+from tests.repeated import repeated
 
 from labwright.checks.distribution import about_half, round_robin
 from labwright.errors import CheckFailed, Disturbed
@@ -103,8 +104,9 @@ def test_the_page_states_a_limit_for_each_wrong_balancer():
     assert set(STATED) == set(WRONG)
 
 
-def test_no_correct_lab_fails():
-    check_correct_labs(1000)
+@repeated(400, 100_000)
+def test_no_correct_lab_fails(times):
+    check_correct_labs(times)
 
 
 @pytest.mark.parametrize("requests", [2, 3, 12, 13, 40])
@@ -117,17 +119,7 @@ def test_a_correct_lab_without_others_passes_whatever_the_number_of_requests(req
             assert of_sequence(lab) == ("passed" if decided else "undecided")
 
 
+@repeated(200, 100_000)
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_balancer_passes_no_more_often_than_stated(name):
-    check_wrong_balancer(name, 500)
-
-
-@pytest.mark.simulation
-def test_of_100_000_correct_labs_none_fails():
-    check_correct_labs(100_000)
-
-
-@pytest.mark.simulation
-@pytest.mark.parametrize("name", WRONG)
-def test_of_100_000_labs_with_a_wrong_balancer_no_more_pass_than_stated(name):
-    check_wrong_balancer(name, 100_000)
+def test_a_wrong_balancer_passes_no_more_often_than_stated(name, times):
+    check_wrong_balancer(name, times)

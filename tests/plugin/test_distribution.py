@@ -88,12 +88,9 @@ def outcomes(score) -> dict[str, str]:
     return {step["id"]: step["outcome"] for step in score["steps"]}
 
 
+DISTS = ("load", "loadscope", "loadgroup", "worksteal", "each")
+SPREAD = [("-n2", f"--dist={dist}") for dist in DISTS]
 OPTIONS = [
-    ("-n2", "--dist=load"),
-    ("-n2", "--dist=loadscope"),
-    ("-n2", "--dist=loadgroup"),
-    ("-n2", "--dist=worksteal"),
-    ("-n2", "--dist=each"),
     ("-x",),
     ("--maxfail=2",),
     ("-kgood or five",),
@@ -116,13 +113,27 @@ PLUGINS = {
             return True
     """,
 }
-SEED = 14
 
 
-@pytest.mark.parametrize("number", range(len(OPTIONS) + 10))
-def test_no_option_or_plugin_raises_a_score(graded, pytester: pytest.Pytester, number: int) -> None:
-    drawn = random.Random(SEED + number)
-    chosen = (OPTIONS[number],) if number < len(OPTIONS) else drawn.sample(OPTIONS, 3)
+def drawn(options: list[tuple[str, ...]], seed: int) -> list[tuple[str, ...]]:
+    return random.Random(seed).sample(options, 3)
+
+
+CHOSEN = [
+    *([options] for options in OPTIONS),
+    *(drawn(OPTIONS, seed) for seed in range(3)),
+    *(pytest.param([options], marks=pytest.mark.simulation) for options in SPREAD),
+    *(
+        pytest.param(drawn([*SPREAD, *OPTIONS], seed), marks=pytest.mark.simulation)
+        for seed in range(50)
+    ),
+]
+
+
+@pytest.mark.parametrize("chosen", CHOSEN, ids=str)
+def test_no_option_or_plugin_raises_a_score(
+    graded, pytester: pytest.Pytester, chosen: list[tuple[str, ...]]
+) -> None:
     make(pytester.path / "toy")
     pytester.makepyfile(**{name: textwrap.dedent(text) for name, text in PLUGINS.items()})
     pytester.syspathinsert()
@@ -139,7 +150,7 @@ def test_no_option_or_plugin_raises_a_score(graded, pytester: pytest.Pytester, n
     assert result.ret != 0, told
 
 
-@pytest.mark.parametrize("dist", ["load", "worksteal"])
+@pytest.mark.parametrize("dist", ["load", pytest.param("worksteal", marks=pytest.mark.simulation)])
 def test_a_check_that_ends_its_process_breaks_its_step_and_no_other(
     graded, pytester: pytest.Pytester, dist: str
 ) -> None:
@@ -184,7 +195,7 @@ def test_each_lab_has_a_score_of_its_own(graded, pytester: pytest.Pytester) -> N
     assert [score["max_points"] for score in found.values()] == [100, 100]
 
 
-@pytest.mark.parametrize("dist", ["load", "loadscope", "worksteal"])
+@pytest.mark.parametrize("dist", DISTS)
 def test_each_target_has_a_score_of_its_own_whatever_the_distribution(
     graded, pytester: pytest.Pytester, dist: str
 ) -> None:
@@ -203,9 +214,12 @@ def test_each_target_has_a_score_of_its_own_whatever_the_distribution(
         labwright.plugin.open_machine = opened
         """
     )
-    _, found = graded("toy", "--target=vm:a", "--target=vm:b", "-n2", f"--dist={dist}")
+    result, found = graded("toy", "--target=vm:a", "--target=vm:b", "-n2", f"--dist={dist}")
+    assert result.ret != 0
     assert list(found) == ["vm_a", "vm_b"]
     for folder, score in found.items():
+        assert [step["id"] for step in score["steps"]] == [*RIGHT, "rest"]
+        assert (score["points"], score["max_points"]) == (70, 100)
         assert score["target"] == folder.replace("_", ":")
         assert outcomes(score) == {**RIGHT, "rest": "passed"}
 

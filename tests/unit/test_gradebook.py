@@ -73,6 +73,15 @@ def test_a_class_is_watched_by_ids_not_by_names(terminal):
     assert not terminal or "1 graded  0 not graded  1 unreachable  0 being graded" in shown
 
 
+def test_a_name_is_no_markup_of_the_terminals():
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=90)
+    with ClassView(console, 1, {"s1": "Ann [/] [red]Ames"}) as view:
+        view.round(1, 1)
+        view.started("s1")
+    assert "s1 (Ann [/] [red]Ames)" in Text.from_ansi(out.getvalue()).plain
+
+
 def test_names_are_shown_to_whoever_asks_for_them():
     out = io.StringIO()
     with ClassView(Console(file=out, width=90), 1, {"s1": "Ann"}) as view:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import html
+import io
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from rich.control import Control
+from rich.table import Table
+from rich.text import Text
 
 from labwright import text
+from labwright.host.console import Console
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -131,3 +139,38 @@ def test_a_command_of_github_stays_one_line(written: str) -> None:
     shown = text.github(written)
     assert len(shown.splitlines()) <= 1
     assert not set(text.github(written, attribute=True)) & set(":,\r\n")
+
+
+@given(st.text(), st.sampled_from([str, Text, "table"]))
+def test_nothing_that_a_terminal_obeys_gets_through_a_console(written: str, kind: object) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=60)
+    hostile = f"\x1b]0;t\x07\x1b[2J\u202e{written}"
+    if kind == "table":
+        shown = Table("a")
+        shown.add_row(Text(hostile))
+    else:
+        shown = kind(hostile)
+    console.print(shown, markup=False, highlight=False)
+    assert not [c for c in out.getvalue() if c in "\x1b\x07\u202e\x9b"]
+    assert "\\x1b]0;" in out.getvalue()
+
+
+def test_a_consoles_own_colours_and_movements_stay() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, color_system="standard")
+    console.print(Text("red", "red"))
+    console.control(Control.clear())
+    assert out.getvalue() == "\x1b[31mred\x1b[0m\n\x1b[2J"
+
+
+def test_no_command_has_another_console() -> None:
+    """The client of a lab is for itself: it writes its own numbers."""
+    ours = [*(ROOT / "src").rglob("*.py"), *(ROOT / "reports").rglob("*.py")]
+    made = [
+        str(path.relative_to(ROOT))
+        for path in ours
+        if "Console(" in (source := path.read_text())
+        and "host.console import Console" not in source
+    ]
+    assert made == ["src/labwright/components/workload/client.py", "src/labwright/host/console.py"]

@@ -124,7 +124,7 @@ class ClassView:
         table = Table.grid(padding=(0, 2))
         for id, began in list(self._running.items())[:MOST_SHOWN]:
             table.add_row(
-                Text("\u2026", "dim"), self._shown(id), Text(duration(now - began), "dim")
+                Text("\u2026", "dim"), Text(self._shown(id)), Text(duration(now - began), "dim")
             )
         if len(self._running) > MOST_SHOWN:
             table.add_row("", Text(f"and {len(self._running) - MOST_SHOWN} more", "dim"))

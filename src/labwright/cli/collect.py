@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from labwright.batch import collect, outputs, pool, roster, rule
@@ -29,6 +28,7 @@ from labwright.cli.grade import (
 from labwright.cli.options import add_lab, add_variants
 from labwright.grading.run import RunOptions
 from labwright.grading.step_check import HINTS
+from labwright.host.console import Console
 from labwright.host.temporary import Scratch
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab

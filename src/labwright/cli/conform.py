@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 
 from labwright.components.conform.gorb import Gorb
 from labwright.components.conform.run import CASES, Finding, Verdict, run
 from labwright.errors import UsageError
+from labwright.host.console import Console
 from labwright.host.files import write_text
 from labwright.text import line
 
@@ -68,7 +68,7 @@ def conform(arguments: argparse.Namespace) -> int:
             console.print(f"\n[bold]{finding.case.group}[/]")
         findings.append(finding)
         _show(console, finding)
-    console.print(f"\n{gorb.url}: {_summary(findings)}")
+    console.print(f"\n{escape(gorb.url)}: {_summary(findings)}")
     if arguments.json:
         _write(arguments.json, gorb.url, findings)
     return 1 if any(one.verdict is Verdict.DIFFERS for one in findings) else 0

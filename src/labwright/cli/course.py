@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from labwright.batch import course_folder
 from labwright.batch.course import read
 from labwright.errors import UsageError
+from labwright.host.console import Console
 from labwright.reports.wording import number, plural
 
 if TYPE_CHECKING:

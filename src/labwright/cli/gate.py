@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from labwright.cli.options import add_system
@@ -18,6 +17,7 @@ from labwright.gate import formats, lock, perform, stages
 from labwright.gate.changes import Change, changes
 from labwright.gate.stages import Stage
 from labwright.gate.variants import tried
+from labwright.host.console import Console
 from labwright.host.files import append_text, write_text
 from labwright.lab.definition import load_lab
 from labwright.lab.document import Document

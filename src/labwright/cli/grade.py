@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from labwright.batch import cluster, outputs, own_values, platforms, pool, roster, rule
@@ -25,6 +24,7 @@ from labwright.cli.options import SECRET, add_lab, add_variants, variants_secret
 from labwright.errors import UsageError
 from labwright.grading.run import RunOptions
 from labwright.grading.step_check import HINTS, bind
+from labwright.host.console import Console
 from labwright.host.temporary import Scratch
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from labwright.batch import course_folder, hand_out
 from labwright.batch.course import read
 from labwright.batch.folder import Folder
+from labwright.host.console import Console
 
 if TYPE_CHECKING:
     import argparse

@@ -9,8 +9,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 import labwright
 from labwright.batch import submission
 from labwright.cli.options import student_settings
@@ -18,6 +16,7 @@ from labwright.errors import UsageError
 from labwright.grading import judge_again as again
 from labwright.grading.run import LIMIT_S, plan
 from labwright.host import extras
+from labwright.host.console import Console
 from labwright.host.files import append_text
 from labwright.lab.definition import load_lab
 from labwright.lab.edition import edition

@@ -10,13 +10,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from labwright.cli.options import add_lab, add_system
 from labwright.errors import LabwrightError, PerformError, UsageError
 from labwright.grading import mistakes
 from labwright.grading.mistakes import Matrix, Mistake, Trial
 from labwright.grading.run import plan
+from labwright.host.console import Console
 from labwright.host.files import write_text
 from labwright.host.progress import say
 from labwright.lab.definition import load_lab

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from labwright.batch import judge_class, outputs, pool, rule
@@ -15,6 +14,7 @@ from labwright.batch.platforms import Assignment
 from labwright.batch.view import ClassView
 from labwright.cli.grade import INTERRUPTED, show, stopping
 from labwright.errors import UsageError
+from labwright.host.console import Console
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.reports.wording import plural

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from labwright.batch import reach, submission
@@ -17,6 +16,7 @@ from labwright.batch.student import ID
 from labwright.cli.options import add_lab
 from labwright.errors import UsageError
 from labwright.grading.run import plan
+from labwright.host.console import Console
 from labwright.host.files import write_text
 from labwright.lab.edition import edition
 from labwright.lab.model import find_lab

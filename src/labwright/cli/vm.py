@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from labwright.cli.options import add_lab, add_system
+from labwright.host.console import Console
 from labwright.host.progress import say
 from labwright.lab.definition import load_lab
 from labwright.lab.model import DEFAULT, DOCKER, find_lab, own_labs

@@ -15,11 +15,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rich.console import Console
 
 from labwright.errors import LabwrightError
 from labwright.fixtures.stash import MACHINE, TAPE
 from labwright.grading import step_check
+from labwright.host.console import Console
 from labwright.lab.model import Step
 from labwright.outcome import Outcome
 from labwright.plugin.examining import Blocked, Examiner, NotChecked

@@ -19,7 +19,10 @@ def main() -> int:
         with lasting() as (output, _):
             from labwright.cli import main as command_line
 
-            status = command_line()
+            try:
+                status = command_line()
+            except SystemExit as end:  # argparse's: --help, or wrong usage
+                status = end.code if isinstance(end.code, int) else 0
             output.flush()
             if lost(output):
                 print(f"labwright: {lost(output)}", file=sys.stderr)  # noqa: T201

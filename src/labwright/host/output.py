@@ -20,13 +20,17 @@ CLOSED = (errno.EPIPE, errno.EBADF)
 class Stream:
     """A stream that is written to as long as that is possible."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, *, closed: bool = False) -> None:
         self._stream = stream
+        self._closed = closed
+        """Whether it was closed before the start, and ``stream`` leads nowhere."""
         self.problem: OSError | None = None
         """Why it cannot be written to any more."""
 
     def write(self, text: str) -> int:
         """Write a text, or drop it if the reader is gone."""
+        if self._closed and text and not self.problem:
+            self.problem = OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._try(lambda: self._stream.write(text))
         return len(text)
 
@@ -66,7 +70,10 @@ def lasting() -> Iterator[tuple[Stream, Stream]]:
     """Keep standard output and error usable, also when they are closed; yield both."""
     before = sys.stdout, sys.stderr
     # Python has none where it was closed before the start.
-    streams = [Stream(s or open(os.devnull, "w", encoding="utf-8")) for s in before]  # noqa: PTH123, SIM115
+    streams = [
+        Stream(s or open(os.devnull, "w", encoding="utf-8"), closed=s is None)  # noqa: PTH123, SIM115
+        for s in before
+    ]
     sys.stdout, sys.stderr = streams
     try:
         yield streams[0], streams[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -224,6 +225,16 @@ def test_a_link_in_a_folder_is_not_followed(collect, tmp_path):
 
 
 # Challenges.
+
+
+def test_no_room_for_the_records_is_one_sentence_and_loses_nothing(collect, tmp_path, monkeypatch):
+    (tmp_path / "full").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr("labwright.cli.collect.Scratch", lambda: nullcontext(tmp_path / "full"))
+        status, said, _ = collect({"a.lab": made("ann", run_of(50))})
+    assert (status, len(said.splitlines())) == (2, 1)
+    assert "cannot write" in said
+    assert collect({})[2]["ann"]["points"] == "100"
 
 
 def test_a_files_name_does_nothing_to_the_terminal(collect):

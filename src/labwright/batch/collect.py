@@ -16,6 +16,7 @@ from labwright.batch.judge_class import MARK
 from labwright.batch.own_values import whose_values
 from labwright.batch.task import Examined, Task, definition_of
 from labwright.errors import UsageError
+from labwright.host.files import write_text
 from labwright.lab.edition import edition
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def judge(
     for number, each in enumerate(handed_in):
         id = f"{each.student.id}{MARK}{number}"
         record = place / f"{number}.json"
-        record.write_text(each.said.text, encoding="utf-8", errors="backslashreplace")
+        write_text(record, each.said.text, derived=True)
         settings = (*each.student.settings, *options.settings)
         known[id] = each
         groups.append(

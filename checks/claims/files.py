@@ -62,7 +62,8 @@ def file(claim: File) -> Look:
     what, path = f"the file {claim.file}", home(claim.file)
     found = yield from _stat(claim.file, what)
     yield evidence(what, f"stat -L {claim.file}", " ".join(found) or "there is none")
-    (link,) = yield Ask((f"readlink -- {path}",))
+    # With -v it says why: without, a link that may not be read is no link.
+    link = yield from user_or_root(f"readlink -v -- {path}", what)
     target = link.stdout.rstrip("\n") if link.ok else ""
     if claim.absent:
         require(not found and not target, f"no file {claim.file}", "it is there")
@@ -81,10 +82,11 @@ def file(claim: File) -> Look:
     _require_mode(what, mode, user, group, claim.mode, claim.owner)
     asked = (claim.equals, claim.contains, claim.lacks, claim.matches)
     if any(one is not None for one in asked):
-        reading = f"test -f {path} && head -c {CONTENT_LIMIT + 1} -- {path}"
-        content = yield from user_or_root(reading, what)
+        # Anything else may never end.
+        require(kind.startswith("regular"), f"an ordinary file {claim.file}", f"it is a {kind}")
+        content = yield from user_or_root(f"head -c {CONTENT_LIMIT + 1} -- {path}", what)
         if not content.ok:
-            raise MachineError(f"{what} could not be read: {quoted(content.stderr) or kind}")
+            raise MachineError(f"{what} could not be read: {quoted(content.stderr)}")
         yield evidence(f"what {claim.file} says", f"cat {claim.file}", content.stdout)
         require_text(
             claim.file,

@@ -163,6 +163,18 @@ def user_or_root(command: str, what: str) -> Generator[Ask, Answers, CommandResu
     return result
 
 
+def lines_in(files: str, pattern: str, what: str) -> Generator[Ask, Answers, str]:
+    """Return the lines that match, of files in their order; a file that is not there has none.
+
+    :param files: for the shell, wildcards included; those that only root may read are read as root.
+    :param pattern: an extended regular expression of grep's.
+    :raises MachineError: neither the user nor root may read them.
+    """
+    # Without -s: that a file may not be read must be told.
+    result = yield from user_or_root(f"grep -hE -- {shlex.quote(pattern)} {files}", what)
+    return result.stdout
+
+
 def in_netns(command: str, netns: str, what: str) -> Generator[Ask, Answers, CommandResult]:
     """Ask in a network namespace, which wants root; in the machine's own if none is named.
 

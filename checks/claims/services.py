@@ -10,6 +10,7 @@ from labwright.checks.claims.look import (
     Ask,
     Look,
     evidence,
+    lines_in,
     looks_at,
     quoted,
     refused,
@@ -240,12 +241,13 @@ def cron(claim: Cron) -> Look:
     """Look into a user's table and those of the system."""
     owner = shlex.quote(claim.owner)
     table = f"sudo -n crontab -l -u {owner}" if claim.owner else "crontab -l"
-    own, system, me = yield Ask((table, "grep -hs '' /etc/crontab /etc/cron.d/* || true", "id -un"))
+    own, me = yield Ask((table, "id -un"))
     missing = own.exit_status == 127 or "command not found" in own.stderr
     if not own.ok and not missing and "no crontab for" not in own.stderr:
         raise unseen("the table of cron", own)
+    system = yield from lines_in("/etc/crontab /etc/cron.d/*", "", "the system's tables of cron")
     user = claim.owner or me.stdout.strip()
-    jobs = [*_jobs(own.stdout if own.ok else "", user), *_jobs(system.stdout, "")]
+    jobs = [*_jobs(own.stdout if own.ok else "", user), *_jobs(system, "")]
     shown = table.replace("sudo -n", "sudo")
     yield evidence("what cron runs", f"{shown}; cat /etc/crontab /etc/cron.d/*", said(own))
     found = [job for job in jobs if claim.cron in job[2] and (job[1] == user or not claim.owner)]

@@ -13,8 +13,8 @@ from labwright.checks.claims.look import (
     as_run,
     evidence,
     in_netns,
+    lines_in,
     looks_at,
-    quoted,
     require,
     unseen,
 )
@@ -104,15 +104,12 @@ def sysctl(claim: Sysctl) -> Look:
     require(value == wanted, f"{what} to be {wanted}", f"it is {value}")
     if claim.persistent:
         name = re.sub(r"[./]", "[./]", claim.sysctl)
-        lines = f"grep -hsE '^[[:space:]]*-?{name}[[:space:]]*=' /etc/sysctl.d/*.conf"
-        last, first = yield Ask(
-            (f"{lines} | tail -n 1", f"{lines[: lines.rindex(' ')]} /etc/sysctl.conf | tail -n 1")
-        )
-        line = (last.stdout + first.stdout).strip().splitlines()
+        pattern = f"^[[:space:]]*-?{name}[[:space:]]*="
+        what = f"{claim.sysctl} at boot"
+        files = "/etc/sysctl.d/*.conf /etc/sysctl.conf"  # the last line counts
+        line = (yield from lines_in(files, pattern, what)).strip().splitlines()
         value = " ".join(line[-1].partition("=")[2].split()) if line else ""
-        yield evidence(
-            f"{claim.sysctl} at boot", f"grep {claim.sysctl} /etc/sysctl.d/*.conf", "\n".join(line)
-        )
+        yield evidence(what, f"grep {claim.sysctl} {files}", "\n".join(line))
         require(
             value == wanted,
             f"{claim.sysctl} = {wanted} in a file of /etc/sysctl.d",
@@ -129,8 +126,7 @@ def module(claim: Module) -> Look:
     builtin = f"grep -qsE '/{pattern}[.]ko' \"/lib/modules/$(uname -r)/modules.builtin\""
     kernel = f"if [ -d /sys/module/{name} ]; then echo loaded; elif {builtin}; then echo built in; "
     files = "/etc/modules /etc/modules-load.d/*.conf"
-    named = f"grep -hsxE '[[:space:]]*{pattern}[[:space:]]*' {files}"
-    loaded, boot = yield Ask((f"{kernel}else echo not loaded; fi", named))
+    (loaded,) = yield Ask((f"{kernel}else echo not loaded; fi",))
     what = f"the kernel module {claim.module}"
     if not loaded.ok:
         raise unseen(what, loaded)
@@ -142,6 +138,8 @@ def module(claim: Module) -> Look:
     hint = f"`sudo modprobe {claim.module}`."
     require(state != "not loaded", what, "it is not loaded", hint)
     if claim.persistent and state == "loaded":
-        yield evidence(f"{what} at boot", "cat /etc/modules /etc/modules-load.d/*", boot.stdout)
-        no = f"no file of /etc/modules-load.d names it: {quoted(boot.stdout)}".rstrip(": ")
-        require(boot.stdout.strip(), f"{what} to be loaded at boot", no)
+        at_boot = f"{what} at boot"
+        named = yield from lines_in(files, f"^[[:space:]]*{pattern}[[:space:]]*$", at_boot)
+        yield evidence(at_boot, f"cat {files}", named)
+        no = "no file of /etc/modules-load.d names it"
+        require(named.strip(), f"{what} to be loaded at boot", no)

@@ -18,7 +18,7 @@ DENIED = (1, "", "stat: cannot statx '/root/x': Permission denied")
 NO_SUDO = (1, "", "sudo: a password is required")
 NO_FILE = (1, "", "stat: cannot statx '/x': No such file or directory")
 STAT = "regular file,644,ann,staff\n"
-READ = {"^stat": STAT, "^readlink": (1, "", ""), "^test -f": "one\ntwo\n"}
+READ = {"^stat": STAT, "^readlink": (1, "", ""), "^head": "one\ntwo\n"}
 SS = """\
 LISTEN 0 511    0.0.0.0:80    0.0.0.0:* users:(("nginx",pid=7,fd=6),("nginx",pid=6,fd=6))
 LISTEN 0 511       [::]:80       [::]:* users:(("nginx",pid=7,fd=7))
@@ -141,8 +141,8 @@ def outcome(table: dict, answers: dict) -> str:
         ({"file": "/x"}, {"^stat": "directory,755,a,b\n", "link": ""}, "it is a directory"),
         ({"file": "/x"}, {"^stat": DENIED, "^sudo": NO_SUDO}, "broken: the file /x could not"),
         ({"file": "/x"}, {"^stat": DENIED, "^sudo": STAT, "link": ""}, ""),
-        ({"file": "/x", "contains": "z"}, {**READ, "^test -f": "a" * 70000}, "broken: /x is too long"),
-        ({"file": "/x", "contains": "a"}, {**READ, "^test -f": "a" * 70000}, ""),
+        ({"file": "/x", "contains": "z"}, {**READ, "^head": "a" * 70000}, "broken: /x is too long"),
+        ({"file": "/x", "contains": "a"}, {**READ, "^head": "a" * 70000}, ""),
         # A directory.
         ({"directory": "/d", "holds": "a"}, {"^stat": "directory,755,a,b\n", "^ls": "a\nb\n"}, ""),
         ({"directory": "/d", "holds": "c"}, {"^stat": "directory,755,a,b\n", "^ls": "a\n"}, "c in"),
@@ -382,3 +382,34 @@ def test_all_that_fails_is_said():
         CheckFailed, match="also: a network namespace m: there is none; there are: x"
     ):
         list(claims.hold(Answering({"^ls": "x\n"}), [claims.Namespace("n"), claims.Namespace("m")]))
+
+
+FORBIDDEN = (2, "", "cat: Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("claim", "answers"),
+    [
+        (
+            {"file": "/x", "contains": "one"},
+            {"^stat": STAT, "^readlink": (1, "", ""), "^head": FORBIDDEN, "^sudo.*head": "one\n"},
+        ),
+        (
+            {"file": "/x", "links_to": "/y"},
+            {"^stat": STAT, "^readlink": FORBIDDEN, "^sudo.*readlink": "/y\n"},
+        ),
+        ({"cron": "tidy-all"}, {**CRON, "^grep": FORBIDDEN, "^sudo": "0 1 * * * root tidy-all\n"}),
+        (
+            {"sysctl": "a.b", "value": 1, "persistent": True},
+            {"^cat": "1\n", "^grep": FORBIDDEN, "^sudo": "a.b = 1\n"},
+        ),
+        (
+            {"module": "ip_vs", "persistent": True},
+            {"/sys/module": "loaded\n", "^grep": FORBIDDEN, "^sudo": "ip_vs\n"},
+        ),
+    ],
+)
+def test_what_only_root_may_read_is_read_by_root_or_is_broken(claim, answers):
+    assert outcome(claim, answers) == ""
+    without = {key: value for key, value in answers.items() if not key.startswith("^sudo")}
+    assert outcome(claim, {**without, "^sudo": NO_SUDO}).startswith("broken: ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from labwright.checks.behaviour import (
     Moment,
     Phase,
     Sent,
+    server_takes_s,
 )
 from labwright.checks.kernel import parse_table
 from labwright.errors import MachineError, ProbeError
@@ -37,6 +39,11 @@ SHIFT_S = 2.0
 """By how much the seed makes the first phase shorter or longer, at most."""
 AFTER_S = 4.0
 """Seconds that are watched after the last request was due."""
+PLANNED_S = 8.5
+"""The load's times are for a machine on which a server takes no longer than this."""
+MOST_STRETCH = 2.5
+LONGEST_START_S = 60.0
+"""A container that was created longer before it was started was not started at once."""
 EVENTS_S = 30.0
 MOST_EVENTS = 2000
 
@@ -61,14 +68,39 @@ class WatchedLoad:
         """
         self._machine = machine
         self._url = url
-        shift = random.Random(seed).randint(-8, 8) / 8 * SHIFT_S  # noqa: S311  no secret
-        (rate, seconds), *others = steps
-        self._steps = [(float(r), float(s)) for r, s in [(rate, seconds + shift), *others]]
-        self._happens = sorted(
-            ({**one, "after_s": float(one["after_s"]) + shift} for one in happens),
-            key=lambda one: (one["after_s"], str(one["run"])),
-        )
+        self._shift = random.Random(seed).randint(-8, 8) / 8 * SHIFT_S  # noqa: S311  no secret
+        self._planned = steps
+        self._planned_happens = happens
         self._port = statistics_port
+
+    @cached_property
+    def stretch(self) -> float:
+        """By what the load's times are multiplied: more than 1 where servers start slowly.
+
+        It follows from how long the containers that run took to start, from created to started.
+        """
+        command = (
+            "docker ps --quiet | xargs --no-run-if-empty docker inspect "
+            "--format '{{.RestartCount}} {{.Created}} {{.State.StartedAt}}'"
+        )
+        result = self._machine.run(command, timeout=EVENTS_S)
+        took = [_start_s(line) for line in result.stdout.splitlines()] if result.ok else []
+        slowest = max((s for s in took if s is not None), default=0.0)
+        return round(min(MOST_STRETCH, max(1.0, server_takes_s(slowest) / PLANNED_S)), 1)
+
+    @cached_property
+    def _steps(self) -> list[tuple[float, float]]:
+        (rate, seconds), *others = self._planned
+        shifted = [(rate, seconds + self._shift), *others]
+        return [(float(r), float(s) * self.stretch) for r, s in shifted]
+
+    @cached_property
+    def _happens(self) -> list[dict[str, Any]]:
+        moved = (
+            {**one, "after_s": (float(one["after_s"]) + self._shift) * self.stretch}
+            for one in self._planned_happens
+        )
+        return sorted(moved, key=lambda one: (one["after_s"], str(one["run"])))
 
     @cached_property
     def seen(self) -> Behaviour:
@@ -82,7 +114,13 @@ class WatchedLoad:
             "watch_s": total + AFTER_S,
             "sample_s": SAMPLE_S,
             "statistics_port": self._port,
-            "commands": [{"after_s": h["after_s"], "run": h["run"]} for h in self._happens],
+            "commands": [
+                {
+                    "after_s": h["after_s"],
+                    "run": f"STRETCH_PERCENT={100 * self.stretch:.0f}\n{h['run']}",
+                }
+                for h in self._happens
+            ],
         }
         answer = self._machine.probe(task, timeout=total + DRAIN_S + 60)
         try:
@@ -194,3 +232,13 @@ class WatchedLoad:
             Left(str(row["ID"]), str(row["Names"]), str(row["Image"]), row["State"] == "running")
             for row in rows
         ]
+
+
+def _start_s(line: str) -> float | None:
+    """Return how long a container took from created to started; None if nobody can say."""
+    try:
+        restarts, created, started = line.split()
+        took = (datetime.fromisoformat(started) - datetime.fromisoformat(created)).total_seconds()
+    except ValueError:
+        return None
+    return took if restarts == "0" and 0 <= took <= LONGEST_START_S else None

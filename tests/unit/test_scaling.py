@@ -59,11 +59,20 @@ class Machine:
     target = "a machine"
 
     def __init__(
-        self, samples, *, failed=(), late=0.6, undone="", unseen=(), left=("running",), started=1
+        self,
+        samples,
+        *,
+        failed=(),
+        late=0.6,
+        undone="",
+        unseen=(),
+        left=("running",),
+        started=1,
+        inspected=(),
     ):
         self._samples, self._failed, self._late = samples, failed, late
         self._undone, self._unseen = undone, list(unseen)
-        self._left, self._started = left, started
+        self._left, self._started, self._inspected = left, started, inspected
 
     def probe(self, task, timeout):
         due, start = [], 0.0
@@ -86,7 +95,7 @@ class Machine:
             {
                 "after_s": command["after_s"],
                 "took_s": 1.0,
-                "status": 1 if command["run"] == self._undone else 0,
+                "status": 1 if command["run"].splitlines()[-1] == self._undone else 0,
                 "output": "killed id2 172.17.0.2",
             }
             for command in task["commands"]
@@ -101,6 +110,8 @@ class Machine:
         return {"started_at": 1000.0, "requests": rows, "watch": watch}
 
     def run(self, command, *arguments, timeout):
+        if "inspect" in command:
+            return SimpleNamespace(ok=True, stdout="\n".join(self._inspected), stderr="")
         if " ps " in command:
             rows = [
                 {"ID": f"id{n + 3}", "Names": f"worker{n + 3}", "Image": "server", "State": state}
@@ -285,3 +296,25 @@ def test_the_picture_says_in_words_what_it_shows():
     assert drawn is not None
     assert "From 1 to 4 servers took part" in drawn.words
     assert "After 76 s a server was killed." in drawn.words
+
+
+@pytest.mark.parametrize(
+    ("inspected", "stretch"),
+    [
+        ((), 1.0),
+        (["0 2026-11-28T08:00:00.5Z 2026-11-28T08:00:00.900000001Z"], 1.0),
+        (["0 2026-11-28T08:00:00Z 2026-11-28T08:00:08.5Z"], 1.7),
+        (["0 2026-11-28T08:00:00Z 2026-11-28T08:00:40Z"], 2.5),
+        # It was started again, or long after it was made: that says nothing.
+        (["1 2026-11-28T08:00:00Z 2026-11-28T08:00:08.5Z"], 1.0),
+        (["0 2026-11-28T08:00:00Z 2026-11-28T09:00:00Z"], 1.0),
+        (["0 2026-11-28T08:00:00Z 0001-01-01T00:00:00Z"], 1.0),
+        (["template parsing error"], 1.0),
+    ],
+)
+def test_the_load_takes_longer_on_a_machine_whose_containers_start_slowly(inspected, stretch):
+    watched = load(RIGHT, inspected=inspected)
+    assert watched.stretch == stretch
+    assert watched.seen.end_s == pytest.approx(stretch * sum(seconds for _, seconds in STEPS))
+    restart = watched.seen.happening("restart")
+    assert restart.at_s == pytest.approx(stretch * 56.0)

@@ -82,6 +82,7 @@ def test_a_roster_may_be_yaml_and_its_ids_stay_as_they_are_written(read):
         ("- id: a\n- 3\n", "2: not a student"),
         ("id: a\n", "1: not a list of students"),
         ("- {id: a\n", "2: not YAML"),
+        ("[" * 5000, "1: not a list of students: it is nested too deeply"),
         ("- id: a\n", '1: column "target": there is none'),
     ],
 )
@@ -291,8 +292,9 @@ def test_other_encodings_are_read_as_they_are_named(read, encoding):
 
 
 def test_an_encoding_that_there_is_not_is_refused(read):
-    with pytest.raises(UsageError, match="not in the encoding klingon"):
-        read(ZOE.encode(), encoding="klingon")
+    for name in ("klingon", "base64", "undefined", "a\0b"):
+        with pytest.raises(UsageError, match=f"not in the encoding {name}"):
+            read(ZOE.encode(), encoding=name)
 
 
 @pytest.mark.parametrize(
@@ -303,6 +305,11 @@ def test_an_encoding_that_there_is_not_is_refused(read):
         ("1001.0", "has made a number of it"),
         ("1-Mar", "has made a date of it"),
         ("Mar-01", "has made a date of it"),
+        ("01-Sept", "has made a date of it"),
+        ("2-okt", "has made a date of it"),
+        ("March-2026", "has made a date of it"),
+        ("01.02.2026", "has made a date of it"),
+        ("1-2-2026", "has made a date of it"),
         ("#REF!", "a spreadsheet's error"),
         ("####", "a spreadsheet's error"),
     ],
@@ -312,6 +319,11 @@ def test_an_id_that_a_spreadsheet_has_mangled_is_refused_with_the_reason(read, i
     assert told.startswith('2: column "id"')
     assert why in told
     assert "make the column text" in told
+
+
+@pytest.mark.parametrize("id", ["12-mary", "7-julia", "maier-12", "2026-01-17", "1.2.3", "1e5"])
+def test_an_id_that_looks_a_little_like_a_date_or_number_is_one(read, id):
+    assert read(f"id,target\n{id},h\n").students[0].id == id
 
 
 def test_ids_that_lost_their_zeros_are_refused_where_others_have_them(read):

@@ -23,12 +23,19 @@ if TYPE_CHECKING:
 HOST_KEY = re.compile(r"(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]{40,}={0,2}")
 IDS = ("id", "login", "email", "canvas_id", "sis_id", "moodle_id")
 """Columns by which a second file may name a student."""
+MONTHS = (
+    # Not what only begins like one: 12-mary is an id.
+    "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?"
+    "|oct(ober)?|nov(ember)?|dec(ember)?"
+    # In German, French, Spanish, Italian, Dutch and Swedish, where they are written otherwise.
+    "|mrz|mai|okt|dez|avr|juin|ene|abr|dic|giu|lug|ott|mei|mrt|maj"
+)
 MANGLED = {
     r"\d+([.,]\d+)?[eE]\+\d+": "a spreadsheet has written a number short, its end is lost",
     r"\d+[.,]0+": "a spreadsheet has made a number of it",
     r"#(####*|REF!|NAME\?|N/A|VALUE!)": "it is a spreadsheet's error, not an id",
-    r"(?i)(\d{1,2}[-. ](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-    r"|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-. ]\d{2,4})": (
+    rf"(?i)\d{{1,2}}[-. ]({MONTHS})\.?|({MONTHS})\.?[-. ]\d{{2,4}}"
+    r"|\d{1,2}(?P<between>[.-])\d{1,2}(?P=between)(19|20)\d\d": (
         "a spreadsheet has made a date of it"
     ),
 }

@@ -125,7 +125,7 @@ def _decoded(path: Path, raw: bytes, encoding: str | None) -> tuple[str, str]:
     if encoding:
         try:
             return raw.decode(encoding), ""
-        except (LookupError, UnicodeDecodeError) as problem:
+        except (LookupError, ValueError) as problem:
             raise UsageError(f"{path}: not in the encoding {encoding}: {problem}") from None
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return raw.decode("utf-16", "replace"), ""
@@ -233,6 +233,9 @@ def _yaml(text: str, mistakes: Mistakes) -> Table:
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        mistakes.fail(1, "", "not a list of students: it is nested too deeply")
+        raise AssertionError from None  # it has raised
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         why = getattr(problem, "problem", None) or problem

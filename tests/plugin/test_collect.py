@@ -210,6 +210,13 @@ def test_who_handed_a_file_in_is_read_from_the_platforms_names(collect, name):
     assert book["ann"]["points"] == ""
 
 
+def test_a_number_that_two_students_have_says_of_neither_whose_a_file_is(collect, tmp_path):
+    roster = tmp_path / "class.csv"
+    roster.write_text(roster.read_text().replace("4203", "4202"))
+    _, _, book = collect({"Bob Bird_4202_assignsubmission_file/x.lab": made("bob", run_of(50))})
+    assert (book["bob"]["points"], book["cal"]["points"]) == ("100", "")
+
+
 def test_a_file_that_is_larger_than_any_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(submission, "LARGEST", 100)
     (tmp_path / "a.lab").write_text("x" * 101)

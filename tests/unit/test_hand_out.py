@@ -105,6 +105,21 @@ def test_gradescope_hands_each_student_their_own_results_and_runs_nothing_else(b
     assert "score" not in results("eve@example.org")
 
 
+def test_nobody_gets_the_report_of_a_student_with_the_same_address_or_number(base, capsys):
+    roster = base / "l1/roster.json"
+    twins = roster.read_text().replace("4202", "04201").replace("cal@", "ANN@")
+    roster.write_text(twins)
+    said = hand_out(base, capsys, "moodle")
+    assert "2 left out, whose participant number another student has as well (a and b)" in said
+    said = hand_out(base, capsys, "gradescope")
+    assert "2 left out, whose email address another student has as well (a and c)" in said
+    for form in ("moodle", "gradescope"):
+        with zipfile.ZipFile(base / f"out/{form}-l1.zip") as archive:
+            assert not [
+                name for name in archive.namelist() if "assignfeed" in name or "results/" in name
+            ]
+
+
 def test_a_folder_has_a_page_for_each_student_with_a_report(base, capsys):
     hand_out(base, capsys, "folder")
     assert sorted(p.name for p in (base / "out/l1").iterdir()) == ["a.html", "b.html", "c.html"]

@@ -71,6 +71,15 @@ def test_two_students_with_one_identifier_are_both_left_out():
     assert set(made.left_out.values()) == {"whose email another student has as well"}
 
 
+@pytest.mark.parametrize("id", ["a  b", "a\u00a0b", "a\u202e", " a", "=a", "a\u2028b"])
+@pytest.mark.parametrize("form", [platforms.moodle, platforms.canvas])
+def test_an_identifier_that_a_cell_would_change_is_in_no_file(form, id):
+    one = student("x", moodle_id=id, sis_id=id)
+    made = form([graded(one, 50)], "Lab", Assignment())
+    assert made.left_out == {"x": next(iter(made.left_out.values()))}
+    assert "would misread" in made.summary
+
+
 def test_moodle_can_know_students_by_another_number_than_ours():
     made = platforms.moodle([graded(student("a", moodle_id="0042"), 1)], TITLE, PLAIN)
     assert table(made.text)[1][0] == "0042"

@@ -133,14 +133,18 @@ def sort_out(
 
 
 def _marks_of_platforms(students: Sequence[Student]) -> dict[str, Student]:
-    """Return by what the platforms' own downloads name whose a file is."""
-    found = {}
+    """Return by what the platforms' own downloads name whose a file is.
+
+    What two students have says of neither.
+    """
+    found: dict[str, list[Student]] = {}
     for student in students:
         if student.extra.get("participant"):  # Moodle: "Ann Ames_4242_assignsubmission_file"
-            found[f"_{student.extra['participant']}_assignsubmission"] = student
+            mark = f"_{student.extra['participant']}_assignsubmission"
+            found.setdefault(mark, []).append(student)
         if student.extra.get("canvas_id"):  # Canvas: "amesann_101_5555_file.lab"
-            found[f"_{student.extra['canvas_id']}_"] = student
-    return found
+            found.setdefault(f"_{student.extra['canvas_id']}_", []).append(student)
+    return {mark: holders[0] for mark, holders in found.items() if len(holders) == 1}
 
 
 def _by_path(path: Path, marked: Mapping[str, Student]) -> Student | None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import zipfile
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -174,8 +175,12 @@ def _zip(path: Path, files: Iterator[tuple[str, str, bool]]) -> int:
 
 
 def _moodle(reports: Sequence[Report], left_out: dict[str, str]) -> Iterator[tuple[str, str, bool]]:
+    holders = Counter(report.student.extra.get("participant", "").lstrip("0") for report in reports)
     for report in reports:
         number = report.student.extra.get("participant", "")
+        if number and holders[number.lstrip("0")] > 1:
+            left_out[report.student.id] = "whose participant number another student has as well"
+            continue
         if not (number.isascii() and number.isdigit()):
             left_out[report.student.id] = "without Moodle's participant number in the roster"
             continue
@@ -193,8 +198,12 @@ def _gradescope(
 ) -> Iterator[tuple[str, str, bool]]:
     yield "setup.sh", SETUP, True
     yield "run_autograder", RUN, True
+    holders = Counter(report.student.email.strip().lower() for report in reports)
     for report in reports:
         email = report.student.email.strip().lower()
+        if email and holders[email] > 1:
+            left_out[report.student.id] = "whose email address another student has as well"
+            continue
         results = report.results() if email else None
         if results is None:
             reason = "without an email address" if not email else "without a result for Gradescope"

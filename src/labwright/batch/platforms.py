@@ -23,7 +23,7 @@ from labwright.errors import UsageError
 from labwright.outcome import Outcome
 from labwright.reports.summary import explanation
 from labwright.reports.wording import listed, number, plural
-from labwright.text import excerpt, is_formula, line
+from labwright.text import csv_cell, excerpt, line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -216,8 +216,11 @@ def _odd(kind: str, id: str) -> bool:
     """Whether a platform, or a spreadsheet on the way there, would take it for another one."""
     if kind == "canvas_id":
         return not (id.isascii() and id.isdigit() and int(id))
-    # PHP takes "0" for empty; Canvas takes "1.2.3" for a number with separators.
-    return id == "0" or is_formula(id) or bool(re.fullmatch(r"[\d.,]*[.,][\d.,]*[.,][\d.,]*", id))
+    # PHP takes "0" for empty; Canvas takes "1.2.3" for a number with separators. What a cell
+    # of CSV has otherwise, such as a formula or two blanks, is another id there.
+    return (
+        id == "0" or csv_cell(id) != id or bool(re.fullmatch(r"[\d.,]*[.,][\d.,]*[.,][\d.,]*", id))
+    )
 
 
 def feedback(row: Row, limit: int = FEEDBACK_LIMIT) -> str:

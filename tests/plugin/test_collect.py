@@ -15,7 +15,7 @@ from tests import in_process
 
 from labwright.batch import pool, submission
 from labwright.batch.challenge import Challenge
-from labwright.batch.task import Identity
+from labwright.batch.task import Examined, Identity
 from labwright.cli import main
 from labwright.errors import UsageError
 from labwright.lab.definition import load_lab
@@ -195,6 +195,26 @@ def test_what_was_taken_in_before_is_not_taken_twice(collect, tmp_path):
     assert len([line for line in lines if line["line"] == "attempt"]) == 1
 
 
+def test_what_could_not_be_judged_for_our_own_fault_is_judged_when_it_comes_again(
+    collect,
+):
+    def killed(groups, workers, stop, lock, listener):
+        for (task,) in groups:
+            listener.ended(Examined(task.id, None, "it was ended from outside", reached=False))
+
+    status, _, book = collect({"a.lab": made("ann", run_of(50))}, spread=killed)
+    assert (status, book["ann"]["points"]) == (3, "")
+    status, said, book = collect({})
+    assert (status, book["ann"]["points"], book["ann"]["flags"]) == (0, "100", ""), said
+    assert "taken in before" in collect({})[1]
+
+
+def test_what_is_wrong_with_a_file_itself_is_said_once(collect):
+    steps = tuple(replace(step, observations=()) for step in OLD.steps)
+    assert collect({"a.lab": made("ann", replace(OLD, steps=steps))})[0] == 3
+    assert "1 file had been taken in before" in collect({})[1]
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -258,7 +278,7 @@ def test_a_program_among_what_was_handed_in_is_not_run(collect, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     for name in ("json.py", "msgspec.py", "labwright.py"):
         (tmp_path / name).write_text(program)
-    status, said, book = collect({"a.lab": made("ann", run_of(50))})
+    status, said, book = collect({"a.lab": made("ann", run_of(50))}, spread=IN_PROCESSES)
     assert (status, book["ann"]["points"], ran.exists()) == (0, "100", False), said
 
 

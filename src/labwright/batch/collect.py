@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from labwright.score import Score
 
 MOST_FILES = 20_000
+NO_ANSWER = "not an answer to the challenge"
+NO_RECORD = "it holds no record of what was seen"
+GAPS = "its record lacks what the lab asks for"
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,11 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
     if len(found) > MOST_FILES:
         raise UsageError(f"{len(found)} files: too many for a class")
     return found
+
+
+def settled(attempt: Attempt) -> bool:
+    """Whether an attempt's file need not be judged again: not where it was we who failed."""
+    return attempt.graded or attempt.problem.startswith((NO_ANSWER, NO_RECORD, GAPS))
 
 
 def sort_out(
@@ -227,12 +235,12 @@ def _keep(
     problem = examined.problem
     given = each.said.challenge
     if challenge and (why := challenge.problem(given, each.student.id, each.old)):
-        problem = f"not an answer to the challenge: {why}"
+        problem = f"{NO_ANSWER}: {why}"
     elif not any(step.observations for step in each.old.steps):
-        problem = "it holds no record of what was seen: only the points that it says"
+        problem = f"{NO_RECORD}: only the points that it says"
     elif problem and "was not asked" in problem:
         # What exactly was not asked is a question in the probe's own words.
-        problem = f"its record lacks what the lab asks for: {problem.partition(':')[0]}"
+        problem = f"{GAPS}: {problem.partition(':')[0]}"
     kept = replace(
         examined, id=each.student.id, problem=problem, identity=each.said.machine, pins=()
     )

@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         rule.keep(folder, arguments.rule, resume=True)
         grading.count(arguments.counts or grading.policy)
         assignment = assignment_of(folder, arguments)
-        known = {attempt.file for attempt in folder.journal.attempts if attempt.file}
+        known = {a.file for a in folder.journal.attempts if a.file and collect.settled(a)}
         handed_in, refused = collect.sort_out(files, read.students, lab, known)
         taken = collect.judge(grading, lab, handed_in, options, challenge, spread, stop, place)
         new = [one for one in refused if not one.before]

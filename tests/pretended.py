@@ -91,7 +91,7 @@ class PretendedMachine(Machine):
         return {
             "started_at": time.time(),
             "replies": [self._reply(request["url"]) for request in task["requests"]],
-            "files": {path: self._file(path) for path in task["files"]},
+            "files": {path: self.file(path) for path in task["files"]},
             "addresses": {name: [INTERFACE] for name in task["interfaces"]},
         }
 
@@ -136,7 +136,7 @@ class PretendedMachine(Machine):
             "arguments": ["-f", "-i", "enp0s3"] if gorb else [],
         }
 
-    def _file(self, path: str) -> str | None:
+    def file(self, path: str) -> str | None:
         if path != "/proc/net/ip_vs" or not self.ip_vs:
             return None
         rows = [HEAD]
@@ -187,7 +187,7 @@ class PretendedMachine(Machine):
 
     def _traffic(self, task: dict) -> dict:
         started, rows, table = self.balancer.send(due_times(task), self.containers)
-        before = {"/proc/net/ip_vs": self._file("/proc/net/ip_vs"), "/proc/net/ip_vs_conn": ""}
+        before = {"/proc/net/ip_vs": self.file("/proc/net/ip_vs"), "/proc/net/ip_vs_conn": ""}
         after = {**before, "/proc/net/ip_vs_conn": table}
         return {"started_at": started, "requests": rows, "before": before, "after": after}
 

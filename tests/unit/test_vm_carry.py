@@ -13,7 +13,7 @@ import pytest
 from labwright.errors import UsageError
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
-from labwright.vm import carry, debian, lab_states, states, store
+from labwright.vm import accelerator, carry, debian, lab_states, states, store
 from labwright.vm.systems import DEFAULT
 
 
@@ -86,7 +86,7 @@ def test_a_machine_is_imported_and_its_lab_begins_with_it(archive, with_disk, mo
     assert state.parent is None
     assert (state.imported / debian.DISK).stat().st_size == 1 << 20
     assert (state.imported / "id_ed25519").stat().st_mode & 0o777 == 0o600
-    monkeypatch.setattr(states, "_qemu_version", lambda: "QEMU")
+    monkeypatch.setattr(accelerator, "QEMU", "true")
     monkeypatch.setenv("LABWRIGHT_ACCEL", "tcg")
     assert state.imported in states.in_cache([state])
 

@@ -11,7 +11,7 @@ from labwright.errors import SetupError
 from labwright.lab.definition import load_lab
 from labwright.lab.model import Lab, find_lab
 from labwright.machines import image_context
-from labwright.vm import images, lab_states, qemu, states, store
+from labwright.vm import accelerator, images, lab_states, qemu, states, store
 from labwright.vm.images import Component
 from labwright.vm.states import State
 from labwright.vm.systems import DEFAULT, SYSTEMS
@@ -22,7 +22,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LABWRIGHT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(store, "NEEDED_BYTES", 0)
     # Which QEMU this computer has is not what is tested.
-    monkeypatch.setattr(states, "_qemu_version", lambda: "QEMU")
+    monkeypatch.setattr(accelerator, "QEMU", "true")
     return store.root()
 
 

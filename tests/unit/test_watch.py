@@ -167,7 +167,7 @@ def test_a_verdict_that_cannot_be_told_now_keeps_the_last_one_and_says_why(monke
     machine = PretendedMachine().do_all()
     with Watched(machine, traffic=False) as w:
         w.until(examined(traffic=False))
-        monkeypatch.setattr(machine, "_file", lambda path: "not the kernel's words")
+        monkeypatch.setattr(machine, "file", lambda path: "not the kernel's words")
         event = w.until(lambda e: isinstance(e, StepChanged) and e.result.id == "ip-vs-available")
         assert event.result.outcome is Outcome.PASSED
         assert "does not begin as the kernel writes it" in event.unsettled

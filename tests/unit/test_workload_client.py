@@ -21,7 +21,7 @@ from labwright.components.workload import client
 from labwright.components.workload.latency import latencies
 from labwright.components.workload.live import bars, picture
 from labwright.components.workload.load import Load, Pace
-from labwright.components.workload.probe import ProbeFailed
+from labwright.components.workload.probe import Flight, ProbeFailed
 from labwright.components.workload.record import Record
 
 TEN = [(10.0, 0.1)]
@@ -173,14 +173,14 @@ def test_a_name_with_two_addresses_is_reached_at_the_one_that_answers():
 def test_a_request_that_this_computer_cannot_carry_on_does_not_end_the_load(monkeypatch):
     with server(answering(OK)) as served:
         load = load_on(served)
-        turn, exhausted = load._flight.turn, iter([True])
+        turn, exhausted = Flight.turn, iter([True])
 
-        def turn_with_one_failure(until):
+        def turn_with_one_failure(flight, until):
             if next(exhausted, False):
                 raise ProbeFailed("this machine cannot open one more connection")
-            turn(until)
+            turn(flight, until)
 
-        monkeypatch.setattr(load._flight, "turn", turn_with_one_failure)
+        monkeypatch.setattr(Flight, "turn", turn_with_one_failure)
         load.run(TEN, nothing)
         load.drain(LIMIT_S)
     assert load.served == 10
@@ -307,8 +307,9 @@ def test_an_interrupt_while_a_connection_is_closed_is_an_interrupt_and_keeps_the
             raise KeyboardInterrupt
 
     with server(answering(OK)) as served:
-        load = load_on(served)
-        monkeypatch.setattr(load._peer, "fresh_socket", fresh_socket)
+        peer = client.peer_of(f"127.0.0.1:{served.port}")
+        monkeypatch.setattr(peer, "fresh_socket", fresh_socket)
+        load = Load(peer)
         with pytest.raises(KeyboardInterrupt):
             load.run(TEN, nothing)
     assert (load.requests, load.served, load.errors) == (1, 1, 0)

@@ -13,7 +13,6 @@ import pytest
 
 from labwright.errors import LabwrightError
 from labwright.grading.assemble import NO_RESULT, assemble
-from labwright.reports.write import write
 from labwright.score import step_from_dict
 
 if TYPE_CHECKING:
@@ -116,6 +115,9 @@ class Recorder:
 
     def write(self, folder: Path) -> None:
         """Write the scores: several labs, or targets, each into a folder of its own."""
+        # Here, since it imports much, and a worker of pytest-xdist writes nothing.
+        from labwright.reports.write import write
+
         scores = self.finish()
         labs = {score.lab for score in scores}
         targets = {score.target for score in scores}

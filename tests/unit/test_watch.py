@@ -202,6 +202,7 @@ def test_what_often_changes_and_never_matters_is_not_examined_every_time():
 
 def test_a_change_of_what_is_not_listened_to_is_told_once_it_is_again(monkeypatch):
     monkeypatch.setattr(watching, "REFRESH_S", 3600.0)
+    monkeypatch.setattr(watching, "NOISE_S", 0.5)
     machine = PretendedMachine().do_all()
     with Watched(machine, traffic=False) as w:
         w.until(examined(traffic=False))

@@ -89,6 +89,8 @@ def outcomes(score) -> dict[str, str]:
 
 
 DISTS = ("load", "loadscope", "loadgroup", "worksteal", "each")
+# As load does with a scheduler of ours, these keep what belongs together on one worker.
+LIKE_LOAD = ("loadscope", "loadgroup")
 SPREAD = [("-n2", f"--dist={dist}") for dist in DISTS]
 OPTIONS = [
     ("-x",),
@@ -195,7 +197,13 @@ def test_each_lab_has_a_score_of_its_own(graded, pytester: pytest.Pytester) -> N
     assert [score["max_points"] for score in found.values()] == [100, 100]
 
 
-@pytest.mark.parametrize("dist", DISTS)
+@pytest.mark.parametrize(
+    "dist",
+    [
+        pytest.param(dist, marks=pytest.mark.simulation if dist in LIKE_LOAD else ())
+        for dist in DISTS
+    ],
+)
 def test_each_target_has_a_score_of_its_own_whatever_the_distribution(
     graded, pytester: pytest.Pytester, dist: str
 ) -> None:

@@ -146,12 +146,14 @@ class World:
         while self.now < until:
             self.now = round(self.now + STEP_S, 6)
             self._work()
-            pending = any(one.status is None and not one.error for one in self.requests)
-            if self.now >= (self.last_s if pending else self.end_s):
+            if self.now >= self.last_s or (self.now >= self.end_s and not self._pending()):
                 raise Over
         if self._restart_at is not None and self.now >= self._restart_at:
             self._restart_at = None
             raise Restarted
+
+    def _pending(self):
+        return any(one.status is None and not one.error for one in self.requests)
 
     def _work(self):
         while self.due and self.due[0] <= self.now:

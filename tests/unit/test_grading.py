@@ -202,13 +202,18 @@ def test_nothing_that_is_done_to_the_handed_out_files_takes_a_grade_away(run, tm
     assert "the journal's points count" in row["remark"]
 
 
-def test_at_whatever_moment_a_grader_is_killed_every_grade_that_was_noted_stays(run, tmp_path):
-    """Each state of the disk that a kill can leave: the files cut off after each byte."""
+@pytest.mark.parametrize("apart", [199, pytest.param(7, marks=pytest.mark.simulation)])
+def test_at_whatever_moment_a_grader_is_killed_every_grade_that_was_noted_stays(
+    run, tmp_path, apart
+):
+    """States of the disk that a kill can leave: the journal cut off after each line, and within."""
     run(Workers(a=[RIGHT], b=[WRONG]))
     run(Workers(b=[RIGHT]), resume=True, again="b")
     whole = (tmp_path / "out/journal.jsonl").read_bytes()
     ends = [
-        place for place in range(len(whole) + 1) if place % 37 == 0 or whole[:place][-1:] == b"\n"
+        place
+        for place in range(len(whole) + 1)
+        if place % apart == 0 or whole[:place][-1:] == b"\n"
     ]
     for end in ends:
         (tmp_path / "out/journal.jsonl").write_bytes(whole[:end])

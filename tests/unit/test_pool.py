@@ -138,14 +138,6 @@ def test_who_cannot_keep_a_score_ends_everything_and_leaves_nothing(silent, tmp_
     assert free(tmp_path / "lock")
 
 
-def test_the_lock_is_held_as_long_as_a_process_lives(silent, tmp_path):
-    held = []
-    told = Told(lambda examined: held.append(not free(tmp_path / "lock")))
-    spread([[Task("a", REFUSED, "gorb")]], 1, Stop(tmp_path), tmp_path / "lock", told)
-    assert held == [True]
-    assert free(tmp_path / "lock")
-
-
 def test_one_student_is_graded_for_a_thread_and_let_go_when_not_wanted(silent):
     with ForkServer() as server:
         found = examine(server, Task("a", REFUSED, "gorb"))
@@ -155,18 +147,28 @@ def test_one_student_is_graded_for_a_thread_and_let_go_when_not_wanted(silent):
         assert examine(server, Task("b", silent, "gorb"), lambda: next(wanted, True)) is None
 
 
-def test_trying_to_reach_a_machine_makes_no_score(tmp_path):
-    told = Told()
-    task = Task("a", REFUSED, "gorb", reach_only=True)
-    spread([[task]], 1, Stop(tmp_path), tmp_path / "lock", told)
-    assert told.found["a"].score is None
+@pytest.fixture(scope="module")
+def reached(tmp_path_factory):
+    """Try to reach two machines; return what was found, and whether the lock was held."""
+    folder, held = tmp_path_factory.mktemp("reached"), []
+    told = Told(lambda examined: held.append(not free(folder / "lock")))
+    direct = Task("direct", REFUSED, "gorb", reach_only=True)
+    behind = Task("behind", "ssh://198.51.100.1", "gorb", jump="me@127.0.0.1:9", reach_only=True)
+    spread([[direct], [behind]], 1, Stop(folder), folder / "lock", told)
+    return told.found, [*held, not free(folder / "lock")]
 
 
-def test_the_jump_host_is_named_where_the_way_was_lost(tmp_path):
-    told = Told()
-    task = Task("a", "ssh://198.51.100.1", "gorb", jump="me@127.0.0.1:9", reach_only=True)
-    spread([[task]], 1, Stop(tmp_path), tmp_path / "lock", told)
-    assert told.found["a"].problem.endswith("(by way of the jump host me@127.0.0.1:9)")
+def test_the_lock_is_held_as_long_as_a_process_lives(reached):
+    assert reached[1] == [True, True, False]
+
+
+def test_trying_to_reach_a_machine_makes_no_score(reached):
+    assert reached[0]["direct"].score is None
+
+
+def test_the_jump_host_is_named_where_the_way_was_lost(reached):
+    said = reached[0]["behind"].problem
+    assert said.endswith("(by way of the jump host me@127.0.0.1:9)")
 
 
 def test_few_at_once_go_through_one_jump_host_with_pauses_and_nobody_is_lost():

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 import shtab
+from tests import in_process
 
-from labwright.batch import course, roster, submission
+from labwright.batch import course, pool, roster, submission
 from labwright.batch.student import Student
 from labwright.batch.task import Identity
 from labwright.cli import main, whole_parser
@@ -222,7 +223,9 @@ def class_folder(tmp_path_factory):
             (folder / "course.toml").write_text(example.text)
     roster, out = str(folder / "class.csv"), folder / "lab1"
     collected = ["collect", str(folder / "downloads"), "--roster", roster, "--out", str(out)]
-    assert main(collected) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "spread", in_process.spread)
+        assert main(collected) == 0
     shutil.copytree(out, folder / "lab2")
     return folder
 
@@ -241,10 +244,12 @@ def run(words: list[str]) -> int:
 
 
 @each([example for example in OURS if not reason_not_to_run(example)])
-def test_what_needs_no_machine_runs(example, prepared, capsys):
+def test_what_needs_no_machine_runs(example, prepared, capsys, monkeypatch):
     words = example.words[1:]
-    if words[0] == "collect":
+    if words[0] == "collect":  # this one by processes of its own, as in earnest
         shutil.rmtree("lab1")
+    else:
+        monkeypatch.setattr(pool, "spread", in_process.spread)
     if "labs/mine" in words or "path/to/lab" in words:
         assert run(["new", "labs/my-lab"]) == 0
     status = run(words)

@@ -6,8 +6,9 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.repeated import repeated
 
 from labwright.outcome import Evidence
 from labwright.reports.pictures import KINDS, picture
@@ -125,17 +126,18 @@ ANYTHING = st.recursive(
 )
 
 
-@given(
-    kind=st.sampled_from(sorted(KINDS)),
-    rest=st.dictionaries(
-        st.sampled_from(KEYS),
-        ANYTHING,
-    ),
-)
-def test_no_data_at_all_raises(kind: str, rest: dict[str, Any]) -> None:
-    drawn = picture(Evidence("a claim", data={"kind": kind, **rest}))
-    if drawn:
-        ET.fromstring(drawn.svg)
+@repeated(25, 2000)
+def test_no_data_at_all_raises(times: int) -> None:
+    @settings(max_examples=times)
+    @given(
+        kind=st.sampled_from(sorted(KINDS)), rest=st.dictionaries(st.sampled_from(KEYS), ANYTHING)
+    )
+    def holds(kind: str, rest: dict[str, Any]) -> None:
+        drawn = picture(Evidence("a claim", data={"kind": kind, **rest}))
+        if drawn:
+            ET.fromstring(drawn.svg)
+
+    holds()
 
 
 def test_a_servers_name_is_escaped_bounded_and_visible() -> None:

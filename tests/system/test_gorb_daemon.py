@@ -13,7 +13,7 @@ import schemathesis
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.system.gorb_in_guest import DEVICE, NO_PULSE, backend
-from tests.unit.test_gorb_openapi import CONFORMS
+from tests.unit.gorb_daemon import checks_of_conformance
 
 from labwright.checks.kernel import Destination
 
@@ -223,7 +223,7 @@ def test_after_any_requests_that_the_description_allows_rest_and_kernel_say_the_
     cases = st.one_of(*(one.as_strategy() for one in operations + 3 * puts))
     few = st.sampled_from("01")
     places = st.sampled_from([("172.17.1.1", 80), ("172.17.1.1", 81), ("2001:db8::1", 80)])
-    statuses, tables = [], []
+    statuses, tables, conforms = [], [], checks_of_conformance()
 
     @settings(max_examples=100, deadline=None, derandomize=True, phases=[Phase.generate])
     @given(cases, few, few, places)
@@ -235,7 +235,7 @@ def test_after_any_requests_that_the_description_allows_rest_and_kernel_say_the_
         fixed = {"host": place[0], "port": place[1], "pulse": NO_PULSE}
         if isinstance(case.body, dict):
             case.body |= {name: value for name, value in fixed.items() if name in case.body}
-        statuses.append(case.call_and_validate(url, checks=CONFORMS).status_code)
+        statuses.append(case.call_and_validate(url, checks=conforms).status_code)
         if len(statuses) % 25 == 0:
             tables.append(held(gorb))
             assert claimed(gorb) == tables[-1]

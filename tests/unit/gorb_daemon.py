@@ -90,3 +90,17 @@ def running() -> Iterator[Daemon]:
         finally:
             server.stop()
             thread.join()
+
+
+def checks_of_conformance() -> list[Any]:
+    """Return Schemathesis's checks that an answer is one that is described."""
+    # Here: to import it takes two seconds.
+    from schemathesis.checks import load_all_checks
+    from schemathesis.specs.openapi import checks
+
+    load_all_checks()
+    return [
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+        checks.status_code_conformance,
+    ]

@@ -44,15 +44,8 @@ def registered(daemon):
 def test_whatever_is_sent_the_answer_is_one_that_is_described(daemon, times):
     # Here, and all operations in one test: to import it takes two seconds of each process.
     import schemathesis
-    from schemathesis.checks import load_all_checks
-    from schemathesis.specs.openapi import checks
 
-    load_all_checks()
-    conforms = [
-        checks.content_type_conformance,
-        checks.response_schema_conformance,
-        checks.status_code_conformance,
-    ]
+    conforms = gorb_daemon.checks_of_conformance()
 
     def fuzz(operation):
         @settings(max_examples=times)

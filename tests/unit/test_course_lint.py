@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,14 @@ enp0s3 ...
         "unpinned-image",
         "variable-in-single-quotes",
     }
+
+
+LABS = Path(__file__).parents[2] / "labs"
+
+
+@pytest.mark.parametrize(
+    "path", sorted(LABS.rglob("*.toml")), ids=lambda p: f"{p.parts[-3]}/{p.name}"
+)
+def test_neither_a_lab_nor_its_mistakes_use_what_current_systems_have_dropped(path):
+    gone = r"\.NetworkSettings\.(IPAddress|Gateway)|\b(docker-compose|brctl|ifconfig|netstat)\b"
+    assert not re.findall(gone, path.read_text())

@@ -209,7 +209,7 @@ def test_somebody_elses_variant_that_is_handed_in_is_recognised(class_):
     assert "it was made with the variant of ann" in book["bob"]["flags"]
     assert "it fits the variant of ann" in book["bob"]["flags"]
     assert "variant" not in book["ann"]["flags"]
-    assert "it was made without the values of the student's variant" in book["cal"]["flags"]
+    assert "it was made without the values of the student's own variant" in book["cal"]["flags"]
     assert "bob: 40" in said
 
 
@@ -226,4 +226,4 @@ def test_a_lab_without_variants_or_a_file_without_the_option_is_refused(tmp_path
     assert main([*command, "--lab", "docker-server", "--variants"]) == 2
     assert "has no variants" in capsys.readouterr().err
     assert main(command) == 2
-    assert "--secret-file goes with --variants" in capsys.readouterr().err
+    assert "--secret-file needs --variants" in capsys.readouterr().err

@@ -82,8 +82,8 @@ def test_points_in_a_file_are_not_believed(collect):
     status, said, book = collect({"a.lab": made("ann", lied), "b.lab": made("bob", run_of(51))})
     assert status == 0
     assert (book["ann"]["points"], book["ann"]["max_points"]) == ("100", "100")
-    assert "ann: 100: it says 10800 points, and its record gives 100" in said
-    assert "it says 10800 points" in book["ann"]["flags"]
+    assert "ann: 100: it claims 10800 points, but its record gives 100" in said
+    assert "it claims 10800 points" in book["ann"]["flags"]
     assert (book["bob"]["points"], book["bob"]["flags"]) == ("100", "")
 
 
@@ -93,7 +93,7 @@ def test_a_file_that_was_edited_is_told(collect):
     step["evidence"][0]["saw"] = "all is well"
     _, said, book = collect({"a.lab": edited})
     assert "the file was changed after it was made" in book["ann"]["flags"]
-    assert "what it says was seen is not what its record gives: server2-running" in said
+    assert "its evidence does not match its record: server2-running" in said
 
 
 @pytest.mark.parametrize("key", ["student", "machine", "values", "challenge"])
@@ -115,7 +115,7 @@ def test_a_record_of_another_time_than_it_says_is_told(collect):
     assert "another time" not in said
     early = replace(run_of(51), started="2026-01-01T10:00:00Z", finished="2026-01-01T10:01:00Z")
     _, said, _ = collect({"b.lab": made("bob", early)})
-    assert "bob: 100: its record is of another time than it says" in said
+    assert "bob: 100: the times in its record do not match the times in the file" in said
 
 
 def test_a_file_with_points_and_no_record_is_no_grade_and_names_no_file_of_ours(collect):
@@ -123,9 +123,7 @@ def test_a_file_with_points_and_no_record_is_no_grade_and_names_no_file_of_ours(
     status, _, book = collect({"a.lab": made("ann", replace(OLD, steps=steps))})
     assert status == 3
     assert book["ann"]["points"] == ""
-    assert book["ann"]["remark"] == (
-        "it holds no record of what was seen: only the points that it says"
-    )
+    assert book["ann"]["remark"] == ("it contains no record, only points, which are not trusted")
 
 
 def test_what_is_neither_file_nor_folder_is_refused_and_not_waited_for(tmp_path, capsys):
@@ -142,7 +140,7 @@ def test_a_record_without_what_the_lab_asks_is_no_grade_and_no_zero(collect):
     status, said, book = collect({"a.lab": made("ann", less)})
     assert status == 3
     assert book["ann"]["points"] == ""
-    assert "its record lacks what the lab asks for" in book["ann"]["remark"]
+    assert "its record is incomplete for this lab" in book["ann"]["remark"]
     assert "ann: not graded" in said
 
 
@@ -151,9 +149,9 @@ def test_a_copied_record_is_told_of_both_whatever_name_it_was_given(collect):
     collect({"a.lab": made("ann", score)})
     renamed = replace(score, target="ssh://mine", started="2026-01-01T00:00:00+00:00")
     _, said, book = collect({"b.lab": made("bob", renamed)})
-    assert "bob: 100: a record that ann has, too" in said
-    assert "a record that ann has, too" in book["bob"]["flags"]
-    assert "a record that bob has, too" in book["ann"]["flags"], "nobody knows whose it was"
+    assert "bob: 100: ann handed in the same record" in said
+    assert "ann handed in the same record" in book["bob"]["flags"]
+    assert "bob handed in the same record" in book["ann"]["flags"], "nobody knows whose it was"
     _, _, book = collect({"c.lab": made("cal", run_of(52), machine="ann" * 4)})
     assert "the same machine-id as cal" in book["ann"]["flags"]
 
@@ -172,9 +170,9 @@ def test_a_file_of_another_lab_of_nobody_or_no_file_at_all_is_refused_and_the_ot
         spread=IN_PROCESSES,
     )
     assert status == 3
-    assert "b.lab: it is of the lab 'docker-server', not of gorb" in said
-    assert "c.lab: it says that it is of 'eve', who is not in the roster" in said
-    assert said.count("not a file of `labwright submit`") == 3
+    assert "b.lab: it is for the lab 'docker-server', not for gorb" in said
+    assert "c.lab: it names the student 'eve', who is not in the roster" in said
+    assert said.count("not a file made by `labwright submit`") == 3
     assert {id: row["points"] for id, row in book.items()} == {"ann": "100", "bob": "", "cal": ""}
 
 
@@ -182,7 +180,7 @@ def test_another_edition_or_variant_of_the_lab_is_told(collect):
     edition = {**made("ann", run_of(50)), "definition": "0" * 64}
     variant = {**made("bob", run_of(51)), "document": "0" * 64}
     _, _, book = collect({"a.lab": edition, "b.lab": variant})
-    assert "another edition of the lab" in book["ann"]["flags"]
+    assert "another version of the lab" in book["ann"]["flags"]
     assert "another variant of the document" in book["bob"]["flags"]
 
 
@@ -190,7 +188,7 @@ def test_what_was_taken_in_before_is_not_taken_twice(collect, tmp_path):
     collect({"a.lab": made("ann", run_of(50))})
     status, said, _ = collect({})
     assert status == 0
-    assert "1 file had been taken in before" in said
+    assert "1 file had been collected earlier" in said
     lines = [json.loads(line) for line in (tmp_path / "out/journal.jsonl").open()]
     assert len([line for line in lines if line["line"] == "attempt"]) == 1
 
@@ -200,19 +198,19 @@ def test_what_could_not_be_judged_for_our_own_fault_is_judged_when_it_comes_agai
 ):
     def killed(groups, workers, stop, lock, listener):
         for (task,) in groups:
-            listener.ended(Examined(task.id, None, "it was ended from outside", reached=False))
+            listener.ended(Examined(task.id, None, "its process was killed", reached=False))
 
     status, _, book = collect({"a.lab": made("ann", run_of(50))}, spread=killed)
     assert (status, book["ann"]["points"]) == (3, "")
     status, said, book = collect({})
     assert (status, book["ann"]["points"], book["ann"]["flags"]) == (0, "100", ""), said
-    assert "taken in before" in collect({})[1]
+    assert "collected earlier" in collect({})[1]
 
 
 def test_what_is_wrong_with_a_file_itself_is_said_once(collect):
     steps = tuple(replace(step, observations=()) for step in OLD.steps)
     assert collect({"a.lab": made("ann", replace(OLD, steps=steps))})[0] == 3
-    assert "1 file had been taken in before" in collect({})[1]
+    assert "1 file had been collected earlier" in collect({})[1]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +224,7 @@ def test_what_is_wrong_with_a_file_itself_is_said_once(collect):
 def test_who_handed_a_file_in_is_read_from_the_platforms_names(collect, name):
     _, _, book = collect({name: made("ann", run_of(50))})
     assert book["bob"]["points"] == "100"
-    assert "it says that it is of 'ann', but bob handed it in" in book["bob"]["flags"]
+    assert "it names the student 'ann', but bob handed it in" in book["bob"]["flags"]
     assert book["ann"]["points"] == ""
 
 
@@ -240,7 +238,7 @@ def test_a_number_that_two_students_have_says_of_neither_whose_a_file_is(collect
 def test_a_file_that_is_larger_than_any_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(submission, "LARGEST", 100)
     (tmp_path / "a.lab").write_text("x" * 101)
-    with pytest.raises(UsageError, match="nothing that labwright made"):
+    with pytest.raises(UsageError, match="labwright did not make it"):
         submission.read(tmp_path / "a.lab")
 
 
@@ -301,9 +299,9 @@ def test_only_an_answer_to_the_challenge_is_graded(collect):
     )
     assert status == 3
     assert {row["points"] for row in book.values()} == {""}
-    assert "its record lacks what the lab asks for" in book["ann"]["remark"], "an older record"
-    assert "was not the one that the challenge asks of this student" in book["bob"]["remark"]
-    assert "it answers no challenge" in book["cal"]["remark"]
+    assert "its record is incomplete for this lab" in book["ann"]["remark"], "an older record"
+    assert "its seed is not the one that this challenge gives this student" in book["bob"]["remark"]
+    assert "it was made without a challenge" in book["cal"]["remark"]
     assert "bob: not graded" in said
 
 
@@ -317,9 +315,7 @@ def test_a_challenge_says_when_it_holds_and_another_clock_is_told():
         started=(begins + timedelta(hours=1)).isoformat(),
         finished=(begins + timedelta(hours=3)).isoformat(),
     )
-    assert challenge.findings(late) == [
-        "by its own clock it was finished outside of the challenge's time"
-    ]
+    assert challenge.findings(late) == ["by its own clock it finished outside the challenge's time"]
     assert len(challenge.findings(replace(late, started="?"))) == 2
 
 

@@ -258,6 +258,6 @@ def test_what_is_not_examined_within_the_time_limit_is_broken(pytester: pytest.P
     score = json.loads((pytester.path / "out.json").read_text())
     assert outcomes(score) == {"slow": "broken", "later": "broken", "rest": "broken"}
     for step in score["steps"]:
-        assert step["reason"] == "the time limit of 1 s for the whole check was over"
+        assert step["reason"] == "the time limit of 1 s for the whole run was reached"
     assert score["steps"][0]["evidence"], "what was seen before is kept"
     assert done.ret == 3

@@ -104,13 +104,13 @@ def test_a_file_that_was_handed_in_is_judged_by_its_record_alone(tmp_path, capfd
     command = ["regrade", str(path), "--lab", "gorb", "--json", str(tmp_path / "new.json")]
     assert main([*command, "--summary", str(tmp_path / "summary.md")]) == 0
     told = capfd.readouterr().err
-    assert "it says that it is of ann" in told
+    assert "it names the student ann" in told
     assert "the file was changed after it was made" in told
     assert "the file was changed after it was made" in (tmp_path / "summary.md").read_text()
     assert "0 of 100 -> 100 of 100" in told
     assert Score.from_json((tmp_path / "new.json").read_text()).points == 100
     assert main(["regrade", str(path), "--lab", "docker-server"]) == 2
-    assert "it is of the lab 'gorb', not of docker-server" in capfd.readouterr().err
+    assert "it is for the lab 'gorb', not for docker-server" in capfd.readouterr().err
     path.write_text(json.dumps({**made, "student": "ann\n::error::all is lost"}))
     main(command)
     assert "\n::error" not in capfd.readouterr().err, "GitHub takes such a line for a command"

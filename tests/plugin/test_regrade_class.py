@@ -76,7 +76,7 @@ def test_who_changes_and_by_how_much_is_said_and_nothing_is_written(folder, caps
     said = regraded(folder, capsys, "--set=scheduler=wlc")
     assert "  a: 100 of 100 -> 35 of 100 (-65): service-created: passed 15/15 -> failed" in said
     assert "2 attempts judged again; 1 grade changes" in said
-    assert "with --apply it is" in said
+    assert "give --apply to save the changes" in said
     assert {p: p.read_bytes() for p in folder.path.rglob("*") if p.is_file()} == before
 
 
@@ -86,7 +86,7 @@ def test_no_command_writes_over_an_attempt_that_is_kept(folder, capsys):
     judge = ["regrade", str(kept), "--set=scheduler=wlc"]
     for option in (f"--out={kept.parent}", f"--json={kept}"):
         assert main([*judge, option]) == 2
-        assert "an attempt is kept there: choose another folder" in capsys.readouterr().err
+        assert "it contains an attempt of a class: choose another folder" in capsys.readouterr().err
     assert main([*judge, f"--out={kept.parents[2]}"]) == 1, "all else there is made again"
     assert kept.read_bytes() == before
 
@@ -122,7 +122,7 @@ def test_what_is_applied_counts_and_what_was_before_is_kept(folder, capsys):
 
 def test_who_cannot_be_judged_again_keeps_the_grade_and_is_named(folder, capsys):
     said = regraded(folder, capsys, "--set=scheduler=wlc", "--apply")
-    assert "b: attempt 1 cannot be judged again, and stays as it is" in said
+    assert "b: attempt 1 cannot be judged again and keeps its points" in said
     assert "was not asked" in said
     assert counting(folder)["b"][0] == 100
 
@@ -138,7 +138,7 @@ def test_after_it_the_grading_goes_on_with_the_new_options(folder, capsys, tmp_p
 
 def test_a_folder_without_a_class_is_refused(tmp_path, capsys):
     assert main(["regrade", str(tmp_path)]) == 2
-    assert "no class was graded there" in capsys.readouterr().err
+    assert "not the folder of a class" in capsys.readouterr().err
 
 
 def test_a_broken_judgement_is_no_reason_to_take_a_grade(folder):

@@ -77,5 +77,5 @@ def test_many_students_behind_one_jump_host_do_not_lock_each_other_out(
     )
     said = done.stdout + done.stderr
     assert f"{len(many)} of {len(many) + 1} machines can be reached" in said, said
-    assert f"(by way of the jump host {jump.name}@127.0.0.1:9)" in said, said
+    assert f"(through the jump host {jump.name}@127.0.0.1:9)" in said, said
     assert "MaxStartups" not in log.read_text()

@@ -102,4 +102,4 @@ def test_a_machine_that_stalls_is_given_up_at_its_time_limit_and_said_to_be(serv
     assert examinations(tmp_path) == {"a": 2}
     row = gradebook(tmp_path)["a"]
     assert (row["points"], row["graded"]) == ("", "no")
-    assert row["remark"] == "the time limit of 4 s for a student was over"
+    assert row["remark"] == "the time limit of 4 s for a student was reached"

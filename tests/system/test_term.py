@@ -195,8 +195,8 @@ def check(term: Term, said: str) -> None:
         flags = {row["id"]: row["flags"] for row in csv.DictReader(file)}
     assert "the file was changed after it was made" in flags["dan"]
     assert "its record gives 55" in flags["dan"]
-    assert "a record that ann has, too" in flags["fay"]
-    assert "a record that fay has, too" in flags["ann"]
+    assert "ann handed in the same record" in flags["fay"]
+    assert "fay handed in the same record" in flags["ann"]
     assert flags["cal"] == ""
     assert said
     moodle = Moodle(set(ALL), {"eve": 7.0})

@@ -13,7 +13,7 @@ import labwright
 
 ENDS = {
     # People themselves end these.
-    "cli/lab.py:run_tests": "the tests that the user asked for; Ctrl-C ends them",
+    "cli/lab_commands.py:run_tests": "the tests that the user asked for; Ctrl-C ends them",
     "machines/ssh.py:SshMachine.interactive": "the user's own session in their terminal",
     "components/workload/client.py:serve_statistics": "serves until its listener is closed",
     # Only this computer's own processes are waited for, and those have deadlines.

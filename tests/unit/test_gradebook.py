@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from labwright.batch import gradebook
+from labwright.batch.grade_rule import Grade
 from labwright.batch.gradebook import Row
-from labwright.batch.rule import Grade
 from labwright.batch.student import Student
 from labwright.batch.task import Examined
 from labwright.batch.view import ClassView

@@ -14,12 +14,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from labwright.batch import flags, outputs, platforms, rule
+from labwright.batch import grade_rule, outputs, similar_machines
+from labwright.batch import gradebook_platforms as platforms
 from labwright.batch.folder import Folder
 from labwright.batch.grade_one import Teller, grade_one
+from labwright.batch.gradebook_platforms import Assignment
 from labwright.batch.grading import Deadline, Grading, seed_of, workers_for
 from labwright.batch.journal import Attempt, Begun, Journal
-from labwright.batch.platforms import Assignment
 from labwright.batch.stop import Stop
 from labwright.batch.student import Student
 from labwright.batch.task import Examined, Identity, Task
@@ -107,7 +108,7 @@ def run(tmp_path):
             grading.count(policy or grading.policy)
             grading.again = set(again)
             grading.run(workers, Nobody(), Stop(place))
-            outputs.write(grading, LAB, folder, rule.as_scored, platforms.NAMES, Assignment())
+            outputs.write(grading, LAB, folder, grade_rule.as_scored, platforms.NAMES, Assignment())
         return grading
 
     return run
@@ -199,7 +200,7 @@ def test_nothing_that_is_done_to_the_handed_out_files_takes_a_grade_away(run, tm
     assert json.loads((tmp_path / "out/students/a/score.json").read_text())["points"] == 100
     (row,) = [row for row in gradebook_rows(tmp_path) if row["id"] == "b"]
     assert (row["points"], row["server2-running"]) == ("55", "failed")
-    assert "the journal's points count" in row["remark"]
+    assert "the points in the journal count" in row["remark"]
 
 
 @pytest.mark.parametrize("apart", [199, pytest.param(7, marks=pytest.mark.simulation)])
@@ -280,9 +281,9 @@ def test_who_has_another_machine_now_is_graded_there_and_keeps_the_grade_until_t
 
 def test_another_grading_of_the_same_folder_is_refused(run):
     run(Workers(a=[RIGHT]), "a")
-    with pytest.raises(UsageError, match="a grading already: go on with it by --resume"):
+    with pytest.raises(UsageError, match="already a grading: continue it with --resume"):
         run(Workers(a=[RIGHT]), "a")
-    with pytest.raises(UsageError, match="would not be alike: judge all of it again with"):
+    with pytest.raises(UsageError, match="would not be comparable: judge all of it again with"):
         run(Workers(a=[RIGHT]), "a", resume=True, options=RunOptions(settings=("requests=5",)))
 
 
@@ -296,7 +297,7 @@ def test_a_grading_that_came_to_nobody_may_begin_anew(run):
 def test_a_second_grader_is_refused_while_the_first_is_at_work(tmp_path):
     with (
         Folder(tmp_path).locked(),
-        pytest.raises(UsageError, match="another grader is at work there"),
+        pytest.raises(UsageError, match="another grader is using this folder"),
         Folder(tmp_path).locked(),
     ):
         pytest.fail("it was let in")
@@ -368,7 +369,7 @@ def test_at_the_end_of_the_time_for_all_the_rest_is_abandoned(tmp_path):
     with Deadline(stop, 0.01) as deadline:
         deadline.timer.join()
     assert stop.abandoned
-    assert "0.01 s for all was over" in stop.reason
+    assert "0.01 s for the class was reached" in stop.reason
 
 
 def test_no_more_workers_are_started_than_there_are_students():
@@ -385,7 +386,7 @@ def test_a_platforms_file_that_is_there_already_never_tells_old_grades(run, tmp_
     with grading.folder.locked():
         grading.begin(7, resume=True)
         grading.run(workers, Nobody(), Stop(tmp_path / "stop"))
-        outputs.write(grading, LAB, grading.folder, rule.as_scored, (), Assignment())
+        outputs.write(grading, LAB, grading.folder, grade_rule.as_scored, (), Assignment())
     assert "\nb,55," in (tmp_path / "out/moodle.csv").read_text()
     assert "B,,b,,,55" in (tmp_path / "out/canvas.csv").read_text()
     assert json.loads((tmp_path / "out/students/b/results.json").read_text())["score"] == 55
@@ -444,8 +445,8 @@ ATTEMPT = msgspec.json.encode(attempt("a")).decode()
     [
         ("{}", "missing required field `line`"),
         ('{"line": "counts", "id": "a", "number": "1", "why": ""}', "Expected `int`, got `str`"),
-        ('{"journal": "labwright/journal/v1", "lab": "gorb"}', "another labwright wrote it"),
-        ('{"line": "begun", "journal": "labwright/journal/v2"}', "another labwright wrote it"),
+        ('{"journal": "labwright/journal/v1", "lab": "gorb"}', "another version of labwright"),
+        ('{"line": "begun", "journal": "labwright/journal/v2"}', "another version of labwright"),
         ("nonsense", "JSON is malformed"),
         ('{"line": "counts", "id": "a", "number": l, "why": ""}', "JSON is malformed"),
         ('"id": "a", "number": 1, "why": ""}', "Expected `object`"),
@@ -468,7 +469,7 @@ def test_a_line_of_somebody_elses_is_refused_with_its_number(tmp_path, line, tol
 def test_a_journal_without_a_beginning_is_not_gone_on_with(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/journal.jsonl").write_text('{"line": "beg\n')
-    with pytest.raises(UsageError, match="its journal has no beginning"):
+    with pytest.raises(UsageError, match="the beginning of its journal is missing"):
         run(Workers(), "a", resume=True)
 
 
@@ -513,7 +514,7 @@ def test_a_task_and_what_became_of_it_travel_as_json():
 def test_machines_that_share_what_no_two_have_by_chance_are_flagged():
     members = [*students("a", "b", "c"), Student("d", "ssh://me@a.example.org")]
     one = Identity(("key1",), "m1", "b1", "e1", ("c1", "c2"))
-    found = flags.find(
+    found = similar_machines.find(
         members,
         {
             "a": one,
@@ -532,7 +533,7 @@ def test_in_a_class_of_copies_a_few_are_named_and_the_others_counted(run):
     ids = [f"s{number}" for number in range(9)]
     copy = {"identity": Identity(boot="b1")}
     grading = run(Workers(**{id: [examined(id, RIGHT, **copy)] for id in ids}), ids)
-    rows = {row.student.id: row.flags for row in outputs.rows_of(grading, rule.as_scored)}
+    rows = {row.student.id: row.flags for row in outputs.rows_of(grading, grade_rule.as_scored)}
     assert rows["s0"] == ("the same boot of a machine as s1, s2, s3, s4, s5 and 3 more",)
     assert rows["s8"] == ("the same boot of a machine as s0, s1, s2, s3, s4 and 3 more",)
 
@@ -544,7 +545,7 @@ def test_what_most_machines_have_of_one_image_flags_nobody_and_hides_no_copy(run
     seen["s8"] = replace(seen["s7"])
     given = {id: [examined(id, RIGHT, identity=one)] for id, one in seen.items()}
     grading = run(Workers(**given), ids)
-    rows = {row.student.id: row.flags for row in outputs.rows_of(grading, rule.as_scored)}
+    rows = {row.student.id: row.flags for row in outputs.rows_of(grading, grade_rule.as_scored)}
     assert rows["s7"] == ("the same boot of a machine as s8",)
     assert not any(rows[id] for id in ids[:7])
     (note,) = outputs.image_notes(grading)
@@ -554,32 +555,32 @@ def test_what_most_machines_have_of_one_image_flags_nobody_and_hides_no_copy(run
 def test_three_machines_alike_in_a_class_are_flagged(run):
     ids = ["a", "b", "c"]
     given = {id: [examined(id, RIGHT, identity=Identity(("key",)))] for id in ids}
-    rows = outputs.rows_of(run(Workers(**given), ids), rule.as_scored)
+    rows = outputs.rows_of(run(Workers(**given), ids), grade_rule.as_scored)
     assert rows[0].flags == ("the same SSH host key as b, c",)
 
 
 def test_what_is_not_known_is_nothing_in_common():
-    assert flags.find(students("a", "b"), {"a": Identity(), "b": Identity()}) == []
+    assert similar_machines.find(students("a", "b"), {"a": Identity(), "b": Identity()}) == []
 
 
 # Rules.
 
 
 def test_without_a_rule_the_points_are_the_grade():
-    assert rule.as_scored(students("a")[0], WRONG) == rule.Grade(55)
+    assert grade_rule.as_scored(students("a")[0], WRONG) == grade_rule.Grade(55)
 
 
-def written(tmp_path, body: str) -> rule.Rule:
+def written(tmp_path, body: str) -> grade_rule.Rule:
     path = tmp_path / "late.py"
     path.write_text(f"def grade(student, score):\n    {body}\n")
-    return rule.load(path)
+    return grade_rule.load(path)
 
 
 def test_a_rule_changes_points_and_may_say_why(tmp_path):
     late = written(tmp_path, "return score.points - int(student.extra['late']), 'late'")
     student = replace(students("a")[0], extra={"late": "10"})
-    assert late(student, RIGHT) == rule.Grade(90, "late")
-    assert written(tmp_path, "return None")(student, RIGHT) == rule.Grade(None)
+    assert late(student, RIGHT) == grade_rule.Grade(90, "late")
+    assert written(tmp_path, "return None")(student, RIGHT) == grade_rule.Grade(None)
 
 
 @pytest.mark.parametrize("body", ["return 1 / 0", "return float('nan')", "return 'many'"])
@@ -591,11 +592,11 @@ def test_a_rule_that_fails_gives_no_grade_and_says_so(tmp_path, body):
 
 def test_a_file_that_is_no_rule_is_refused_before_anything_starts(tmp_path):
     (tmp_path / "a.py").write_text("x = 1")
-    with pytest.raises(UsageError, match="a rule defines `def grade"):
-        rule.load(tmp_path / "a.py")
+    with pytest.raises(UsageError, match="a rule must define `def grade"):
+        grade_rule.load(tmp_path / "a.py")
     (tmp_path / "b.py").write_text("import nothing_of_that_name")
     with pytest.raises(UsageError, match="the rule cannot be run"):
-        rule.load(tmp_path / "b.py")
+        grade_rule.load(tmp_path / "b.py")
 
 
 def test_a_gradebook_that_was_made_with_a_rule_is_not_made_without_it_unasked(
@@ -618,7 +619,7 @@ def test_a_gradebook_that_was_made_with_a_rule_is_not_made_without_it_unasked(
     assert resumed() == (2, "90")
     assert capsys.readouterr().err == (
         "labwright: out: its gradebook was made with a rule: give --rule late.py again, or "
-        "--rule none for the points as they are\n"
+        "--rule none for the points without a rule\n"
     )
     assert resumed("--rule", "late.py") == (0, "90")
     assert resumed("--rule", "none") == (0, "100")

@@ -196,7 +196,7 @@ def until_closed(terminal) -> None:
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "0.0.0.0:8080", "[::]:8080"])
 def test_an_address_that_is_no_name_of_the_page_is_refused(address):
-    with pytest.raises(UsageError, match="name the one address"):
+    with pytest.raises(UsageError, match="give the address of this computer"):
         listen_address(address)
 
 

@@ -68,7 +68,7 @@ def test_a_machine_that_stalls_costs_only_its_own_student(silent, tmp_path):
         *([Task(i, REFUSED, "gorb")] for i in "ab"),
     ]
     spread(tasks, 3, Stop(tmp_path), tmp_path / "lock", told)
-    assert told.found["stalls"].problem == "the time limit of 2 s for a student was over"
+    assert told.found["stalls"].problem == "the time limit of 2 s for a student was reached"
     assert all("Connection refused" in told.found[id].problem for id in "ab")
     assert all(len(found.score.steps) == 12 for found in told.found.values())
 
@@ -87,7 +87,7 @@ def test_a_process_that_is_killed_costs_its_own_student_and_says_so(silent, tmp_
     told = Told(lambda examined: kill(examined) if examined.id == "a" else None)
     tasks = [[Task("victim", silent, "gorb")], [Task("a", REFUSED, "gorb")]]
     spread(tasks, 2, Stop(tmp_path), tmp_path / "lock", told)
-    assert "labwright itself failed: it was ended from outside" in told.found["victim"].problem
+    assert "labwright itself failed: its process was killed" in told.found["victim"].problem
     assert not told.found["victim"].graded
 
 
@@ -168,7 +168,7 @@ def test_trying_to_reach_a_machine_makes_no_score(reached):
 
 def test_the_jump_host_is_named_where_the_way_was_lost(reached):
     said = reached[0]["behind"].problem
-    assert said.endswith("(by way of the jump host me@127.0.0.1:9)")
+    assert said.endswith("(through the jump host me@127.0.0.1:9)")
 
 
 def test_few_at_once_go_through_one_jump_host_with_pauses_and_nobody_is_lost():

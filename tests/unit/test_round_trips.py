@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from labwright.batch import platforms, roster
+from labwright.batch import gradebook_platforms as platforms
+from labwright.batch import roster
+from labwright.batch.grade_rule import Grade
 from labwright.batch.gradebook import Row
-from labwright.batch.platforms import Assignment
-from labwright.batch.rule import Grade
+from labwright.batch.gradebook_platforms import Assignment
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 

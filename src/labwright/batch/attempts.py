@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 Policy = Literal["best", "last"]
 HANDED_IN = "handed in"
-"""The key of an attempt that was handed in: only the student knows on which machine."""
+"""The key of an attempt that was handed in as a file: its machine is not known."""
 POLICIES: tuple[Policy, ...] = ("best", "last")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The attempt that counts, and why it does."""
+    """The attempt that counts, and the reason."""
 
     attempt: Attempt | None = None
     why: str = "not examined yet"
@@ -32,12 +32,12 @@ def choose(
 ) -> Choice:
     """Return the attempt that counts.
 
-    One that was not graded never counts where there is one that was: a machine that is off
-    today takes no grade away.
+    An attempt that could not be graded never counts if another one was graded: a machine
+    that is switched off today does not remove a grade.
 
-    :param key: of the student as the roster has them now; what was graded elsewhere counts
-        only until they are graded there.
-    :param value: what an attempt is worth, late rule and all.
+    :param key: the student's key in the current roster; an attempt on another machine counts
+        only until the student is graded on this one.
+    :param value: returns the points of an attempt, after the late rule.
     """
     if not attempts:
         return Choice()
@@ -54,7 +54,7 @@ def choose(
         why = f"the best of {len(candidates)}"
     else:
         why = f"the last of {len(candidates)}"
-    # Of those that are worth the same, the first: it stays when others follow.
+    # Of attempts with equal points the first counts, so later ones do not change the choice.
     if policy == "best":
         chosen = max(candidates, key=lambda attempt: (value(attempt), -_place(attempt)))
     else:
@@ -65,12 +65,12 @@ def choose(
 
 
 def belongs(attempt: Attempt, key: str) -> bool:
-    """Whether an attempt is of the machine that a student has now, or was handed in."""
+    """Whether an attempt was made on the student's current machine, or was handed in."""
     return key in ("", attempt.key) or attempt.key == HANDED_IN
 
 
 def _judged_last(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """Return each piece of work once, as it was judged last."""
+    """Return the latest judgement of each attempt: an attempt can be judged again later."""
     latest: dict[int, Attempt] = {}
     for attempt in attempts:
         latest[_place(attempt)] = attempt
@@ -78,7 +78,7 @@ def _judged_last(attempts: Sequence[Attempt]) -> list[Attempt]:
 
 
 def _place(attempt: Attempt) -> int:
-    """Return the number of the attempt that saw the work."""
+    """Return the number of the original attempt, whose record was judged."""
     return attempt.of or attempt.number
 
 

@@ -1,8 +1,8 @@
-"""A challenge: what is asked of the machines cannot be known before it is given out.
+"""A challenge: a text that makes each run unpredictable until the instructor publishes it.
 
-The seed of everything random in a run, and with it the requests that are sent, comes from
-the challenge and the student's id. A record that was made before, or by somebody else, has
-answers to other questions. It is text that says for itself when it holds:
+The seed of a run, and so the requests that are sent, is computed from the challenge and
+the student's id. A record that was made earlier, or by another student, used another seed and
+is refused. The text contains its own validity period:
 ``2026-11-28T10:00Z/2026-11-28T12:00Z/8 random letters``.
 """
 
@@ -30,7 +30,7 @@ LETTERS = 16
 
 @dataclass(frozen=True)
 class Challenge:
-    """What was given out, and from when to when it holds."""
+    """The text of a challenge, and the period in which it is valid."""
 
     text: str
     begins: datetime
@@ -38,9 +38,9 @@ class Challenge:
 
     @classmethod
     def parse(cls, text: str) -> Challenge:
-        """Read one.
+        """Parse the text of a challenge.
 
-        :raises UsageError: it is none.
+        :raises UsageError: the text is not a challenge.
         """
         match = FORM.fullmatch(text.strip())
         try:
@@ -58,7 +58,7 @@ class Challenge:
 
     @classmethod
     def new(cls, hours: float, begins: datetime | None = None) -> Challenge:
-        """Return a new, unpredictable one."""
+        """Return a new, unpredictable challenge that is valid for some hours."""
         start = (begins or datetime.now(UTC)).replace(second=0, microsecond=0)
         end = start + timedelta(hours=hours)
         form = "%Y-%m-%dT%H:%MZ"
@@ -71,23 +71,24 @@ class Challenge:
         return int.from_bytes(digest[:4]) >> 1
 
     def problem(self, given: str, student: str, score: Score) -> str:
-        """Return why a file is no answer to the challenge; nothing: it is one."""
+        """Return why a file does not answer the challenge, or "" if it does."""
         if given != self.text:
-            return "it was made for another challenge" if given else "it answers no challenge"
+            how = "for another" if given else "without a"
+            return f"it was made {how} challenge"
         if score.seed != self.seed(student):
-            return "its run was not the one that the challenge asks of this student"
+            return "its seed is not the one that this challenge gives this student"
         return ""
 
     def findings(self, score: Score) -> list[str]:
-        """Return what is unusual about the times of a run, by the student's own clock."""
+        """Return notes on times of a run (by the student's clock) outside the period."""
         said = []
         margin = timedelta(seconds=CLOCKS_S)
-        for what, moment in (("begun", score.started), ("finished", score.finished)):
+        for what, moment in (("started", score.started), ("finished", score.finished)):
             try:
                 at = datetime.fromisoformat(moment)
             except ValueError:
                 at = datetime(1, 1, 2, tzinfo=UTC)
             at = at if at.tzinfo else at.replace(tzinfo=UTC)
             if not self.begins - margin <= at <= self.ends + margin:
-                said.append(f"by its own clock it was {what} outside of the challenge's time")
+                said.append(f"by its own clock it {what} outside the challenge's time")
         return said

@@ -1,7 +1,8 @@
-"""Spreads students over a Dask cluster: beyond one computer, an engine that exists.
+"""Grades a class on a Dask cluster, for classes that are too large for one computer.
 
-Dask hands a lost worker's students to another one, and gives a student up that has cost
-too many workers. Needs ``distributed`` here and labwright on the workers.
+If a worker is lost, Dask gives its students to another worker; it gives up a student
+whose task has killed too many workers. This computer needs ``distributed``, and the workers
+need labwright.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ if TYPE_CHECKING:
 CONNECT_S = 20
 TICK_S = 0.5
 WORKERLESS_S = 30
-"""How often is asked whether there is a worker left."""
+"""Seconds between checks that the cluster still has workers."""
 GATHER_S = 10
 CANCELLED = ("cancelled", "released", "forgotten")
 """What a worker calls a task that is no longer wanted."""
 
 
 def examine_group(texts: list[str], topic: str) -> list[str]:
-    """Examine the machines of a group, on a worker of the cluster; text in, text out.
+    """Grade a group of students, on a worker of the cluster.
 
-    :param topic: where to announce which student is begun.
+    :param texts: the tasks as JSON; the results are JSON, too.
+    :param topic: the Dask topic on which the start of each student is announced.
     """
     from distributed import get_worker
 
@@ -54,12 +56,12 @@ def examine_group(texts: list[str], topic: str) -> list[str]:
 
 @functools.cache
 def _server() -> ForkServer:
-    """Return the one of this worker, whose threads share it; it ends when the worker does."""
+    """Return this worker's fork server: its threads share it, and it ends with the worker."""
     return ForkServer()
 
 
 def _abandonment(worker: Any) -> Callable[[], bool]:
-    """Return a function that says whether this task is still wanted: its grader may have gone."""
+    """Return a function that tells whether this task was cancelled or its client has gone."""
     key = worker.get_current_task()
 
     def abandoned() -> bool:
@@ -70,9 +72,9 @@ def _abandonment(worker: Any) -> Callable[[], bool]:
 
 
 def spread(tasks: Sequence[Sequence[Task]], address: str, stop: Stop, listener: Listener) -> None:
-    """Examine machines on a cluster.
+    """Grade groups of students on a cluster.
 
-    :param address: of its scheduler: ``tcp://host:8786``.
+    :param address: of the cluster's scheduler: ``tcp://host:8786``.
     :raises SetupError: Dask is not installed.
     :raises UsageError: there is no cluster at the address.
     """
@@ -90,18 +92,18 @@ def spread(tasks: Sequence[Sequence[Task]], address: str, stop: Stop, listener: 
         if not _workers(client):
             raise UsageError(
                 f"the Dask cluster at {address} has no workers, so nobody would be graded: start "
-                f"some: dask worker {address} --nthreads 16"
+                f"a worker: dask worker {address} --nthreads 16"
             )
         _Run(client, tasks, stop, listener).wait()
 
 
 def _workers(client: Any) -> int:
-    """Return how many workers a cluster has."""
+    """Return the number of workers of a cluster."""
     return len(client.ncores())
 
 
 class _Run:
-    """Students on a cluster, and what is heard of them, in this one thread."""
+    """The students on a cluster, and the events about them; all in one thread."""
 
     def __init__(
         self, client: Any, tasks: Sequence[Sequence[Task]], stop: Stop, listener: Listener
@@ -116,13 +118,13 @@ class _Run:
         self._left: dict[Any, Sequence[Task]] = {}
         for group in tasks:
             texts = [task.to_json() for task in group]
-            # Not pure: what is asked of a machine again may be answered otherwise.
+            # Not pure: the same machine can give another answer the next time.
             self._left[client.submit(examine_group, texts, topic, pure=False)] = group
         for future in self._left:
             future.add_done_callback(self._heard.put)
 
     def wait(self) -> None:
-        """Wait for all of them, or until they are not wanted any more."""
+        """Wait until all students are graded, or the grading is abandoned."""
         cancelled = False
         looked = time.monotonic()
         while self._left and not self._stop.abandoned:
@@ -163,12 +165,12 @@ class _Run:
     def _tell(self, future: Any, group: Sequence[Task]) -> None:
         try:
             found = [Examined.from_json(text) for text in future.result(timeout=GATHER_S)]
-        except TimeoutError:  # its worker was lost with the answer, and another one is asked
+        except TimeoutError:  # the worker was lost with the result; Dask gives it to another one
             self._left[future] = group
             self._heard.put(future)
             return
-        except Exception as problem:  # noqa: BLE001  whatever a cluster may meet
-            reason = f"the Dask cluster lost it: {problem}"[:300]
+        except Exception as problem:  # noqa: BLE001  a cluster can fail in any way
+            reason = f"the Dask cluster lost this student's task: {problem}"[:300]
             found = [broken(task, reason) for task in group]
         for examined in found:
             self._listener.ended(examined)

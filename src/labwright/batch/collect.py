@@ -1,7 +1,7 @@
-"""Takes in what students hand in: whose it is, what its record gives, what is unusual.
+"""Collects the files that students hand in: finds the owner, judges the record, flags oddities.
 
-Points that a file says are never believed. Each record is judged by the instructor's own
-definition, in a process of its own, as hostile as a machine is.
+The points in a file are never trusted. Its record is judged by the instructor's own
+definition, in a process of its own: a record can be as hostile as a machine.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from labwright.batch import flags, submission
+from labwright.batch import similar_machines, submission
 from labwright.batch.grading import FITS, lab_anywhere
 from labwright.batch.judge_class import MARK
 from labwright.batch.own_values import whose_values
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 MOST_FILES = 20_000
 NO_ANSWER = "not an answer to the challenge"
-NO_RECORD = "it holds no record of what was seen"
-GAPS = "its record lacks what the lab asks for"
+NO_RECORD = "it contains no record"
+GAPS = "its record is incomplete for this lab"
 
 
 @dataclass(frozen=True)
 class HandedIn:
-    """A file, and whose it is."""
+    """A file that was handed in, and its student."""
 
     path: Path
     student: Student
@@ -53,7 +53,7 @@ class HandedIn:
 
 @dataclass(frozen=True)
 class Taken:
-    """What came of a file."""
+    """The result for one file."""
 
     path: Path
     student: str
@@ -61,18 +61,18 @@ class Taken:
     odd: tuple[str, ...] = ()
     graded: bool = False
     before: bool = False
-    """Whether it was taken in before, and there is nothing to say of it."""
+    """Whether the same file was collected earlier; then nothing is printed about it."""
 
     @property
     def text(self) -> str:
-        """All that is to be said of it."""
+        """The line that is printed for the file."""
         return f"{self.what}{': ' if self.odd else ''}{'; '.join(self.odd)}"
 
 
 def files_in(paths: Iterable[Path]) -> list[Path]:
-    """Return the files that are named, and those in the folders that are.
+    """Return the files among the paths, and the submissions in the folders among them.
 
-    :raises UsageError: one is not there, or there are none.
+    :raises UsageError: a path does not exist, or no file was found.
     """
     found: list[Path] = []
     for path in paths:
@@ -84,25 +84,25 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
         elif path.exists():
             raise UsageError(f"{path}: neither a file nor a folder")
         else:
-            raise UsageError(f"{path}: there is no such file or folder")
+            raise UsageError(f"{path}: no such file or folder")
     if not found:
         raise UsageError(f"no {submission.SUFFIX} file in {', '.join(map(str, paths))}")
     if len(found) > MOST_FILES:
-        raise UsageError(f"{len(found)} files: too many for a class")
+        raise UsageError(f"{len(found)} files; at most {MOST_FILES} can be collected at once")
     return found
 
 
 def settled(attempt: Attempt) -> bool:
-    """Whether an attempt's file need not be judged again: not where it was we who failed."""
+    """Whether a file need not be judged again: it was graded, or its own content was at fault."""
     return attempt.graded or attempt.problem.startswith((NO_ANSWER, NO_RECORD, GAPS))
 
 
 def sort_out(
     paths: Sequence[Path], students: Sequence[Student], lab: Lab, known: set[str]
 ) -> tuple[list[HandedIn], list[Taken]]:
-    """Return whose each file is, and what is said of files without an owner.
+    """Return the files with their students, and the results of files that are refused.
 
-    :param known: digests of files that were taken in before: they are not taken twice.
+    :param known: digests of the files that were collected earlier; these are skipped.
     """
     by_id = {student.id.casefold(): student for student in students}
     marked = _marks_of_platforms(students)
@@ -114,15 +114,15 @@ def sort_out(
             refused.append(Taken(path, "", str(problem)))
             continue
         if digest in known:
-            refused.append(Taken(path, said.student, f"{path}: taken in before", before=True))
+            refused.append(Taken(path, said.student, f"{path}: collected earlier", before=True))
             continue
         student = by_id.get(said.student.casefold())
         hint = _by_path(path, marked)
         shown = said.student[:60]
         if said.lab != lab.name:
-            why = f"it is of the lab {said.lab[:60]!r}, not of {lab.name}"
+            why = f"it is for the lab {said.lab[:60]!r}, not for {lab.name}"
         elif student is None and hint is None:
-            why = f"it says that it is of {shown!r}, who is not in the roster"
+            why = f"it names the student {shown!r}, who is not in the roster"
         else:
             why = ""
         if why:
@@ -130,9 +130,9 @@ def sort_out(
             continue
         notes = []
         if hint and student and hint is not student:
-            notes.append(f"it says that it is of {shown!r}, but {hint.id} handed it in")
+            notes.append(f"it names the student {shown!r}, but {hint.id} handed it in")
         elif student is None:
-            notes.append(f"it says that it is of {shown!r}, who is not in the roster")
+            notes.append(f"it names the student {shown!r}, who is not in the roster")
         owner = hint or student
         assert owner  # noqa: S101
         known.add(digest)
@@ -141,9 +141,9 @@ def sort_out(
 
 
 def _marks_of_platforms(students: Sequence[Student]) -> dict[str, Student]:
-    """Return by what the platforms' own downloads name whose a file is.
+    """Return the students by the part of a file name that the platforms use for them.
 
-    What two students have says of neither.
+    A part that two students share identifies neither.
     """
     found: dict[str, list[Student]] = {}
     for student in students:
@@ -156,7 +156,7 @@ def _marks_of_platforms(students: Sequence[Student]) -> dict[str, Student]:
 
 
 def _by_path(path: Path, marked: Mapping[str, Student]) -> Student | None:
-    """Return who handed a file in, where the platform has put that into its name."""
+    """Return the student who handed a file in, if the platform put them into its name."""
     for name in (path.name, path.parent.name):
         match = re.match(r"[^_]*(_LATE)?(_\d+_(assignsubmission)?)", name)
         if match and match[2] in marked:
@@ -174,7 +174,7 @@ def judge(
     stop: Stop,
     place: Path,
 ) -> list[Taken]:
-    """Judge each record, and keep what comes of it as an attempt.
+    """Judge each record, and keep the result as an attempt.
 
     :param place: an empty folder, for the records.
     """
@@ -205,17 +205,17 @@ def judge(
 
     class Keep:
         def started(self, id: str) -> None:
-            """Nothing is shown of it."""
+            """Ignore it: nothing is shown."""
 
         def ended(self, examined: Examined) -> None:
-            """Keep the attempt, with what is unusual about it."""
+            """Keep the attempt, with notes on anything unusual."""
             each = known[examined.id]
             taken.append(_keep(grading, lab, each, examined, challenge))
 
     spread(groups, stop, Keep())
-    copied = flags.copies(grading.records)
+    copied = similar_machines.copies(grading.records)
     return [
-        replace(one, odd=(*one.odd, f"a record that {copied[one.student]} has, too"))
+        replace(one, odd=(*one.odd, f"{copied[one.student]} handed in the same record"))
         if one.student in copied
         else one
         for one in taken
@@ -237,9 +237,9 @@ def _keep(
     if challenge and (why := challenge.problem(given, each.student.id, each.old)):
         problem = f"{NO_ANSWER}: {why}"
     elif not any(step.observations for step in each.old.steps):
-        problem = f"{NO_RECORD}: only the points that it says"
+        problem = f"{NO_RECORD}, only points, which are not trusted"
     elif problem and "was not asked" in problem:
-        # What exactly was not asked is a question in the probe's own words.
+        # The rest of the message is the probe's raw question.
         problem = f"{GAPS}: {problem.partition(':')[0]}"
     kept = replace(
         examined, id=each.student.id, problem=problem, identity=each.said.machine, pins=()
@@ -253,9 +253,9 @@ def _keep(
 
 
 def _machines(grading: Grading, each: HandedIn) -> list[str]:
-    """Say where the machine is another one than before."""
+    """Return a note if the machine is not the one of the student's earlier attempts."""
     earlier: list[Attempt] = grading.records[each.student.id].attempts
     machines = {a.identity.machine for a in earlier if a.identity.machine}
     if each.said.machine.machine and machines and each.said.machine.machine not in machines:
-        return ["it is of another machine than the attempts before"]
+        return ["it was made on another machine than the earlier attempts"]
     return []

@@ -1,6 +1,6 @@
-"""A course: its labs, dates and rules (``course.toml``), and what was decided by hand.
+"""A course: its labs, dates and rules (``course.toml``), and manual decisions.
 
-``overrides.toml`` beside it holds the decisions of people, each with a reason and a name.
+Manual decisions stand in ``overrides.toml`` beside it, each with a reason and a name.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ Blocked = Literal["zero", "half", "excluded"]
 
 
 class Late(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What being late costs."""
+    """The penalty for late attempts."""
 
     percent: float = 0
-    """Of the points, for each day that was begun."""
+    """Per cent of the points that are lost for each day, also for a part of a day."""
     cap: float = 100
-    """The most that is lost, in per cent."""
+    """The largest penalty, in per cent."""
     days: int | None = None
-    """After so many days nothing is taken any more; none: it always is."""
+    """After this many days an attempt is worth 0 points; None: no limit."""
     grace: float = 0
-    """Minutes that are forgiven."""
+    """Minutes after the due date that do not count as late."""
     machines: bool = False
-    """Whether an attempt over SSH is late by when it was graded, which is your doing."""
+    """Whether an attempt over SSH can be late. Its time is when the instructor graded it."""
 
 
 class CourseLab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,13 +53,13 @@ class CourseLab(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blocked: Blocked | None = None
     late: Late | None = None
     assignment: str = ""
-    """Its name on the platform; on Canvas ``Name (ID)``."""
+    """The name of the assignment on the platform; on Canvas ``Name (ID)``."""
     points: float | None = None
-    """Its maximum on the platform."""
+    """The assignment's maximum on the platform."""
 
 
 class Course(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What ``course.toml`` says."""
+    """The content of ``course.toml``."""
 
     title: str
     lab: tuple[CourseLab, ...]
@@ -70,7 +70,10 @@ class Course(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A decision of a person about one student and one lab: one of its four kinds."""
+    """A manual decision about one student and one lab.
+
+    It sets one of: a step's points, the grade, the due date, the attempt that counts.
+    """
 
     student: str
     lab: str
@@ -78,16 +81,16 @@ class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: str
     step: str = ""
     points: float | None = None
-    """Of the step."""
+    """Points for the step."""
     grade: float | None = None
-    """Of the lab, in place of all else."""
+    """Points for the lab; they replace everything else."""
     due: datetime | None = None
-    """Another date for this student."""
+    """Another due date for this student."""
     attempt: int | None = None
-    """This attempt counts."""
+    """The number of the attempt that counts."""
 
     def __str__(self) -> str:
-        """Say it, with the reason and who decided."""
+        """Return the decision as a sentence, with its reason and author."""
         if self.grade is not None:
             what = f"grade {self.grade:g}"
         elif self.due is not None:
@@ -104,9 +107,9 @@ class _Overrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(path: Path) -> tuple[Course, tuple[Override, ...]]:
-    """Read a course and the decisions beside it.
+    """Read a course and its manual decisions.
 
-    :raises DefinitionError: a file cannot be read, or something in one is wrong.
+    :raises DefinitionError: a file cannot be read, or an entry is wrong.
     """
     file = TomlFile.read(path)
     course = file.convert(Course)
@@ -156,11 +159,11 @@ def _check_override(file: TomlFile, place: int, one: Override, labs: set[str]) -
     kinds = [bool(one.step), one.grade is not None, one.due is not None, one.attempt is not None]
     at = ("override", place)
     if sum(kinds) != 1 or bool(one.step) != (one.points is not None):
-        raise file.error("a decision has one of: step and points, grade, due, attempt", *at)
+        raise file.error("give exactly one of: step and points, grade, due, attempt", *at)
     if one.lab not in labs:
         raise file.error(f"there is no lab {one.lab[:60]!r} in the course", *at, "lab")
     if not one.reason.strip() or not one.by.strip():
-        raise file.error("a decision needs a reason, and who made it: by", *at)
+        raise file.error("a decision needs a reason and a name: set reason and by", *at)
     if one.due and one.due.tzinfo is None:
         raise file.error("due needs a time zone", *at, "due")
     for name in ("points", "grade"):
@@ -170,14 +173,14 @@ def _check_override(file: TomlFile, place: int, one: Override, labs: set[str]) -
 
 
 def days_late(made: datetime, due: datetime | None, late: Late) -> int:
-    """Return how many days too late something was made, a begun one counting as a whole."""
+    """Return by how many days something is late; a part of a day counts as a day."""
     if due is None or made - due <= timedelta(minutes=late.grace):
         return 0
     return -((due - made) // timedelta(days=1))
 
 
 def moment(*texts: str) -> datetime:
-    """Return the first that is a time: what was handed in may say anything."""
+    """Return the first text that is a valid time: a handed-in file can contain anything."""
     for text in texts:
         with contextlib.suppress(ValueError):
             at = datetime.fromisoformat(text)

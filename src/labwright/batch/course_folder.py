@@ -1,6 +1,6 @@
-"""Reads the labs of a course from the classes' folders, and writes what comes out of it.
+"""Reads the labs of a course from the classes' folders, and writes the course's files.
 
-Nothing in a class's folder is changed: the course's own files are made from the journals.
+The classes' folders are not changed: the course's files are made from their journals.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from labwright.batch import platforms
+from labwright.batch import gradebook_platforms
 from labwright.batch.course_grades import LabGrade, Rules, Standing, grade, standing
 from labwright.batch.folder import Folder
+from labwright.batch.grade_rule import Grade
 from labwright.batch.gradebook import Row, csv_text
-from labwright.batch.platforms import Assignment
+from labwright.batch.gradebook_platforms import Assignment
 from labwright.batch.record import from_journal
-from labwright.batch.rule import Grade
 from labwright.errors import UsageError
 from labwright.host.files import write_text
 from labwright.reports import course_page
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ClassOfLab:
-    """A class's folder as the course sees it."""
+    """One lab of a course, with its class's folder, students and attempts."""
 
     lab: CourseLab
     folder: Folder
@@ -44,19 +44,19 @@ class ClassOfLab:
 
     @cached_property
     def most(self) -> float:
-        """The points that the lab gives, as most attempts have it; 0 where there are none."""
+        """The lab's maximum, taken from most attempts; 0 if there are none."""
         tops = Counter(a.max_points for each in self.attempts.values() for a in each if a.graded)
         return tops.most_common(1)[0][0] if tops else 0.0
 
     @property
     def title(self) -> str:
-        """What the lab is called."""
+        """The lab's title, or its id."""
         return self.lab.title or self.lab.id
 
 
 @dataclass(frozen=True)
 class Term:
-    """All of a course."""
+    """A course with all its classes, students, grades and decisions."""
 
     course: Course
     classes: tuple[ClassOfLab, ...]
@@ -67,10 +67,10 @@ class Term:
 
 
 def read_term(base: Path, course: Course, overrides: Sequence[Override]) -> Term:
-    """Read all labs, and grade everybody by the course's rules.
+    """Read all labs, and compute every student's grades by the course's rules.
 
-    :param base: the folder that the labs' folders are relative to.
-    :raises UsageError: a lab's folder is no class's.
+    :param base: the folder to which the labs' folders are relative.
+    :raises UsageError: a lab's folder is not the folder of a class.
     """
     classes = tuple(_class_of(base, lab) for lab in course.lab)
     students: dict[str, Student] = {}
@@ -120,7 +120,7 @@ def _odd(one: Override, each: ClassOfLab) -> Iterator[str]:
 def _class_of(base: Path, lab: CourseLab) -> ClassOfLab:
     folder = Folder(base / lab.folder)
     if not (folder.path / "roster.json").exists():
-        # A lab that has not begun yet: nobody has a grade in it.
+        # The lab has not been graded yet: nobody has a grade in it.
         if folder.path.exists() and not folder.path.is_dir():
             raise UsageError(f"{folder.path}: not a folder of a class")
         return ClassOfLab(lab, folder, {})
@@ -131,7 +131,7 @@ def _class_of(base: Path, lab: CourseLab) -> ClassOfLab:
 
 
 def write(term: Term, out: Path, wanted: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """Write the course's page and gradebook, and the platforms' files; return what to say."""
+    """Write the course's page, gradebook and platform files; return the files and notes."""
     wanted = {*wanted, *(n for n in ("moodle", "canvas") if list(out.glob(f"{n}-*.csv")))}
     files = [
         write_text(out / "gradebook.csv", _gradebook(term)),
@@ -139,7 +139,7 @@ def write(term: Term, out: Path, wanted: Iterable[str]) -> tuple[list[Path], lis
     ]
     notes = [*term.notes]
     for each in term.classes:
-        makers = (("moodle", platforms.moodle), ("canvas", platforms.canvas))
+        makers = (("moodle", gradebook_platforms.moodle), ("canvas", gradebook_platforms.canvas))
         for name, make in makers:
             if name not in wanted or not each.students:
                 continue
@@ -153,7 +153,7 @@ def write(term: Term, out: Path, wanted: Iterable[str]) -> tuple[list[Path], lis
 
 
 def rows_of(term: Term, each: ClassOfLab) -> list[Row]:
-    """Return the students of a lab with their grades and the scores that these are of."""
+    """Return the students of a lab with their grades, and the scores behind these grades."""
     rows = []
     for id, student in each.students.items():
         found = term.standings[id].grades[each.lab.id]
@@ -175,7 +175,7 @@ def rows_of(term: Term, each: ClassOfLab) -> list[Row]:
 
 
 def _score(each: ClassOfLab, found: LabGrade) -> Score | None:
-    """Return the score that counts; where its file is lost, what the journal has of it."""
+    """Return the score that counts; if its file is lost, the part that the journal has."""
     if found.attempt is None:
         return None
     return each.folder.score(found.attempt) or from_journal(found.attempt)

@@ -1,4 +1,4 @@
-"""Where everybody of a course stands: attempts, late rule, blocked steps, decisions, weights."""
+"""Computes grades in a course: attempts, late rule, blocked steps, decisions, weights."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabGrade:
-    """A student's grade of one lab, and how it came about."""
+    """A student's grade in one lab, with the reasons for it."""
 
     points: float | None = None
-    """None: no grade, a blank."""
+    """None: no grade; the cell stays blank."""
     max_points: float = 0.0
     attempt: Attempt | None = None
     attempts: int = 0
     why: str = ""
     remarks: tuple[str, ...] = ()
-    """For the student as well: late, blocked steps, decisions by hand."""
+    """Also shown to the student: late days, blocked steps, manual decisions."""
     problem: str = ""
     """Why there is no grade."""
 
     @property
     def remark(self) -> str:
-        """All that is to be said of it."""
+        """The problem and the remarks in one line."""
         return "; ".join(filter(None, [self.problem, *self.remarks]))
 
     @property
@@ -46,7 +46,7 @@ class LabGrade:
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for one student in one lab."""
+    """The rules that apply to one student in one lab."""
 
     lab: CourseLab
     counts: str
@@ -57,7 +57,7 @@ class Rules:
 
     @classmethod
     def of(cls, course: Course, lab: CourseLab, overrides: Sequence[Override]) -> Rules:
-        """Return the lab's own rules, the course's where it has none, and the decisions."""
+        """Return the lab's rules, with the course's as defaults, and the manual decisions."""
         dates = [one.due for one in overrides if one.due]
         return cls(
             lab,
@@ -69,7 +69,7 @@ class Rules:
         )
 
     def days_late(self, attempt: Attempt) -> int:
-        """Return how late an attempt is."""
+        """Return by how many days an attempt is late."""
         if attempt.source == "machine" and not self.late.machines:
             return 0
         return days_late(moment(attempt.made, attempt.at), self.due, self.late)
@@ -77,7 +77,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Worth:
-    """What one attempt is worth by the rules."""
+    """The points of one attempt after the rules were applied."""
 
     points: float
     max_points: float
@@ -85,7 +85,7 @@ class Worth:
 
 
 def worth(attempt: Attempt, rules: Rules) -> Worth:
-    """Return what an attempt is worth: decisions about steps, blocked steps, then lateness."""
+    """Return an attempt's points after manual decisions, blocked steps and the late rule."""
     points, top = attempt.points, attempt.max_points
     steps: dict[str, tuple[str, float, float]] = {**attempt.steps}
     remarks = []
@@ -96,7 +96,7 @@ def worth(attempt: Attempt, rules: Rules) -> Worth:
                 steps[id] = ("decided", one.points or 0.0, steps[id][2])
                 remarks.append(str(one))
             else:
-                remarks.append(f"a decision about a step that there is not: {one}")
+                remarks.append(f"a decision about a step that does not exist: {one}")
         points = sum(earned for _, earned, _ in steps.values())
     blocked = 0.0
     if rules.blocked != "zero":
@@ -113,7 +113,7 @@ def worth(attempt: Attempt, rules: Rules) -> Worth:
         if rules.late.days is not None and days > rules.late.days:
             lost = 100
             remarks.append(
-                f"{plural(days, 'day')} late, and nothing is taken after {rules.late.days}"
+                f"{plural(days, 'day')} late; nothing counts after {plural(rules.late.days, 'day')}"
             )
         else:
             remarks.append(
@@ -124,9 +124,9 @@ def worth(attempt: Attempt, rules: Rules) -> Worth:
 
 
 def grade(attempts: Sequence[Attempt], rules: Rules, key: str = "", most: float = 0.0) -> LabGrade:
-    """Return a student's grade of one lab.
+    """Return a student's grade in one lab.
 
-    :param most: the points that the lab gives, where the student has no attempt.
+    :param most: the lab's maximum, used if the student has no attempt.
     """
     choice = _chosen(attempts, rules, key)
     by_hand = [one for one in rules.overrides if one.grade is not None]
@@ -155,7 +155,7 @@ def grade(attempts: Sequence[Attempt], rules: Rules, key: str = "", most: float 
 
 
 def _chosen(attempts: Sequence[Attempt], rules: Rules, key: str) -> Choice:
-    """Return the attempt that counts, by the rules of the course."""
+    """Return the attempt that counts by the rules of the course."""
     decided = [one for one in rules.overrides if one.attempt is not None]
     if decided:
         number_of = decided[-1].attempt
@@ -174,17 +174,17 @@ def _chosen(attempts: Sequence[Attempt], rules: Rules, key: str) -> Choice:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a student stands."""
+    """A student's grades and totals in a course."""
 
     grades: dict[str, LabGrade]
     total: float | None
-    """In per cent, by weight; None while a lab has no grade."""
+    """Weighted mean in per cent; None while a lab has no grade."""
     so_far: float | None
-    """The same, of the labs that have a grade."""
+    """Weighted mean in per cent of the labs that have a grade."""
 
 
 def standing(grades: dict[str, LabGrade], weights: dict[str, float]) -> Standing:
-    """Return where a student stands."""
+    """Return a student's standing from their grades and the labs' weights."""
     shares = {id: g.share for id, g in grades.items() if g.share is not None and weights[id]}
     whole = sum(weights[id] for id in shares)
     so_far = (

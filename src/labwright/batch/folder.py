@@ -1,17 +1,17 @@
-"""The output folder of a class: one grader at a time, and nothing half-written in it.
+"""The output folder of a class. One grader at a time uses it; files are written atomically.
 
 ::
 
-    journal.jsonl                 what has been done, and which attempt counts
-    roster.json                   the students, as the roster had them last
-    known_hosts                   the hosts' keys, each under its student's id
-    students/ID/attempts/001/     score.json of an attempt: made once, never changed
-    students/ID/                  report.html, score.json and junit.xml of the one that counts
-    scores.jsonl                  the attempts' scores without their records, to be read fast
-    index.html                    the class
-    gradebook.csv                 and those for learning platforms, where they were asked for
+    journal.jsonl                 all attempts, and which of them count
+    roster.json                   the students of the last roster
+    known_hosts                   the machines' SSH host keys, each under its student's id
+    students/ID/attempts/001/     score.json of an attempt: written once, never changed
+    students/ID/                  report.html, score.json and junit.xml of the attempt that counts
+    scores.jsonl                  a cache: the attempts' scores without their records
+    index.html                    the page of the class
+    gradebook.csv                 the gradebook; also the files for learning platforms, if any
 
-Only the journal, the roster, the keys and the attempts are read again; all else is made from them.
+    Journal, roster, keys and attempts are the data; everything else is made from them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from labwright.batch.journal import Attempt
 
 ORPHANS_S = 20.0
-"""Seconds in which the workers of a grader that was killed notice that, and end."""
+"""Seconds within which the workers of a killed grader notice its end and exit."""
 WORKERS = "workers.lock"
 
 
@@ -58,9 +58,9 @@ class Folder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other graders out; the lock ends with this process, however that ends.
+        """Lock the folder against other graders; the lock is released when this process ends.
 
-        :raises UsageError: another grader is at work here.
+        :raises UsageError: another grader uses the folder.
         :raises SetupError: the folder cannot be written to.
         """
         try:
@@ -73,8 +73,8 @@ class Folder:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UsageError(
-                    f"{self.path}: another grader is at work there: wait for it, or choose "
-                    "another folder with --out"
+                    f"{self.path}: another grader is using this folder: wait until it ends, or "
+                    "choose another folder with --out"
                 ) from None
             self._await_orphans()
             yield
@@ -82,7 +82,7 @@ class Folder:
             os.close(handle)
 
     def _await_orphans(self) -> None:
-        """Wait until no worker of a killed grader is at a machine any more."""
+        """Wait until the workers of a killed grader have ended."""
         handle = os.open(self.workers_lock, os.O_RDWR | os.O_CREAT, 0o644)
         deadline = time.monotonic() + ORPHANS_S
         try:
@@ -93,7 +93,8 @@ class Folder:
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         raise UsageError(
-                            f"{self.path}: workers of an earlier grader are still at work there"
+                            f"{self.path}: workers of an earlier grader are still running: "
+                            "try again later"
                         ) from None
                     time.sleep(0.1)
         finally:
@@ -104,29 +105,29 @@ class Folder:
         return self.path / "students" / id
 
     def keep_roster(self, students: Sequence[Student]) -> None:
-        """Keep who the students are, for what is done without the roster."""
+        """Save the students, for commands that run without the roster."""
         write_text(self.path / "roster.json", msgspec.json.encode(students).decode())
 
     def roster(self) -> tuple[Student, ...]:
-        """Return the students as they were kept.
+        """Return the saved students.
 
-        :raises UsageError: there is no class here.
+        :raises UsageError: this is not the folder of a class.
         """
         path = self.path / "roster.json"
         try:
             return msgspec.json.decode(path.read_bytes(), type=tuple[Student, ...])
         except OSError as problem:
             raise UsageError(
-                f"{self.path}: no class was graded there: {path.name}: {problem.strerror}"
+                f"{self.path}: not the folder of a class: {path.name}: {problem.strerror}"
             ) from None
         except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
             raise UsageError(f"{path}: not a list of students: {problem}") from None
 
     def keep_attempt(self, id: str, number: int, score: str) -> tuple[int, str]:
-        """Keep an attempt's score; return its number and the score's digest.
+        """Save the score of an attempt; return the attempt's number and the score's digest.
 
-        :param number: the first that may be free; what a killed grader left there stays.
-        :raises SetupError: it cannot be written.
+        :param number: the lowest number to try. A folder that a killed grader left is skipped.
+        :raises SetupError: the score cannot be written.
         """
         place = self.student(id) / "attempts"
         try:
@@ -142,16 +143,16 @@ class Folder:
         except OSError as problem:
             raise SetupError(
                 f"cannot write {place}: {problem.strerror}; free some space there, "
-                "and go on with --resume"
+                "then continue with --resume"
             ) from problem
         return number, _digest(score)
 
     def attempt(self, id: str, number: int) -> Path:
-        """Return where the score of an attempt is."""
+        """Return the path of an attempt's score."""
         return self.student(id) / "attempts" / f"{number:03}" / "score.json"
 
     def score_text(self, id: str, number: int, digest: str) -> str | None:
-        """Return an attempt's score as it was kept; None where it is gone or was changed."""
+        """Return the saved text of an attempt's score; None if it is missing or was changed."""
         try:
             text = self.attempt(id, number).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
@@ -159,9 +160,9 @@ class Folder:
         return text if _digest(text) == digest else None
 
     def score(self, attempt: Attempt, *, keep: bool = False) -> Score | None:
-        """Return an attempt's score without its record; None where its file is lost or changed.
+        """Return an attempt's score without its record; None if its file is missing or was changed.
 
-        :param keep: whether what was read from its own file is kept where it is read faster.
+        :param keep: whether a score that was read from the attempt's file is added to the cache.
         """
         if not attempt.digest:
             return None
@@ -187,7 +188,7 @@ class Folder:
         ]
 
     def pin(self, met: Iterable[str]) -> None:
-        """Keep keys that were met for the first time; those that are kept stay as they are."""
+        """Add host keys that were seen for the first time; existing keys are not changed."""
         if self._pinned is None:
             self._pinned = {tuple(line.split()[:2]) for line in self.pins()}
         new = [line for line in met if tuple(line.split()[:2]) not in self._pinned]
@@ -197,7 +198,10 @@ class Folder:
 
 
 def _whole(line: str) -> bool:
-    """Whether a line of known_hosts was not cut off by a crash: its key says how long it is."""
+    """Whether a line of known_hosts is complete, not cut off by a crash.
+
+    A key contains the lengths of its own fields.
+    """
     try:
         key = base64.b64decode(line.split()[2], validate=True)
     except (IndexError, ValueError):

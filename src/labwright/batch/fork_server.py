@@ -1,13 +1,13 @@
 """Forks a process for each student: ``python -m labwright.batch.fork_server``.
 
-Importing everything takes longer than grading, so it is done once, here, and each student's
-process is forked off. Nothing that a target does can then reach another student: a process
-that hangs or dies takes one student's unfinished steps with it and no more.
+Importing everything takes longer than grading, so this process imports once and then forks
+for each student. A target can then affect only its own student: if a process hangs or
+dies, only the unfinished steps of that student are lost.
 
-Standard input is a socket. A line on it, with two files, is a task: its result is
-written as lines of JSON to the first file; the second is a leash: the process ends when its
-other end is closed. All end when the socket does: the parent process ends us so, and cannot
-leave us behind by dying.
+Standard input is a socket. Each line is a task and comes with two file descriptors. The task's
+process writes its result to the first as lines of JSON. The second is a pipe (the leash): the
+process ends when the other end is closed. All processes end when the socket is closed, so they
+also end if the parent process dies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import time
 from typing import NoReturn
 
 GRACE_S = 5.0
-"""Seconds in which a process that is not wanted any more may close its connection."""
+"""Seconds that a process has to close its connection after it was told to end."""
 LAST_WORDS = 2000
 WAKE_S = 0.5
 LARGEST_TASK = 1 << 20
@@ -32,7 +32,7 @@ READY = b"."
 
 
 def main() -> int:
-    """Fork until the parent process is gone."""
+    """Fork a process for each task until the parent process ends."""
     asked = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _import_everything()
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def _receive(asked: socket.socket) -> tuple[str, list[int]]:
-    """Return a task and its files; nothing once the parent process is gone."""
+    """Return a task and its file descriptors; "" and [] if the parent process has ended."""
     data, files, _, _ = socket.recv_fds(asked, LARGEST_TASK, 2)
     while data and not data.endswith(b"\n"):
         more = asked.recv(LARGEST_TASK)
@@ -75,7 +75,7 @@ def _ended(running: set[int]) -> set[int]:
 
 
 def _end(running: set[int]) -> int:
-    """See that no process is left: the leashes are gone, but one may hang."""
+    """Wait for the processes, whose leashes are closed now; kill those that hang."""
     deadline = time.monotonic() + GRACE_S + 1
     while running and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -91,15 +91,15 @@ def _import_everything() -> None:
 
     for name in plugin.pytest_plugins:
         importlib.import_module(name)
-    # What is there now is there for good: a collection in a child need not touch it, which
-    # would make it the child's own memory.
+    # Objects that exist now are never freed. Without this, a garbage collection in a child
+    # would write to their pages and so copy them into the child's own memory.
     gc.freeze()
 
 
 def _grade_and_exit(line: str, told: int, leash: int) -> NoReturn:
-    """Do one task, in a process that does nothing else."""
+    """Do one task in this process, then exit."""
     status = 1
-    # Not only sys.stdout: whatever is printed must not get into the report.
+    # At the level of file descriptors, since subprocesses print, too.
     stream = os.fdopen(told, "w", encoding="utf-8", errors="backslashreplace")
     try:
         os.setsid()
@@ -115,15 +115,15 @@ def _grade_and_exit(line: str, told: int, leash: int) -> NoReturn:
         status = 0
     except KeyboardInterrupt:
         status = 130
-    except BaseException as problem:  # noqa: BLE001  it is the reason that is shown
+    except BaseException as problem:  # noqa: BLE001  reported as the reason
         Teller(stream).tell("words", f"{type(problem).__name__}: {problem}"[:LAST_WORDS])
     finally:
-        # Not by way of the interpreter's end: what waits there is the parent's.
+        # Skip the interpreter's exit handlers: they are the parent's.
         os._exit(status)
 
 
 def _end_with_leash(leash: int) -> None:
-    """Interrupt us when the reader is gone; end us if that does not help."""
+    """Interrupt this process when the leash is closed; kill it if it does not end."""
     os.read(leash, 1)
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE_S)

@@ -1,6 +1,6 @@
-"""Grades one student: reaches the machine, runs the lab's steps, and reports each.
+"""Grades one student: connects to the machine, checks the lab's steps, reports each result.
 
-A record is judged instead where the task names one.
+If the task names a record, the record is judged instead.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ REASON_LIMIT = 300
 
 
 class Teller:
-    """Reports each step to the parent process at once: it counts, also if the rest fails."""
+    """Reports each step to the parent process at once, so it counts even if the rest fails."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def step(self, result: StepResult) -> None:
-        """A step has been examined."""
+        """Report the result of a step."""
         self.tell("step", json.dumps(asdict(result)))
 
     def tell(self, what: str, body: str) -> None:
@@ -51,7 +51,7 @@ class Teller:
 
 
 def grade_one(task: Task, teller: Teller) -> Examined:
-    """Reach a machine, and run the lab's steps on it."""
+    """Do a task: grade a machine, or judge a record."""
     start = time.monotonic()
     with Scratch() as folder:
         identity = Identity()
@@ -86,7 +86,7 @@ def grade_one(task: Task, teller: Teller) -> Examined:
 
 
 def _fits(task: Task, score: Score) -> str:
-    """Return whose edition of the lab the record of a machine fits better than its own."""
+    """Return the student whose edition of the lab fits the record better, or ""."""
     from labwright.plugin.grade import grade
 
     def judged(steps: Sequence[str], settings: Sequence[str]) -> Score:
@@ -105,12 +105,12 @@ def _run(task: Task, machine: Machine, teller: Teller) -> Score:
 
 
 def _judge_again(task: Task, teller: Teller) -> Score:
-    """Judge a record once more, by the lab as it is here and now."""
+    """Judge a record again, by the lab's current definition."""
     from labwright.plugin.grade import grade
 
     old = judge_again.read_score(Path(task.record))
     run = run_of(task)
-    # What was handed in does not choose by which steps it is judged.
+    # A handed-in file must not choose the steps by which it is judged.
     chosen = () if task.whole else judge_again.selected(old, run.lab)
     if chosen:
         named = task.options.steps or task.options.part is not None
@@ -121,16 +121,16 @@ def _judge_again(task: Task, teller: Teller) -> Score:
 
 
 def run_of(task: Task) -> Run:
-    """Return what a task asks to grade."""
+    """Return the run that a task describes."""
     options = task.options
     if options.seed is None:
-        # A record without a seed is judged alike each time.
+        # Judging a record without a seed must give the same result each time.
         options = replace(options, seed=0)
     return options.plan(edition(find_lab(task.lab), options.settings), task.target)
 
 
 def _problem(score: Score | None) -> str:
-    """Say why a score is no grade, or nothing."""
+    """Return why a score is not a grade, or "" if it is one."""
     broken = [s for s in score.steps if s.outcome is Outcome.BROKEN] if score else []
     if not broken:
         return ""
@@ -140,19 +140,19 @@ def _problem(score: Score | None) -> str:
 
 def _explained(reason: str, task: Task) -> str:
     if task.jump:
-        reason = f"{reason.rstrip('.')} (by way of the jump host {task.jump})"
+        reason = f"{reason.rstrip('.')} (through the jump host {task.jump})"
     if "Host key verification failed" in reason or "host key" in reason.lower():
         reason = reason.rstrip(".") + (
-            ": it is neither the key that was met before nor one that the roster names. If the "
+            ": it is neither the key seen earlier nor the one in the roster. If the "
             "machine was reinstalled, remove its line from known_hosts in the output folder"
         )
     return reason
 
 
 def all_broken(task: Task, reason: str, done: tuple[StepResult, ...] = ()) -> Score:
-    """Return the score of a run that ended early: what was not examined is broken.
+    """Return the score of a run that ended early: steps that were not checked are broken.
 
-    :param done: the steps that were.
+    :param done: the results of the steps that were checked.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return assemble(run_of(task), done, started=now, finished=now, missing=reason)

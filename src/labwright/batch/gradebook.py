@@ -1,8 +1,8 @@
-"""The class as one table. A student who was not graded is blank there, never 0.
+"""The gradebook of a class as CSV. A student without a grade has a blank cell, never 0.
 
-The platforms' own formats are in :mod:`labwright.batch.platforms`.
+The formats of Moodle, Canvas and Gradescope are in :mod:`labwright.batch.gradebook_platforms`.
 
-Cells of text are made harmless: a spreadsheet runs what begins with ``=``.
+Text in cells is neutralised: a spreadsheet would run a cell that begins with ``=``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from labwright.text import csv_cell
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from labwright.batch.grade_rule import Grade
     from labwright.batch.journal import Attempt
-    from labwright.batch.rule import Grade
     from labwright.batch.student import Student
     from labwright.score import Score
 
@@ -35,15 +35,15 @@ class Row:
     """Why there is no grade."""
     flags: tuple[str, ...] = ()
     attempt: Attempt | None = None
-    """The one that counts."""
+    """The attempt that counts."""
     attempts: int = 0
-    """How many there are."""
+    """The number of the student's attempts."""
     why: str = ""
     """Why that attempt counts."""
     note: str = ""
-    """What is unusual about it."""
+    """Anything unusual about the attempt."""
     top: float = 0.0
-    """The points that the lab gives, for a grade without a score: a person's decision."""
+    """The lab's maximum, for a grade without a score (a manual decision)."""
 
     @property
     def id(self) -> str:
@@ -52,22 +52,22 @@ class Row:
 
     @property
     def points(self) -> str:
-        """The points as a cell: blank where there is no grade."""
+        """The points as a cell; blank if there is no grade."""
         return "" if self.grade.points is None else number(self.grade.points)
 
     @property
     def max_points(self) -> float:
-        """The points that the lab gives; 0 if unknown."""
+        """The lab's maximum; 0 if unknown."""
         return self.score.max_points if self.score else self.top
 
     @property
     def remark(self) -> str:
-        """Why there is no grade, or what the rule says."""
+        """Why there is no grade, or the remark of the grade rule."""
         return "; ".join(filter(None, [self.problem or self.grade.remark, self.note]))
 
 
 def general(rows: Sequence[Row], steps: Sequence[str]) -> str:
-    """Return all that is known, one row a student, one column a step."""
+    """Return the gradebook as CSV: one row for each student, one column for each step."""
     heading = ["id", "name", "email", "target", "points", "max_points", "graded"]
     heading += ["attempt", "remark", "flags"]
     table = [[*heading, *steps]]
@@ -83,7 +83,7 @@ def general(rows: Sequence[Row], steps: Sequence[str]) -> str:
 
 
 def csv_text(table: Iterable[Sequence[str]]) -> str:
-    """Return a table as CSV, in which no cell is a formula."""
+    """Return a table as CSV in which no cell is a formula."""
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator="\r\n").writerows([csv_cell(c) for c in row] for row in table)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""Grades a class: all that are missing, then once more those that broke, and never more."""
+"""Grades a class: each student without a grade is graded, and retried once if a step broke."""
 
 from __future__ import annotations
 
@@ -39,41 +39,41 @@ if TYPE_CHECKING:
     Spread = Callable[[list[list[Task]], Stop, Listener], None]
 
 PER_CORE = 8
-"""Students at once for each core; benchmarks/batch.py measures it: a student takes 0.4 s of
-a core, and most of the 10 s and more that an examination lasts is
-waiting for the machine. Where machines are slow, twice as many may be faster: see ``paced``."""
+"""Students graded at once for each core. Measured by benchmarks/batch.py: a student takes 0.4 s
+of CPU time, and the rest of 10 s or more is spent waiting for the machine. With slow machines,
+twice as many can be faster: see ``paced`` there."""
 MEBIBYTES_EACH = 150
-"""Memory of a student's process and its ssh, with some to spare."""
+"""MiB for a student's process and its ssh, with a margin."""
 ATTEMPTS = 2
 FITS = "it fits the variant of"
 JUMP_AT_ONCE = 6
-"""Students at once behind one jump host."""
+"""Students graded at once through one jump host."""
 PAUSE_S = 0.5
 Source = Literal["machine", "record", "handed in"]
 
 
-class View(Protocol):
-    """Who watches a class being graded."""
+class ProgressView(Protocol):
+    """Shows the progress of a grading."""
 
     def round(self, students: int, attempt: int) -> None:
-        """So many students are going to be examined now."""
+        """A round begins, in which this many students are graded."""
 
     def started(self, id: str) -> None:
-        """A student's machine is being examined."""
+        """The grading of a student has started."""
 
     def ended(self, examined: Examined) -> None:
-        """A student's machine was examined."""
+        """The grading of a student has ended."""
 
 
 def workers_for(students: int) -> int:
-    """Return how many students to examine at once: what cores and memory allow."""
+    """Return how many students to grade at once, limited by cores and memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     by_memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     return max(1, min(students, (cores or 1) * PER_CORE, by_memory // (MEBIBYTES_EACH << 20)))
 
 
 class Grading:
-    """One grading of a class into one folder, which is locked."""
+    """The grading of one class into one locked folder."""
 
     def __init__(
         self,
@@ -84,11 +84,11 @@ class Grading:
         limit_s: float,
         variants: str = "",
     ) -> None:
-        """Prepare it.
+        """Prepare the grading.
 
         :param options: the same for all students.
-        :param limit_s: seconds for each student.
-        :param variants: what :attr:`labwright.batch.journal.Begun.variants` is.
+        :param limit_s: time limit for each student, in seconds.
+        :param variants: see :attr:`labwright.batch.journal.Begun.variants`.
         """
         self.students = students
         self._by_id = {student.id: student for student in students}
@@ -101,49 +101,50 @@ class Grading:
         self.policy: Policy = "best"
         self.records = {student.id: Record() for student in students}
         self.only = set(self.records)
-        """Who is graded now; the others stay as they are."""
+        """Ids of the students to grade now; the others keep their grades."""
         self.again: set[str] = set()
-        """Who is graded once more, whatever grade they have."""
+        """Ids of the students to grade again even if they have a grade."""
 
     @property
     def begun(self) -> Begun:
-        """What all attempts have in common."""
+        """The journal line with what all attempts have in common."""
         definition = definition_of(self._lab.folder)
         return Begun(self._lab.name, definition, self._options, self._seed, self._variants)
 
     def begin(self, seed: int, *, resume: bool) -> None:
-        """Begin, or go on where an earlier grading stopped.
+        """Begin a grading, or resume an earlier one.
 
-        :raises UsageError: the folder holds a grading that this one cannot be a part of.
+        :raises UsageError: the folder has a grading that cannot be resumed with these options.
         """
         journal = self.folder.journal
         before = journal.begun
         self._seed = seed
-        # If nobody was examined (there was no cluster, say), the grading may begin again.
+        # Without any attempt (for example, there was no cluster) the grading may begin again.
         if not journal.exists() or not (resume or journal.attempts):
             journal.write(self.begun)
             return
         if not resume:
             raise UsageError(
-                f"{self.folder.path}: there is a grading already: go on with it by --resume, or "
+                f"{self.folder.path}: there is already a grading: continue it with --resume, or "
                 "choose another folder with --out"
             )
         if before is None:
             raise UsageError(
-                f"{self.folder.path}: its journal has no beginning: choose another folder"
+                f"{self.folder.path}: the beginning of its journal is missing: "
+                "choose another folder with --out"
             )
         self._seed = before.seed
         if before != self.begun:
             raise UsageError(
-                f"{self.folder.path}: the lab or its options are not those that it was begun "
-                f"with ({before}), and grades would not be alike: "
+                f"{self.folder.path}: this grading was begun with another version of the lab or "
+                f"with other options ({before}), so the grades would not be comparable: "
                 f"judge all of it again with `labwright regrade {self.folder.path}`, or choose "
                 "another folder with --out"
             )
         self.remember()
 
     def remember(self) -> None:
-        """Take over what the journal says; a student who has left the roster stays in it."""
+        """Load the attempts from the journal. It keeps students who have left the roster."""
         journal = self.folder.journal
         self._seed = journal.begun.seed if journal.begun else self._seed
         self.policy = journal.setting("counts", self.policy)
@@ -155,7 +156,7 @@ class Grading:
                 self._settle(id)
 
     def count(self, policy: Policy) -> None:
-        """Have another attempt count, for all students."""
+        """Change which attempt counts, for all students."""
         if policy != self.policy:
             self.policy = policy
             self.folder.journal.write(Setting("counts", policy))
@@ -164,7 +165,7 @@ class Grading:
                     self._settle(id)
 
     def _settle(self, id: str) -> None:
-        """Decide which attempt counts, and note that it does."""
+        """Decide which attempt of a student counts, and write that to the journal."""
         record = self.records[id]
         choice = choose(record.attempts, self.policy, self._by_id[id].key)
         if choice.attempt is not record.choice.attempt:
@@ -176,18 +177,21 @@ class Grading:
             self.folder.journal.write(Counts(id, number, choice.why))
 
     def _score(self, attempt: Attempt | None) -> tuple[Score | None, str]:
-        """Return an attempt's bare score; where its file is lost, what the journal has of it."""
+        """Return an attempt's score without its record, and a note.
+
+        If its file is lost, the score is rebuilt from the journal.
+        """
         if attempt is None or not attempt.steps:
             return None, ""
         score = self.folder.score(attempt, keep=True)
         if score is not None:
             return score, ""
-        note = "the score's file was lost or changed after grading; the journal's points count"
+        note = "the score file was lost or changed after grading; the points in the journal count"
         return from_journal(attempt, self._lab), note if attempt.digest else ""
 
     @property
     def missing(self) -> list[Student]:
-        """The students who are to be graded."""
+        """The students that are still to be graded."""
         return [s for s in self.students if s.id in self.only and not self._done(s)]
 
     def _done(self, student: Student) -> bool:
@@ -195,8 +199,8 @@ class Grading:
         here = attempt is not None and attempt.graded and belongs(attempt, student.key)
         return here and student.id not in self.again
 
-    def run(self, spread: Spread, view: View, stop: Stop, *, dry: bool = False) -> None:
-        """Grade those without a grade; retry once, at the end, those that broke."""
+    def run(self, spread: Spread, view: ProgressView, stop: Stop, *, dry: bool = False) -> None:
+        """Grade the students without a grade; at the end, retry once those that broke."""
         for attempt in range(1, 2 if dry else ATTEMPTS + 1):
             students = self.missing
             if not students or stop.finishing:
@@ -235,7 +239,7 @@ class Grading:
 
     @cached_property
     def editions(self) -> tuple[Edition, ...]:
-        """The editions of the lab that the class has; none where all have the same."""
+        """The class's editions of the lab; empty if all students have the same one."""
         return editions(self.students, self._lab)
 
     def keep(
@@ -245,10 +249,10 @@ class Grading:
         of: Attempt | None = None,
         **more: Any,
     ) -> None:
-        """Keep an attempt: its score, then that it was made, then whether it counts.
+        """Save an attempt: first its score, then its journal line, then whether it counts.
 
-        :param of: the attempt whose record was judged again.
-        :param more: what else the journal is to have of it.
+        :param of: the attempt whose record was judged again, if this is a new judgement.
+        :param more: other fields of the journal line.
         """
         record, score = self.records[examined.id], examined.score
         number = 1 + max((attempt.number for attempt in record.attempts), default=0)
@@ -279,7 +283,7 @@ class Grading:
         of: Attempt | None = None,
         digest: str = "",
     ) -> Attempt:
-        """Return what the journal says of an attempt."""
+        """Return the journal line of an attempt."""
         score = examined.score
         steps = score.steps if score else ()
         return Attempt(
@@ -305,17 +309,17 @@ class Grading:
 
 
 def _findings(examined: Examined, of: Attempt | None) -> tuple[str, ...]:
-    """Return what is to be looked at, with what was noted of the attempt before."""
+    """Return the findings of an attempt, with those of the attempt that is judged again."""
     said = f"{FITS} {examined.fits}, and not the student's own"
     before = of.findings if of else ()
     return (*before, *((said,) if examined.fits and said not in before else ()))
 
 
 def by_jump_host(groups: Iterable[list[Task]]) -> list[list[Task]]:
-    """Return the groups, those behind one jump host put together to a few, with pauses.
+    """Merge the groups behind the same jump host into at most six, with pauses between them.
 
-    A group is one after another. sshd drops connections at random once ten are not logged in
-    yet, so that many students at once would lock each other out.
+    The students of a group are graded one after another. When ten connections are not logged
+    in yet, sshd drops new ones at random (MaxStartups), so many students at once would fail.
     """
     direct: list[list[Task]] = []
     behind: dict[str, list[list[Task]]] = defaultdict(list)
@@ -334,19 +338,19 @@ def by_jump_host(groups: Iterable[list[Task]]) -> list[list[Task]]:
 
 
 class _Keeper:
-    """Keeps what workers report, then shows it."""
+    """Saves the results that workers report, and then shows them."""
 
-    def __init__(self, grading: Grading, view: View, *, dry: bool) -> None:
+    def __init__(self, grading: Grading, view: ProgressView, *, dry: bool) -> None:
         self._grading = grading
         self._view = view
         self._dry = dry
 
     def started(self, id: str) -> None:
-        """A student's machine is being examined."""
+        """Show that a student is being graded."""
         self._view.started(id)
 
     def ended(self, examined: Examined) -> None:
-        """A student's machine was examined."""
+        """Save and show the result of a student."""
         if self._dry:
             self._grading.records[examined.id] = Record(tried=examined.problem)
         else:
@@ -355,12 +359,15 @@ class _Keeper:
 
 
 def seed_of(seed: int, id: str) -> int:
-    """Return a student's own seed: the same when the grading is resumed."""
+    """Return a student's own seed; it stays the same when the grading is resumed."""
     return int.from_bytes(hashlib.sha256(f"{seed} {id}".encode()).digest()[:4]) >> 1
 
 
 def lab_anywhere(lab: Lab) -> str:
-    """Return a lab's name where it is one of ours, which other computers have elsewhere."""
+    """Return the name of a lab that comes with labwright, or the folder of another lab.
+
+    On other computers, the folder of a lab that comes with labwright is another one.
+    """
     try:
         return lab.name if find_lab(lab.name) == lab.folder else str(lab.folder)
     except UsageError:
@@ -368,22 +375,22 @@ def lab_anywhere(lab: Lab) -> str:
 
 
 class Deadline:
-    """Abandons a grading when its time is over; use it as a context."""
+    """Abandons a grading when its time limit is reached; a context manager."""
 
     def __init__(self, stop: Stop, limit_s: float | None) -> None:
         self.timer = None
         if limit_s is not None:
-            reason = f"the time limit of {limit_s:g} s for all was over"
+            reason = f"the time limit of {limit_s:g} s for the class was reached"
             self.timer = threading.Timer(limit_s, stop.abandon, [reason])
             self.timer.daemon = True
 
     def __enter__(self) -> Deadline:
-        """Start the clock."""
+        """Start the timer."""
         if self.timer:
             self.timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it."""
+        """Cancel the timer."""
         if self.timer:
             self.timer.cancel()

@@ -1,9 +1,9 @@
-"""Puts the reports together as students get them: a folder, or what Moodle and Gradescope take.
+"""Packs the students' reports for handing back: a folder, or a zip for Moodle or Gradescope.
 
 Moodle's "upload multiple feedback files in a zip" (``mod/assign/feedback/file/importziplib.php``)
-finds a student by the second part of a folder's name, ``Ann Ames_4242_assignfeedback_file``;
-the number is the participant's, as in the grading worksheet. Gradescope has no upload for
-reports, but an autograder's results: the zip is one that hands each student theirs.
+finds a student by the second part of a folder's name, ``Ann Ames_4242_assignfeedback_file``:
+the participant number of the grading worksheet. Gradescope cannot import reports, so the zip is
+an autograder that returns the finished results of each student.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labwright.batch import platforms, student_pages
+from labwright.batch import gradebook_platforms, student_pages
 from labwright.errors import SetupError
 from labwright.host.files import write_text
 from labwright.reports import html
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FORMS = ("folder", "moodle", "gradescope")
 WHEN = (2000, 1, 1, 0, 0, 0)
-"""Of all files in a zip: the same reports are the same zip."""
+"""The time of all files in a zip, so that equal reports give an identical zip."""
 FEW = 8
 
 SETUP = """\
@@ -42,7 +42,7 @@ command -v python3 >/dev/null || { apt-get update && apt-get install --yes pytho
 """
 RUN = '''\
 #!/usr/bin/env python3
-"""Hands a student the results that labwright has made: nothing of a submission is run."""
+"""Returns the results that labwright made earlier; nothing of the submission is run."""
 import hashlib, json, os, pathlib
 
 root = pathlib.Path(os.environ.get("AUTOGRADER", "/autograder"))
@@ -59,25 +59,25 @@ text = found[0].read_text() if found else json.dumps(nothing)
 
 @dataclass(frozen=True)
 class Report:
-    """What one student gets."""
+    """The report for one student."""
 
     student: Student
     page: Callable[[], str | None]
-    """The report, made when it is asked for; None: there is none."""
+    """Returns the report's HTML, or None if there is none."""
     results: Callable[[], str | None]
-    """The same as Gradescope takes it."""
+    """Returns the results in Gradescope's format, or None."""
 
 
 @dataclass(frozen=True)
 class HandedOut:
-    """What was written, and who is not in it."""
+    """The file or folder that was written, and the students who are not in it."""
 
     path: Path
     count: int
     left_out: dict[str, str]
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Return it as a sentence."""
         said = f"written: {self.path}: {plural(self.count, 'report')}"
         by_reason: dict[str, list[str]] = {}
         for id, reason in self.left_out.items():
@@ -89,13 +89,13 @@ class HandedOut:
 
 
 def of_rows(folder: Folder, rows: Sequence[Row]) -> list[Report]:
-    """Return the reports of a course's lab, made again with the course's remarks."""
+    """Return the reports of one lab of a course, with the course's remarks."""
 
     def report(row: Row) -> Report:
         return Report(
             row.student,
             lambda: _page(folder, row),
-            lambda: platforms.gradescope(row) if row.score else None,
+            lambda: gradebook_platforms.gradescope(row) if row.score else None,
         )
 
     return [report(row) for row in rows]
@@ -107,9 +107,9 @@ def _page(folder: Folder, row: Row) -> str | None:
 
 
 def of_class(folder: Folder) -> list[Report]:
-    """Return the reports of a class as they lie in its folder.
+    """Return the reports that are in a class's folder.
 
-    :raises UsageError: there is no class.
+    :raises UsageError: it is not the folder of a class.
     """
 
     def read(path: Path) -> str | None:
@@ -130,10 +130,10 @@ def of_class(folder: Folder) -> list[Report]:
 
 
 def write(reports: Sequence[Report], form: str, out: Path, name: str) -> HandedOut:
-    """Write them.
+    """Write the reports.
 
-    :param form: of :data:`FORMS`.
-    :param name: of the lab.
+    :param form: one of :data:`FORMS`.
+    :param name: the name of the lab.
     :raises SetupError: it cannot be written.
     """
     left_out: dict[str, str] = {}
@@ -154,7 +154,7 @@ def write(reports: Sequence[Report], form: str, out: Path, name: str) -> HandedO
 
 
 def _zip(path: Path, files: Iterator[tuple[str, str, bool]]) -> int:
-    """Write a zip, all of it or nothing; return how many reports are in it."""
+    """Write a zip atomically; return the number of reports in it."""
     beside = path.with_name(f".{path.name}.tmp")
     count = 0
     try:
@@ -188,7 +188,7 @@ def _moodle(reports: Sequence[Report], left_out: dict[str, str]) -> Iterator[tup
         if page is None:
             left_out[report.student.id] = "without a report"
             continue
-        # Moodle splits at each underscore, and a name must make no folders.
+        # Moodle splits the name at each underscore, and a slash would make a folder.
         name = re.sub(r"[_/\\:*?\"<>|.]+", " ", line(report.student.name or report.student.id, 80))
         yield f"{name.strip()}_{number}_assignfeedback_file/report.html", page, False
 

@@ -1,8 +1,8 @@
-"""What has been done in a class's folder: lines that are only ever added, never changed.
+"""The journal of a class's folder: an append-only file of JSON lines.
 
-Each line is JSON, and is one of the structs here. A line that a crash cut off, the beginning
-of one, counts for nothing; what it stood for is done again. Any other line that is none of the
-structs is damaged, or was written by somebody else. It is refused with its number: a grade may
+Each line is one of the structs below. A line that was cut off by a crash (the beginning of a
+line) is ignored, and its work is done again. Any other line that is none of the structs is
+damaged, or was written by another program. It is an error that names the line number: a grade may
 depend on it.
 """
 
@@ -26,59 +26,59 @@ if TYPE_CHECKING:
 FORMAT: Literal["labwright/journal/v3"] = "labwright/journal/v3"
 Points = Annotated[float, msgspec.Meta(ge=0)]
 StepPoints = tuple[Outcome, Points, Points]
-"""A step's outcome, its points, and how many it could have had."""
+"""A step's outcome, its points and its maximum points."""
 CUT_OFF = "truncated"
-"""What msgspec says of the beginning of a line."""
+"""A word in msgspec's error for a line that was cut off."""
 
 
 class Begun(msgspec.Struct, frozen=True, tag_field="line", tag="begun"):
-    """What all that follows has in common; written again when the class is regraded."""
+    """What all following attempts have in common; written again when the class is regraded."""
 
     lab: str
     definition: str
-    """A hash of what the lab asks for."""
+    """A hash of the lab's definition."""
     options: RunOptions
     seed: int
     variants: str = ""
-    """Tells the secret that variants were drawn from, if any were, from other secrets."""
+    """A fingerprint of the secret from which variants were drawn; "" without variants."""
     journal: Literal["labwright/journal/v3"] = FORMAT
 
     def __str__(self) -> str:
-        """Return the lab and its options as a command line has them."""
+        """Return the lab and its options as command-line arguments."""
         variants = f"--variants={self.variants}" if self.variants else ""
         return " ".join(filter(None, (self.lab, str(self.options), variants)))
 
 
 class Attempt(msgspec.Struct, frozen=True, tag_field="line", tag="attempt"):
-    """One try to grade one student that came to its end, well or not."""
+    """One finished attempt to grade one student, whether it succeeded or not."""
 
     id: str
     number: Annotated[int, msgspec.Meta(ge=1)]
-    """From 1, of this student; names the folder of its files."""
+    """Counts from 1 for each student; also the name of its folder."""
     graded: bool
     reached: bool
     problem: str
-    """Why it is no grade; empty when it is one."""
+    """Why it is not a grade; empty if it is one."""
     key: str
-    """What was examined: :attr:`labwright.batch.student.Student.key`."""
+    """The machine that was graded: :attr:`labwright.batch.student.Student.key`."""
     identity: Identity
     points: Points = 0.0
     max_points: Points = 0.0
     steps: dict[str, StepPoints] = {}
-    """Enough to grade by, should the attempt's files be lost."""
+    """Enough to compute the grade if the attempt's files are lost."""
     digest: str = ""
-    """Of the score in its folder; empty: nothing was seen, and there is no folder."""
+    """A hash of the score in its folder; empty if no step could be checked (then no folder)."""
     source: Literal["machine", "record", "handed in"] = "machine"
     of: int = 0
-    """The attempt whose record was judged again; 0: this is none of those."""
+    """The number of the attempt whose record was judged again; 0: not a new judgement."""
     findings: tuple[str, ...] = ()
-    """What is to be looked at before the grade is believed."""
+    """Findings that a person should look at before the grade is used."""
     marks: tuple[str, ...] = ()
-    """What no two runs have in common: :func:`labwright.batch.submission.marks`."""
+    """Values that are unique to a run: :func:`labwright.batch.submission.marks`."""
     file: str = ""
     """A hash of the file that was handed in."""
     made: str = ""
-    """When the work was seen, in ISO 8601: for a record, when it was recorded."""
+    """When the machine was checked, in ISO 8601; for a record, when it was recorded."""
     seconds: float = 0.0
     at: str = ""
     """When this line was written."""
@@ -94,7 +94,7 @@ class Counts(msgspec.Struct, frozen=True, tag_field="line", tag="counts"):
 
 
 class Setting(msgspec.Struct, frozen=True, tag_field="line", tag="setting"):
-    """How the class's files are made from now on."""
+    """A setting that applies to the class's files from now on."""
 
     name: str
     value: Any
@@ -105,7 +105,7 @@ Line = Begun | Attempt | Counts | Setting
 
 
 class Journal:
-    """The journal of one folder. It is read once; one process writes it."""
+    """The journal of one folder. It is read once, and only one process writes it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -117,13 +117,13 @@ class Journal:
         self._decoder = msgspec.json.Decoder(Line)
 
     def exists(self) -> bool:
-        """Whether anything was begun here."""
+        """Whether the journal exists and is not empty."""
         return self.path.exists() and self.path.stat().st_size > 0
 
     def write(self, line: Line) -> None:
-        """Add a line; it is on the disk when this returns.
+        """Append a line; it is on disk (fsync) when this returns.
 
-        :raises SetupError: it cannot be written.
+        :raises SetupError: the line cannot be written.
         """
         self._load()
         if isinstance(line, Attempt | Counts | Setting):
@@ -133,23 +133,23 @@ class Journal:
 
     @property
     def begun(self) -> Begun | None:
-        """What was begun last."""
+        """The last line of this kind, or None."""
         self._load()
         return self._begun
 
     @property
     def attempts(self) -> Sequence[Attempt]:
-        """All attempts of all students, in their order."""
+        """All attempts of all students, in the order of the journal."""
         self._load()
         return self._attempts
 
     def counting(self, id: str) -> Counts | None:
-        """Return which attempt of a student counts."""
+        """Return the line that says which attempt of a student counts."""
         self._load()
         return self._counting.get(id)
 
     def setting(self, name: str, default: Any) -> Any:
-        """Return what was noted last of a setting."""
+        """Return the latest value of a setting."""
         self._load()
         return self._settings.get(name, default)
 
@@ -181,23 +181,23 @@ class Journal:
                 if CUT_OFF in str(problem) and not isinstance(problem, msgspec.ValidationError):
                     continue  # a crash cut it off
                 older = b'"labwright/journal/v' in text and FORMAT.encode() not in text
-                why = "another labwright wrote it" if older else str(problem)
+                why = "another version of labwright wrote it" if older else str(problem)
                 raise UsageError(
                     f"{self.path}:{number}: not a line of a journal: {why}; choose another folder "
-                    "with --out, or mend the line"
+                    "with --out, or correct the line"
                 ) from None
 
 
 def append_lines(path: Path, lines: Iterable[bytes], *, derived: bool = False) -> None:
-    """Add lines to the end of a file; they are on the disk when this returns.
+    """Append lines to a file; they are on disk (fsync) when this returns.
 
-    :param derived: they can be made again, and need not be there after a power failure.
-    :raises SetupError: they cannot be written.
+    :param derived: the lines can be made again, so fsync is not needed.
+    :raises SetupError: the lines cannot be written.
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            # What a crash cut off is ended first, so that it spoils no more than itself.
+            # End a line that a crash cut off, so that it does not damage the next one.
             size = os.fstat(handle).st_size
             torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
             data = (b"\n" if torn else b"") + b"".join(line + b"\n" for line in lines)
@@ -210,7 +210,7 @@ def append_lines(path: Path, lines: Iterable[bytes], *, derived: bool = False) -
     except OSError as problem:
         raise SetupError(
             f"cannot write {path}: {problem.strerror}; free some space there, "
-            "and go on with --resume"
+            "then continue with --resume"
         ) from problem
 
 

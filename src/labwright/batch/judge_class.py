@@ -1,7 +1,7 @@
-"""Judges a whole class again from its records, and says whose grade changes.
+"""Judges a whole class again from its records, and reports whose grade changes.
 
-Nothing is asked of a machine. What was seen is kept in the attempts; each is judged by the
-lab as it is now, and what comes of it is an attempt of its own. The earlier one is kept.
+No machine is contacted. Each attempt's record is judged by the current version of the lab.
+The result is a new attempt; the earlier attempt is kept.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from labwright.lab.model import Lab
 
 MARK = "#"
-"""Between a student and the number of their attempt in a task's id; no student's id has it."""
+"""Separates the student's id and the attempt's number in a task's id; not allowed in ids."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What came of judging one attempt's record again."""
+    """The result of judging one attempt's record again."""
 
     attempt: Attempt
-    """As it was judged last."""
+    """The attempt with its latest judgement until now."""
     examined: Examined
-    """Of the student, as :meth:`labwright.batch.grading.Grading.keep` takes it."""
+    """The new result, for :meth:`labwright.batch.grading.Grading.keep`."""
 
     @property
     def changed(self) -> bool:
-        """Whether anything is another one than before."""
+        """Whether any step's outcome or points differ."""
         score = self.examined.score
         now = (
             {s.id: (s.outcome.value, s.points, s.max_points) for s in score.steps} if score else {}
@@ -49,7 +49,7 @@ class Judgement:
 
     @property
     def changes(self) -> list[str]:
-        """The steps that are judged otherwise now, in words."""
+        """The steps whose judgement changed, in words."""
         score = self.examined.score
         before = dict(self.attempt.steps)
         said = []
@@ -73,7 +73,7 @@ class Change:
     why: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Say how it changes and why."""
+        """Return the change and its reasons as a sentence."""
         was = f"{self.before.points:g} of {self.before.max_points:g}" if self.before else "none"
         now = f"{self.after.points:g} of {self.after.max_points:g}" if self.after else "none"
         gain = (self.after.points if self.after else 0) - (self.before.points if self.before else 0)
@@ -88,7 +88,7 @@ def judge(
     stop: Stop,
     told: Callable[[Examined], None],
 ) -> list[Judgement]:
-    """Judge every record of the class again; change nothing.
+    """Judge every record of the class again, without saving anything.
 
     :param options: the same for all students.
     """
@@ -103,10 +103,10 @@ def judge(
 
     class Collect:
         def started(self, id: str) -> None:
-            """Nothing is shown of it."""
+            """Ignore it: nothing is shown."""
 
         def ended(self, examined: Examined) -> None:
-            """Keep what came of it."""
+            """Collect the result."""
             attempt = known[examined.id]
             latest = _latest(grading.records[attempt.id].attempts, attempt)
             found.append(Judgement(latest, replace(examined, id=attempt.id)))
@@ -118,7 +118,7 @@ def judge(
 
 
 def _works(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """Return the attempts that saw a machine, and have a record of it."""
+    """Return the original attempts that have a record."""
     return [attempt for attempt in attempts if not attempt.of and attempt.digest]
 
 
@@ -143,7 +143,7 @@ def _task(
 
 
 def changes(grading: Grading, judgements: Sequence[Judgement]) -> list[Change]:
-    """Return whose grade would change, and how."""
+    """Return the grades that would change."""
     by_student: dict[str, list[Judgement]] = {}
     for judgement in judgements:
         if judgement.changed:
@@ -166,17 +166,17 @@ def changes(grading: Grading, judgements: Sequence[Judgement]) -> list[Change]:
 
 
 def not_judged(judgements: Sequence[Judgement]) -> list[str]:
-    """Return who could not be judged again, and why; their grades stay."""
+    """Return the attempts that could not be judged again, with reasons; their grades stay."""
     return [
-        f"{each.attempt.id}: attempt {each.attempt.number} cannot be judged again, and stays as "
-        f"it is: {each.examined.problem}"
+        f"{each.attempt.id}: attempt {each.attempt.number} cannot be judged again and keeps "
+        f"its points: {each.examined.problem}"
         for each in judgements
         if each.attempt.graded and not each.examined.graded
     ]
 
 
 def apply(grading: Grading, judgements: Sequence[Judgement]) -> None:
-    """Keep what is judged otherwise now, as attempts beside those of before."""
+    """Save the changed judgements as new attempts."""
     if grading.folder.journal.begun != grading.begun:
         grading.folder.journal.write(grading.begun)
     for each in judgements:

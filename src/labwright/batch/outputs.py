@@ -1,13 +1,13 @@
-"""Writes the outputs of a class, also of a grading that was interrupted."""
+"""Writes the output files of a class, also after an interrupted grading."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labwright.batch import flags, gradebook, platforms, student_pages
+from labwright.batch import gradebook, gradebook_platforms, similar_machines, student_pages
+from labwright.batch.grade_rule import Grade
 from labwright.batch.gradebook import Row
-from labwright.batch.rule import Grade
 from labwright.batch.task import Identity
 from labwright.host.files import write_text
 from labwright.reports import class_page
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from labwright.batch.folder import Folder
+    from labwright.batch.grade_rule import Rule
+    from labwright.batch.gradebook_platforms import Assignment
     from labwright.batch.grading import Grading
-    from labwright.batch.platforms import Assignment
     from labwright.batch.record import Record
-    from labwright.batch.rule import Rule
     from labwright.lab.model import Lab
 
 
 @dataclass(frozen=True)
 class Book:
-    """What was written."""
+    """The files that were written, and the summary to print."""
 
     files: list[Path]
     summary: str
     notes: tuple[str, ...] = ()
-    """What is to be known of the machines, and of the platforms' files."""
+    """Notes about the machines and the platforms' files."""
 
 
 def rows_of(grading: Grading, rule: Rule) -> list[Row]:
-    """Return each student of the roster with their result."""
+    """Return the gradebook's rows: the students of the roster with their results."""
     identities = {id: record.identity for id, record in grading.records.items()}
     found: dict[str, list[str]] = {}
     machines = sum(identity != Identity() for identity in identities.values())
-    for flag in flags.find(grading.students, identities):
-        for id in () if flags.of_an_image(flag, machines) else flag.students:
-            said = f"{flag.what} as {flags.named(flag.students, id)}"
+    for flag in similar_machines.find(grading.students, identities):
+        for id in () if similar_machines.of_an_image(flag, machines) else flag.students:
+            said = f"{flag.what} as {similar_machines.named(flag.students, id)}"
             found.setdefault(id, []).append(said)
-    for id, copied in flags.copies(grading.records).items():
-        found.setdefault(id, []).append(f"a record that {copied} has, too")
+    for id, copied in similar_machines.copies(grading.records).items():
+        found.setdefault(id, []).append(f"{copied} handed in the same record")
     rows = []
     for student in grading.students:
         record = grading.records[student.id]
@@ -69,19 +69,19 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
 
 
 def image_notes(grading: Grading) -> list[str]:
-    """Say what most machines have in common, and nobody is flagged for."""
+    """Return notes on what most machines share because they come from one image."""
     identities = {id: record.identity for id, record in grading.records.items()}
     machines = sum(identity != Identity() for identity in identities.values())
     return [
-        f"{len(flag.students)} of {plural(machines, 'machine')} have {flag.what}, as machines of "
-        "one image do: nobody is flagged for it"
-        for flag in flags.find(grading.students, identities)
-        if flags.of_an_image(flag, machines)
+        f"{len(flag.students)} of {plural(machines, 'machine')} have {flag.what}, probably "
+        "because they come from one image: nobody is flagged for it"
+        for flag in similar_machines.find(grading.students, identities)
+        if similar_machines.of_an_image(flag, machines)
     ]
 
 
 def _findings(record: Record) -> list[str]:
-    """Return what is unusual about what a student handed in."""
+    """Return the findings about what a student handed in."""
     return [
         f"attempt {a.number}: {said}" for a in record.attempts if not a.of for said in a.findings
     ]
@@ -94,7 +94,7 @@ def _shown(row: Row) -> ClassRow:
 
 
 def _written(folder: Folder) -> Iterator[str]:
-    """Yield the platforms for which something was written before."""
+    """Yield the platforms for which a file was written earlier."""
     for platform in ("moodle", "canvas"):
         if (folder.path / f"{platform}.csv").exists():
             yield platform
@@ -110,11 +110,11 @@ def write(
     wanted: Iterable[str],
     assignment: Assignment,
 ) -> Book:
-    """Write the class's files, and say in a sentence how it went.
+    """Write the class's files, and return them with a summary.
 
-    A platform's file that is there already is written again, too: else it would show old grades.
+    A platform's file that already exists is updated, too; otherwise it would show old grades.
 
-    :param wanted: of :data:`labwright.batch.platforms.NAMES`.
+    :param wanted: names from :data:`labwright.batch.gradebook_platforms.NAMES`.
     """
     wanted = {*wanted, *_written(folder)}
     rows = rows_of(grading, rule)
@@ -127,7 +127,10 @@ def write(
         write_text(folder.path / "index.html", page),
     ]
     notes = image_notes(grading)
-    for name, make in (("moodle", platforms.moodle), ("canvas", platforms.canvas)):
+    for name, make in (
+        ("moodle", gradebook_platforms.moodle),
+        ("canvas", gradebook_platforms.canvas),
+    ):
         if name in wanted:
             made = make(rows, lab.title, assignment)
             files.append(write_text(folder.path / made.name, made.text))
@@ -135,7 +138,7 @@ def write(
     if "gradescope" in wanted:
         for row in rows:
             place = folder.student(row.student.id) / "results.json"
-            write_text(place, platforms.gradescope(row), derived=True)
+            write_text(place, gradebook_platforms.gradescope(row), derived=True)
         files.append(folder.path / "students")
     graded = sum(row.grade.points is not None for row in rows)
     flagged = sum(bool(row.flags) for row in rows)

@@ -1,4 +1,4 @@
-"""Each student's own edition of a lab that has variants, and whose edition a machine fits."""
+"""Gives each student their own edition of a lab, and finds whose edition a machine fits."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from labwright.score import Score
 
 MOST_EDITIONS = 200
-"""A machine that does not fit its own edition is compared with at most so many others."""
+"""The most editions with which a machine is compared if it does not fit its own."""
 SEARCH_S = 60.0
-"""Seconds that this may take."""
+"""Seconds that the comparison may take."""
 NAMED = 3
 Edition = tuple[str, ...]
-"""Whose it is, then its settings, ``KEY=VALUE``."""
+"""The student or students who have it, then its settings, ``KEY=VALUE``."""
 
 
 def with_own_values(students: Sequence[Student], lab: Lab, secret: str) -> tuple[Student, ...]:
-    """Return the students with the values of their variants; what a roster sets holds.
+    """Return the students with the values of their variants; values in the roster win.
 
-    :raises UsageError: the lab has no variants, or the secret is no secret.
+    :raises UsageError: the lab has no variants, or the secret is too short.
     """
     return tuple(
         replace(
@@ -45,16 +45,16 @@ def with_own_values(students: Sequence[Student], lab: Lab, secret: str) -> tuple
 
 
 def fingerprint(lab: Lab, secret: str) -> str:
-    """Return a fingerprint of a secret, which reveals nothing about it.
+    """Return a fingerprint of a secret that reveals nothing about the secret.
 
-    :raises UsageError: the lab has no variants, or the secret is no secret.
+    :raises UsageError: the lab has no variants, or the secret is too short.
     """
     values_for(lab, "anybody", secret)
     return hmac.new(secret.encode(), b"labwright fingerprint", hashlib.sha256).hexdigest()[:8]
 
 
 def editions(students: Sequence[Student], lab: Lab) -> tuple[Edition, ...]:
-    """Return the editions that a class has, each with those whose it is."""
+    """Return the editions that a class has, each with its students."""
     keys = [key for variant in lab.variants for key in variant.keys]
     owners: dict[tuple[str, ...], list[str]] = {}
     for student in students:
@@ -72,18 +72,18 @@ def _named(ids: Sequence[str]) -> str:
 
 
 def whose_values(given: dict[str, str], own: dict[str, str], known: Sequence[Edition]) -> str:
-    """Say whose values a file says it was made with; nothing: they are the student's own."""
+    """Return a note on values that are not the student's own; "" if they are."""
     keys = {setting.partition("=")[0] for _, *settings in known for setting in settings}
     said = {key: value for key, value in given.items() if key in keys}
     if not keys or said == {key: own[key] for key in keys if key in own}:
         return ""
     if not said:
-        return "it was made without the values of the student's variant"
+        return "it was made without the values of the student's own variant"
     for owner, *settings in known:
         if said == dict(setting.split("=", 1) for setting in settings):
             return f"it was made with the variant of {owner}"
     shown = ", ".join(f"{key}={value}" for key, value in said.items())
-    return f"it was made with values of no student: {shown[:200]}"
+    return f"it was made with values that no student has: {shown[:200]}"
 
 
 def fits(
@@ -92,13 +92,13 @@ def fits(
     known: Sequence[Edition],
     judged: Callable[[Sequence[str], Sequence[str]], Score],
 ) -> str:
-    """Return whose edition a machine fits better than its student's own; nothing: there is none.
+    """Return whose edition a machine fits better than the student's own, or "".
 
-    Only what is not passed is looked at, each step by itself: where the first step fails, all
-    others are blocked, and nothing could be told from them.
+    Only steps that did not pass are judged, each without its needs: otherwise a first step
+    that fails would block all others, and nothing could be compared.
 
-    :param settings: of the student's own edition, and others of the run.
-    :param judged: judges the record of some steps, without their needs, by settings.
+    :param settings: the settings of the run, with those of the student's own edition.
+    :param judged: judges the record for the given steps, without their needs, by settings.
     """
     steps = [step.id for step in score.steps if step.outcome is not Outcome.PASSED]
     if not steps or score.points == score.max_points:

@@ -1,8 +1,9 @@
-"""Grades many students at once on this computer, each in a process of its own.
+"""Grades many students at once on this computer, each in its own process.
 
-One process has imported everything and forks the others (:mod:`~labwright.batch.fork_server`).
-Each reports through a pipe of its own, and is ended at its time limit; the steps
-that it reported until then count. This side is one loop in one thread.
+A fork server, which has imported everything, forks the processes
+(:mod:`~labwright.batch.fork_server`). Each process reports through its own pipe and is ended at
+its time limit; the steps that it has reported until then count. This module runs one loop in
+one thread.
 """
 
 from __future__ import annotations
@@ -36,27 +37,27 @@ if TYPE_CHECKING:
     from labwright.score import StepResult
 
 TICK_S = 0.25
-"""How often is asked whether to go on."""
+"""Seconds between checks for a stop request or a time limit."""
 ANSWER_S = 60.0
-"""Seconds in which the process that forks has started, has forked, or has ended."""
+"""Seconds that the fork server has to start, to fork, or to end."""
 LONGEST_LINE = 256 << 20
-"""Bytes: evidence is bounded, so a longer line is none of ours."""
+"""Bytes. Evidence is bounded, so a longer line was not written by labwright."""
 
 
 class Listener(Protocol):
-    """Is told what happens to the students meanwhile."""
+    """Receives an event when the grading of a student starts or ends."""
 
     def started(self, id: str) -> None:
-        """A student's machine is being examined."""
+        """The grading of a student has started."""
 
     def ended(self, examined: Examined) -> None:
-        """A student's machine was examined, for better or worse."""
+        """The grading of a student has ended, with or without a grade."""
 
 
 def spread(
     groups: Sequence[Sequence[Task]], workers: int, stop: Stop, lock: Path, listener: Listener
 ) -> None:
-    """Grade students, so many at once; a group of tasks is one after another.
+    """Grade groups of students in parallel; the students of a group one after another.
 
     :param lock: a file on which every process holds a shared lock as long as it lives.
     """
@@ -91,7 +92,7 @@ def _begin(
     selector: selectors.BaseSelector,
     listener: Listener,
 ) -> None:
-    """Begin the next task of a group."""
+    """Start the next task of a group."""
     task = group.popleft()
     listener.started(task.id)
     one = server.start(task)
@@ -102,7 +103,7 @@ def _begin(
 def _over(
     selector: selectors.BaseSelector, running: dict[Running, deque[Task]], stop: Stop
 ) -> list[Running]:
-    """Hear what there is to hear; return the processes of which there will be no more."""
+    """Read the processes' reports; return the processes that have finished."""
     over = []
     for key, _ in selector.select(TICK_S):
         if not key.data.hear():
@@ -123,15 +124,15 @@ class Running:
         self.examined: Examined | None = None
         self._leash = leash
         self._steps: list[StepResult] = []
-        self._words = "it was ended from outside; is there too little memory?"
+        self._words = "its process was killed; is there too little memory?"
         self._text = bytearray()
         self._process = 0
         self._began = time.monotonic()
         self._let_go = 0.0
-        """When it was asked to end; 0: it was not."""
+        """When it was asked to end (monotonic clock); 0: not yet."""
 
     def hear(self) -> bool:
-        """Read what it reports; return whether there may be more."""
+        """Read a report; return whether more can follow."""
         data = os.read(self.heard, 1 << 16)
         self._text += data
         if len(self._text) > LONGEST_LINE:
@@ -155,7 +156,7 @@ class Running:
             self._words = body
 
     def end_if_due(self, *, abandoned: bool) -> None:
-        """Let it go when its time is over or it is not wanted any more; then kill it."""
+        """At the time limit, or if abandoned, ask the process to end; later kill it."""
         now = time.monotonic()
         late = now - self._began > self.task.limit_s + (GRACE_S if self.examined else 0)
         if self._leash >= 0 and (late or abandoned):
@@ -174,11 +175,11 @@ class Running:
             return self.examined
         reason = f"labwright itself failed: {self._words}"
         if self._let_go:
-            reason = f"the time limit of {self.task.limit_s:g} s for a student was over"
+            reason = f"the time limit of {self.task.limit_s:g} s for a student was reached"
         return cut_short(self.task, reason, self._steps)
 
     def release(self) -> None:
-        """Close what is ours of it; it ends by that, if it has not."""
+        """Close our ends of its pipes, which also ends the process."""
         for file in (self._leash, self.heard):
             if file >= 0:
                 os.close(file)
@@ -186,12 +187,12 @@ class Running:
 
 
 class ForkServer:
-    """The process that forks; it is started when it is first needed, and may be used by threads."""
+    """The fork server's process. It is started at first use; threads may share it."""
 
     def __init__(self, lock: int = -1) -> None:
-        """Start nothing yet.
+        """Prepare it; the process is started at first use.
 
-        :param lock: a file that it and its children hold open as long as they live.
+        :param lock: a file descriptor that the process and its children keep open until they end.
         """
         self._lock = lock
         self._process: subprocess.Popen[bytes] | None = None
@@ -199,11 +200,11 @@ class ForkServer:
         self._one_at_a_time = threading.Lock()
 
     def __enter__(self) -> ForkServer:
-        """Return it."""
+        """Return this object."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it, and what it has forked."""
+        """End the process and its children."""
         if self._socket:
             self._socket.close()
         if self._process:
@@ -213,13 +214,13 @@ class ForkServer:
                 end_session(self._process)
 
     def start(self, task: Task) -> Running:
-        """Have a task done by a process of its own."""
+        """Start a task in a new process."""
         told_here, told_there = os.pipe()
         leash_there, leash_here = os.pipe()
         try:
             with self._one_at_a_time:
                 self._ask(task.to_json().encode() + b"\n", [told_there, leash_there])
-        except OSError:  # without it, the pipe ends at once, and that is reported
+        except OSError:  # the pipe then ends at once, which is reported as a broken task
             self._socket = None
         finally:
             os.close(told_there)
@@ -232,7 +233,7 @@ class ForkServer:
         assert self._socket  # noqa: S101
         socket.send_fds(self._socket, [line[:1]], files)
         self._socket.sendall(line[1:])
-        self._socket.recv(1)  # its answer, so that no two tasks are taken for one
+        self._socket.recv(1)  # wait for the answer, so that two tasks are never read as one
 
     def _begin(self) -> None:
         ours, theirs = socket.socketpair()
@@ -242,7 +243,7 @@ class ForkServer:
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # The parent process handles Ctrl-C, and tells us when to end.
+            # A session of its own: Ctrl-C reaches only this process, which then ends the server.
             start_new_session=True,
             pass_fds=(self._lock,) if self._lock >= 0 else (),
             env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
@@ -258,7 +259,7 @@ def examine(
 ) -> Examined | None:
     """Grade one student; return the result, or None if it was abandoned.
 
-    :param abandoned: asked now and then; once it says yes, the process is ended.
+    :param abandoned: called regularly; when it returns true, the process is ended.
     """
     one = server.start(task)
     with selectors.DefaultSelector() as selector:
@@ -275,10 +276,10 @@ def examine(
 
 
 def cut_short(task: Task, reason: str, steps: list[StepResult]) -> Examined:
-    """Return what is known: the steps that were examined count, the others are broken."""
+    """Return a partial result: steps that were reported count, the others are broken."""
     if task.reach_only:
         return Examined(task.id, None, reason, reached=False)
-    # Here, since it is seldom needed and imports much.
+    # Imported late: seldom needed, and slow to import.
     from labwright.batch.grade_one import all_broken
 
     score = all_broken(task, reason, tuple(steps))
@@ -286,5 +287,5 @@ def cut_short(task: Task, reason: str, steps: list[StepResult]) -> Examined:
 
 
 def broken(task: Task, reason: str) -> Examined:
-    """Return the result of a task that no worker could do."""
+    """Return the result of a task that could not be run."""
     return replace(cut_short(task, reason, []), seconds=0.0)

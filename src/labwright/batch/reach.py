@@ -1,4 +1,4 @@
-"""The way to a student's machine: with keys pinned, nothing forwarded, nothing asked."""
+"""Connects to a student's machine: host keys pinned, nothing forwarded, no prompts."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from labwright.machines.machine import Machine
 
 REACH_S = 40.0
-"""Seconds for the one probe that decides whether a machine can be reached."""
+"""Time limit, in seconds, of the probe that decides whether a machine is reachable."""
 MOST_CONTAINERS = 64
 HASH = re.compile(r"[0-9a-f]{64}")
 BOOT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def connection(task: Task, folder: Path) -> Machine:
-    """Return the machine of a task; nothing is connected yet.
+    """Return the machine of a task, not yet connected.
 
-    A key that is known must be the one that is met. One that is not is accepted once, and
-    told in :func:`pins`.
+    A known host key must match. An unknown one is accepted the first time, and :func:`pins`
+    returns it.
 
-    :param folder: of our own; what ssh needs is written there.
-    :raises UsageError: the target is none, or no such guest runs.
+    :param folder: a private folder for ssh's files.
+    :raises UsageError: the target is invalid, or names a guest that does not run.
     """
     if not task.target.startswith("ssh://"):
         return open_machine(task.target)
@@ -49,23 +49,23 @@ def connection(task: Task, folder: Path) -> Machine:
 
 
 def pins(folder: Path) -> tuple[str, ...]:
-    """Return the keys that were met and are now known, as lines of known_hosts."""
+    """Return the host keys that are known now, as lines of known_hosts."""
     known_hosts = folder / "known_hosts"
     lines = known_hosts.read_text().splitlines() if known_hosts.exists() else []
     return tuple(line.strip() for line in lines if line.strip())
 
 
 def probe(task: Task, machine: Machine, folder: Path) -> Identity:
-    """Reach a machine, and return what identifies it.
+    """Connect to a machine, and return what identifies it.
 
-    :raises HostUnreachable: there is no way to it.
+    :raises HostUnreachable: no connection could be made.
     :raises CommandTimedOut: it does not answer.
     """
     clock: Any = {}
     try:
         clock = machine.probe({"task": "clock"}, timeout=REACH_S)
     except MachineError as problem:
-        # A machine without python3 is reached all the same: its steps say what it lacks.
+        # A machine without python3 is reachable, too; its steps report what is missing.
         if not machine.run("true", timeout=REACH_S).ok:
             raise MachineError(f"{machine.target} runs no commands: {problem}") from problem
     keys = [" ".join(p.split()[1:3]) for p in pins(folder) if p.split()[0] == task.id]
@@ -73,7 +73,7 @@ def probe(task: Task, machine: Machine, folder: Path) -> Identity:
 
 
 def identity_of(machine: Machine) -> Identity:
-    """Return what identifies a machine, as far as it says.
+    """Return what identifies a machine; fields that it does not reveal stay empty.
 
     :raises MachineError: it does not answer.
     """
@@ -97,8 +97,11 @@ def _matching(pattern: re.Pattern[str], answer: Any, key: str) -> str:
 
 
 def _docker(machine: Machine) -> tuple[str, tuple[str, ...]]:
-    """Return the ids of the Engine and its containers; its failures are a step's business."""
-    # The machine is hostile, and what it sends may end docker's client in any way.
+    """Return the ids of the Docker Engine and its containers.
+
+    A failure of the Engine is ignored here: the steps report it.
+    """
+    # The machine is hostile: its answer can make docker's client raise anything.
     with contextlib.suppress(LabwrightError, Exception):
         engine = machine.docker.api.info().get("ID")
         found: list[Mapping[str, Any]] = machine.docker.api.containers(all=True)

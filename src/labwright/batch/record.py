@@ -1,4 +1,4 @@
-"""What is known of a student: every attempt, the one that counts, and its score."""
+"""A student's results: every attempt, the attempt that counts, and its score."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Record:
-    """What is known of a student."""
+    """The results of one student."""
 
     attempts: list[Attempt] = field(default_factory=list)
     choice: Choice = field(default_factory=Choice)
     score: Score | None = None
-    """Of the attempt that counts, bare: what was seen stays in the attempt's file."""
+    """The score of the attempt that counts, without its record, which stays in its file."""
     note: str = ""
-    """What is unusual about it."""
+    """Anything unusual about that score."""
     tried: str | None = None
-    """Where only that was tried: why the machine cannot be reached; empty: it can."""
+    """After a dry run: why the machine is unreachable; empty: it is reachable."""
 
     @property
     def graded(self) -> bool:
@@ -35,14 +35,14 @@ class Record:
 
     @property
     def problem(self) -> str:
-        """Why there is no grade; empty when there is one."""
+        """Why there is no grade; empty if there is one."""
         if self.choice.attempt is None:
             return self.choice.why if self.tried is None else self.tried
         return self.choice.attempt.problem
 
     @property
     def failed_since(self) -> str:
-        """What kept the machine from being graded since the attempt that counts."""
+        """Why the attempt after the one that counts could not be graded; empty: there is none."""
         machines = [attempt for attempt in self.attempts if not attempt.of]
         last = machines[-1] if machines else None
         if last is None or last.graded or not self.graded:
@@ -51,20 +51,20 @@ class Record:
 
     @property
     def reached(self) -> bool:
-        """Whether the machine was ever reached."""
+        """Whether any attempt reached the machine."""
         return any(attempt.reached for attempt in self.attempts)
 
     @property
     def identity(self) -> Identity:
-        """What identifies the machine, as it was seen last."""
+        """What identifies the machine, from the latest attempt that has it."""
         seen = [attempt.identity for attempt in self.attempts]
         return next((one for one in reversed(seen) if one != Identity()), Identity())
 
 
 def from_journal(attempt: Attempt, lab: Lab | None = None) -> Score:
-    """Return the score of an attempt as far as the journal has it.
+    """Return the score of an attempt as far as the journal has it: points without a record.
 
-    :param lab: for the titles of its steps; without it they are called by their ids.
+    :param lab: gives the titles of the steps; without it, their ids are shown.
     """
     known = {step.id: step for step in lab.steps} if lab else {}
     steps = []

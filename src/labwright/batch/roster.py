@@ -1,4 +1,4 @@
-"""Reads a roster: who is graded, and where. All mistakes in it are reported at once."""
+"""Reads a roster: the students of a class and their targets. All errors are reported at once."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 HOST_KEY = re.compile(r"(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]{40,}={0,2}")
 IDS = ("id", "login", "email", "canvas_id", "sis_id", "moodle_id")
-"""Columns by which a second file may name a student."""
+"""Columns by which a second file can identify a student."""
 MONTHS = (
-    # Not what only begins like one: 12-mary is an id.
+    # Not words that only begin like one: 12-mary is an id.
     "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?"
     "|oct(ober)?|nov(ember)?|dec(ember)?"
-    # In German, French, Spanish, Italian, Dutch and Swedish, where they are written otherwise.
+    # German, French, Spanish, Italian, Dutch and Swedish months with other spellings.
     "|mrz|mai|okt|dez|avr|juin|ene|abr|dic|giu|lug|ott|mei|mrt|maj"
 )
 MANGLED = {
-    r"\d+([.,]\d+)?[eE]\+\d+": "a spreadsheet has written a number short, its end is lost",
-    r"\d+[.,]0+": "a spreadsheet has made a number of it",
-    r"#(####*|REF!|NAME\?|N/A|VALUE!)": "it is a spreadsheet's error, not an id",
+    r"\d+([.,]\d+)?[eE]\+\d+": "a spreadsheet shortened the number, and its last digits are lost",
+    r"\d+[.,]0+": "a spreadsheet turned it into a number",
+    r"#(####*|REF!|NAME\?|N/A|VALUE!)": "it is a spreadsheet's error value, not an id",
     rf"(?i)\d{{1,2}}[-. ]({MONTHS})\.?|({MONTHS})\.?[-. ]\d{{2,4}}"
     r"|\d{1,2}(?P<between>[.-])\d{1,2}(?P=between)(19|20)\d\d": (
-        "a spreadsheet has made a date of it"
+        "a spreadsheet turned it into a date"
     ),
 }
-"""What spreadsheets do to ids; what was there before is lost."""
-HOW_TO_KEEP = "make the column text in the spreadsheet, and enter the ids again"
+"""Ids that a spreadsheet has damaged; the original id is lost."""
+HOW_TO_KEEP = "format the column as text in the spreadsheet, then enter the ids again"
 
 
 @dataclass(frozen=True)
@@ -49,29 +49,29 @@ class Roster:
 
     students: tuple[Student, ...]
     unused: tuple[str, ...]
-    """Columns that mean nothing to labwright; a rule of the instructor's may read them."""
+    """Columns that labwright does not use; an instructor's grade rule can read them."""
     notes: tuple[str, ...] = ()
     """Notes on how it was read."""
     skipped: tuple[str, ...] = ()
-    """The mistakes in rows that were left out."""
+    """Errors in rows that were left out."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a roster is to be read."""
+    """Options for reading a roster."""
 
     targets: Path | None = None
     """A second file, with the target of each id."""
     encoding: str | None = None
     skip_bad_rows: bool = False
     needs_target: bool = True
-    """Nobody is reached where all is handed in."""
+    """False if no machine is contacted, because students hand in files."""
 
 
 def read(path: Path, lab: Lab, how: Reading | None = None) -> Roster:
-    """Read a roster; columns that are named like a value of the lab set it.
+    """Read a roster. A column with the name of one of the lab's values sets that value.
 
-    :raises UsageError: it cannot be read, or something in it is wrong.
+    :raises UsageError: the file cannot be read, or has errors.
     """
     how = how or Reading()
     mistakes = Mistakes(path)
@@ -81,7 +81,7 @@ def read(path: Path, lab: Lab, how: Reading | None = None) -> Roster:
     records = found.records
     notes = [table.note] if table.note else []
     if found.id_from:
-        notes.append(f"{path}: an export of {found.kind.capitalize()}: the ids are {found.id_from}")
+        notes.append(f"{path}: a {found.kind.capitalize()} export: ids from {found.id_from}")
     others = None
     if how.targets:
         records, others = _joined(records, how, lab)
@@ -107,12 +107,12 @@ def _rows(record: Record) -> set[int]:
 
 
 def _heading(table: Table, found: Columns, mistakes: Mistakes, *, needs_target: bool) -> None:
-    """Check that the columns that are needed are there, and each once."""
+    """Check that each required column is there once."""
     heading = table.heading
     seen: set[str] = set()
     for cell in heading:
         if cell.text and plain(cell.text) in seen:
-            mistakes.add(cell.row, cell.text, "the column is there twice")
+            mistakes.add(cell.row, cell.text, "there are two columns with this name")
         seen.add(plain(cell.text))
     if not found.records:
         return
@@ -131,7 +131,7 @@ def _heading(table: Table, found: Columns, mistakes: Mistakes, *, needs_target: 
 
 
 def _joined(records: list[Record], how: Reading, lab: Lab) -> tuple[list[Record], Mistakes]:
-    """Return the rows with the targets of a second file, by any of the ids that a student has."""
+    """Return the rows with the targets from a second file, matched by any id of a student."""
     assert how.targets  # noqa: S101
     mistakes = Mistakes(how.targets)
     second = columns(read_table(how.targets, mistakes, how.encoding), lab.values)
@@ -150,9 +150,9 @@ def _joined(records: list[Record], how: Reading, lab: Lab) -> tuple[list[Record]
         if not found:
             mistakes.add(row, "id", f"{id.text[:60]!r} is not in the roster")
         elif len(found) > 1:
-            mistakes.add(row, "id", f"{id.text[:60]!r} may be {len(found)} students of the roster")
+            mistakes.add(row, "id", f"{id.text[:60]!r} fits {len(found)} students of the roster")
         elif (place := min(found)) in given:
-            mistakes.add(row, "id", f"{id.text[:60]!r} has a target in row {given[place]} already")
+            mistakes.add(row, "id", f"{id.text[:60]!r} already has a target in row {given[place]}")
         else:
             given[place] = row
             at = min(_rows(records[place]), default=1)
@@ -165,7 +165,7 @@ def _joined(records: list[Record], how: Reading, lab: Lab) -> tuple[list[Record]
 def _unused(
     records: list[Record], lab_values: Collection[str], mistakes: Mistakes
 ) -> tuple[str, ...]:
-    """Return the columns that mean nothing to us; one that looks misspelt is a mistake."""
+    """Return the columns that labwright does not use; a misspelt column is an error."""
     known = [*KNOWN, *ALSO_READ, *lab_values]
     rows = {name: cell.row for record in reversed(records) for name, cell in record.items()}
     names = {"first_name", "last_name", "firstname", "lastname", "surname"}
@@ -173,18 +173,18 @@ def _unused(
     for name in unused:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
         if close:
-            mistakes.fail(rows[name], name, f"not a column that labwright knows; {close[0]}?")
+            mistakes.fail(rows[name], name, f"unknown column; did you mean {close[0]}?")
     return tuple(sorted(unused))
 
 
 @dataclass
 class _Problems:
-    """What is wrong with one row, by column."""
+    """The errors of one row, by column."""
 
     found: dict[str, str] = field(default_factory=dict)
 
     def tried(self, name: str, parse: Callable[[], str]) -> str:
-        """Return what a cell means, or note that it means nothing."""
+        """Return the parsed cell, or note its error and return ""."""
         try:
             return parse()
         except UsageError as problem:
@@ -201,7 +201,7 @@ def _student(record: Record, lab: Lab, mistakes: Mistakes, how: Reading) -> Stud
 
     for name, cell in record.items():
         if any(ord(character) < 32 for character in cell.text):
-            problems.found[name] = "a line break or another control character is in it"
+            problems.found[name] = "it contains a line break or another control character"
         elif cell.odd and name in (*KNOWN, *ALSO_READ, *lab.values):
             problems.found[name] = cell.odd
     _check_ids(record, problems)
@@ -219,7 +219,7 @@ def _student(record: Record, lab: Lab, mistakes: Mistakes, how: Reading) -> Stud
     if text("email") and "@" not in text("email"):
         problems.found["email"] = f"not an address: {text('email')[:60]!r}"
     if how.needs_target and not text("target"):
-        problems.found["target"] = "there is none"
+        problems.found["target"] = "it is missing"
     values = {name: text(name) for name in sorted(lab.values) if text(name)}
     for name, value in values.items():
         problems.tried(name, lambda pair=f"{name}={value}": str(lab.values_with([pair])))  # type: ignore[misc]
@@ -244,7 +244,7 @@ def _student(record: Record, lab: Lab, mistakes: Mistakes, how: Reading) -> Stud
 
 
 def _check_ids(record: Record, problems: _Problems) -> None:
-    """Refuse ids that a spreadsheet has mangled, and those that can name no folder."""
+    """Refuse ids that a spreadsheet has damaged, or that cannot be a folder's name."""
     for name in ("id", "canvas_id", "sis_id", "moodle_id", "login"):
         id = record.get(name, EMPTY).text
         for pattern, why in MANGLED.items():
@@ -253,17 +253,18 @@ def _check_ids(record: Record, problems: _Problems) -> None:
     id = record.get("id", EMPTY).text
     if "id" not in problems.found and not ID.fullmatch(id):
         problems.found["id"] = (
-            f"not an id: {id[:60]!r}: it names a folder; begin with a letter or digit and "
-            "go on with those and . _ @ + -"
+            f"not an id: {id[:60]!r}: it becomes a folder's name, so it must begin with a letter "
+            "or digit and have only letters, digits and . _ @ + -"
             if id
-            else "there is none"
+            else "it is missing"
         )
 
 
 def _duplicates(records: list[Record], mistakes: Mistakes) -> None:
-    """An id is a folder's name, and some systems know no capitals there.
+    """Refuse ids that are equal, or differ only in case or in leading zeros.
 
-    Of 007 and 7, one is the other with its zeros lost.
+    An id is a folder's name, and some file systems ignore case. A spreadsheet may have made 7
+    of 007.
     """
     first: dict[str, Cell] = {}
     for cell in (record["id"] for record in records if "id" in record):
@@ -273,13 +274,13 @@ def _duplicates(records: list[Record], mistakes: Mistakes) -> None:
         if cell.text and before is not cell:
             what = f"{cell.text} is also the id of row {before.row}"
             if before.text.casefold() != cell.text.casefold():
-                what += f", {before.text}, but for zeros that a spreadsheet may have removed"
+                what += f", {before.text}, without the zeros that a spreadsheet may have removed"
             mistakes.add(cell.row, "id", what)
             mistakes.doubtful.add(before.row)
 
 
 def _lost_zeros(records: list[Record], mistakes: Mistakes) -> None:
-    """Refuse a number that is shorter than all others, where others begin with a zero."""
+    """Refuse an id that is shorter than the others if others begin with a zero."""
     cells = [record["id"] for record in records if "id" in record]
     numbers = [cell for cell in cells if cell.text.isascii() and cell.text.isdigit()]
     zeros = [cell.text for cell in numbers if cell.text.startswith("0")]
@@ -292,5 +293,5 @@ def _lost_zeros(records: list[Record], mistakes: Mistakes) -> None:
                 cell.row,
                 "id",
                 f"{cell.text} has {len(cell.text)} digits and others have {width}: a spreadsheet "
-                f"may have removed zeros at its beginning: {HOW_TO_KEEP}",
+                f"may have removed leading zeros: {HOW_TO_KEEP}",
             )

@@ -1,4 +1,4 @@
-"""What the columns of a roster mean: ours, and those of Canvas's and Moodle's own exports."""
+"""The columns of a roster: labwright's own, and those of Canvas and Moodle exports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 REQUIRED = ("id", "target")
 KNOWN = (*REQUIRED, "name", "email", "user", "port", "jump", "host_key")
 ALSO_READ = ("login", "section", "canvas_id", "sis_id", "moodle_id", "participant")
-"""Columns that the files for platforms take over, where there are any."""
+"""Columns that are copied to the platforms' files."""
 ALIASES = {
     "student": "id",
     "student_id": "id",
@@ -34,7 +34,7 @@ ALIASES = {
     "proxy_jump": "jump",
     "hostkey": "host_key",
 }
-"""What exports of learning platforms, and people, call the same columns."""
+"""Other names for the same columns, as platforms and people write them."""
 CANVAS = {
     "student": "name",
     "id": "canvas_id",
@@ -54,22 +54,22 @@ Record = dict[str, Cell]
 
 @dataclass(frozen=True)
 class Columns:
-    """A table's rows by what their columns mean."""
+    """The rows of a table, with their columns identified."""
 
     records: list[Record]
     kind: str = ""
-    """``canvas``, ``moodle`` or nothing: whose export it is."""
+    """The platform that exported it: ``canvas``, ``moodle`` or ""."""
     id_from: str = ""
-    """The column of an export that the ids are taken from."""
+    """The column of the export from which the ids are taken."""
 
 
 def plain(name: str) -> str:
-    """Return a column's name as it is compared: case and blanks do not matter."""
+    """Return a column's name for comparison: lower case, without spaces."""
     return re.sub(r"[\s-]+", "_", name.strip()).lower()
 
 
 def kind_of(heading: Sequence[str]) -> str:
-    """Return whose export a heading is of."""
+    """Return which platform exported a table with this heading, or ""."""
     names = {plain(name) for name in heading}
     if "id" in names and {"sis_login_id", "section"} & names and {"student", "lastname"} & names:
         return "canvas"
@@ -79,7 +79,7 @@ def kind_of(heading: Sequence[str]) -> str:
 
 
 def columns(table: Table, lab_values: Collection[str]) -> Columns:
-    """Return the rows of a table by what the columns mean."""
+    """Return the rows of a table with their columns identified."""
     heading = [cell.text for cell in table.heading]
     kind = kind_of(heading)
     names = [_name(text, kind, lab_values) for text in heading]
@@ -90,8 +90,8 @@ def columns(table: Table, lab_values: Collection[str]) -> Columns:
     if not kind or "id" in names:
         return Columns(records, kind)
     keys = ("sis_id", "login", "canvas_id") if kind == "canvas" else ("moodle_id", "login", "email")
-    # The first that everybody has: half of the ids from one column and half from another
-    # would be other students' ids another time.
+    # The first column that every row has. With ids from several columns, a later export
+    # could give the same id to another student.
     key = next(
         (k for k in keys if records and all(r.get(k, EMPTY).text for r in records)), keys[-1]
     )
@@ -109,12 +109,12 @@ def _name(text: str, kind: str, lab_values: Collection[str]) -> str:
         name = CANVAS.get(name, name)
     if kind == "moodle":
         name = MOODLE.get(name, name)
-    # An export names nobody's id "student"; in people's own lists it is one.
+    # In a platform's export, "student" is the name; in people's own lists it is the id.
     return name if kind and name == "id" else ALIASES.get(name, name)
 
 
 def _with_name(record: Record) -> Record:
-    """Return a row with a name, where the name is in two columns."""
+    """Return a row whose name is joined from first and last name."""
     first = record.get("first_name", record.get("firstname", EMPTY))
     last = record.get("last_name", record.get("lastname", record.get("surname", EMPTY)))
     if "name" in record or not (first.text or last.text):
@@ -123,7 +123,7 @@ def _with_name(record: Record) -> Record:
 
 
 def _is_student(record: Record) -> bool:
-    """Whether a row of Canvas's export is a student's, and not one of the three that are not."""
+    """Whether a row of a Canvas export is a student: the export also has three other rows."""
     name = record.get("name", EMPTY).text
     if "points possible" in name.lower() or name in ("Student, Test", "Test Student"):
         return False

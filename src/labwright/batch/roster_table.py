@@ -1,4 +1,4 @@
-"""A roster's file as rows of cells: CSV in the encodings of spreadsheets, .xlsx, YAML."""
+"""Reads a roster file as a table: CSV in the encodings that spreadsheets use, .xlsx, YAML."""
 
 from __future__ import annotations
 
@@ -19,54 +19,54 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST = 16 << 20
-"""Bytes of a roster: whatever is larger is something else."""
+"""Bytes; a larger file is not a roster."""
 MOST_TOLD = 40
-"""Mistakes that are listed; more are counted."""
+"""The most errors that are listed; the rest are counted."""
 EXACT = 10**15
-"""A spreadsheet keeps 15 digits of a number; of a longer one the last are lost."""
+"""A spreadsheet keeps 15 digits of a number and loses the others."""
 ANSI = "cp1252"
-"""What Excel's plain "CSV" is in western Europe and America."""
+"""The encoding of Excel's plain "CSV" in western Europe and America."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a roster has in one place."""
+    """A cell of a roster."""
 
     text: str
     row: int
-    """The line of the file, as an editor counts, and a spreadsheet too as a rule."""
+    """The line in the file, from 1, as an editor shows it."""
     odd: str = ""
-    """Why this cannot be what was once written there."""
+    """Why the cell is not the value that was entered; empty if it is."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A heading and the rows below it; or rows that name their own columns."""
+    """A heading and its rows, or rows that name their own columns (YAML)."""
 
     heading: list[Cell]
     rows: list[list[Cell]]
     note: str = ""
     """Notes on how it was read."""
     by_name: bool = False
-    """Each row names its own columns, so that one may lack what another has."""
+    """Whether each row names its own columns, so that rows can have different ones."""
 
 
 class Mistakes:
-    """What is wrong with a roster, collected."""
+    """Collects the errors in a roster."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._found: list[tuple[int, str]] = []
         self.doubtful: set[int] = set()
-        """Rows without a mistake of their own, but of which another row casts doubt."""
+        """Rows that are themselves correct but conflict with another row."""
 
     def add(self, row: int, column: str, message: str) -> None:
-        """Note a mistake in a row; no column: it is the row's."""
+        """Note an error in a row; column "" means the whole row."""
         where = f'column "{column}": ' if column else ""
         self._found.append((row, f"{where}{message}"))
 
     def fail(self, row: int, column: str, message: str) -> None:
-        """Note a mistake after which no row can be relied on, and raise it with the others.
+        """Note an error that makes all rows unreliable, and raise it with the others.
 
         :raises UsageError: always.
         """
@@ -75,21 +75,21 @@ class Mistakes:
 
     @property
     def rows(self) -> set[int]:
-        """The rows that are not to be relied on."""
+        """The rows that are unreliable."""
         return {row for row, _ in self._found} | self.doubtful
 
     @property
     def lines(self) -> list[str]:
-        """The mistakes, each with its place."""
+        """The errors, each with its place."""
         lines = [f"{self._path}:{row}: {message}" for row, message in sorted(self._found)]
         if len(lines) > MOST_TOLD:
             lines[MOST_TOLD:] = [f"... and {len(lines) - MOST_TOLD} more"]
         return lines
 
     def check(self) -> None:
-        """Raise all of them, if there are any.
+        """Raise the collected errors.
 
-        :raises UsageError: there are.
+        :raises UsageError: there is at least one.
         """
         if self._found:
             many = "1 mistake" if len(self._found) == 1 else f"{len(self._found)} mistakes"
@@ -101,12 +101,12 @@ class Mistakes:
 def read_table(path: Path, mistakes: Mistakes, encoding: str | None = None) -> Table:
     """Read a file as a table.
 
-    :param encoding: of a CSV file, where its bytes do not say it.
-    :raises UsageError: it cannot be read, or is no table at all.
+    :param encoding: the encoding of a CSV file, if it cannot be detected.
+    :raises UsageError: the file cannot be read, or is not a table.
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise UsageError(f"{path}: larger than {LARGEST >> 20} MiB, so not a roster")
+            raise UsageError(f"{path}: larger than {LARGEST >> 20} MiB: this is not a roster")
         raw = path.read_bytes()
     except OSError as problem:
         raise UsageError(f"{path}: the roster cannot be read: {problem.strerror}") from None
@@ -129,17 +129,17 @@ def _decoded(path: Path, raw: bytes, encoding: str | None) -> tuple[str, str]:
             raise UsageError(f"{path}: not in the encoding {encoding}: {problem}") from None
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return raw.decode("utf-16", "replace"), ""
-    # UTF-16 without the mark that says so: every second byte of a heading is null.
+    # UTF-16 without a byte order mark: every second byte of a heading is null.
     for name, nulls in (("utf-16-le", raw[1:40:2]), ("utf-16-be", raw[0:40:2])):
         if len(nulls) > 4 and not any(nulls):
             return raw.decode(name, "replace"), ""
     try:
         return raw.decode("utf-8-sig"), ""
     except UnicodeDecodeError as problem:
-        # Old spreadsheets on a Mac end lines by a carriage return alone.
+        # Old spreadsheets on a Mac end lines with a carriage return only.
         row = len(re.split(rb"\r\n|\n|\r", raw[: problem.start]))
         where = f"{path}:{row}: not UTF-8 (byte 0x{raw[problem.start]:02x})"
-    how = 'save it as "CSV UTF-8", or say --encoding cp1250, mac_roman, cp850, ...'
+    how = 'save it as "CSV UTF-8", or give --encoding cp1250, mac_roman, cp850, ...'
     try:
         text = raw.decode(ANSI)
     except UnicodeDecodeError:
@@ -151,7 +151,7 @@ def _decoded(path: Path, raw: bytes, encoding: str | None) -> tuple[str, str]:
 
 
 def _csv(text: str, mistakes: Mistakes) -> tuple[list[Cell], list[list[Cell]]]:
-    """Return the rows of a CSV file: comma, semicolon or tab, as its heading has it."""
+    """Return the rows of a CSV file; its heading shows the separator: comma, semicolon or tab."""
     lines = text.splitlines(keepends=True)
     told = re.fullmatch(r"sep=(.)\s*", lines[0]) if lines else None  # Excel's own hint
     first = next((line for line in lines[1 if told else 0 :] if line.strip(' \t\r\n,;"')), "")
@@ -181,7 +181,7 @@ def _spreadsheet(path: Path, mistakes: Mistakes) -> Table:
     import openpyxl
     from openpyxl.utils.exceptions import InvalidFileException
 
-    # It is made by somebody, and openpyxl may end in many ways on what is no workbook.
+    # openpyxl raises many kinds of errors on a file that is not a workbook.
     odd = (InvalidFileException, OSError, KeyError, ValueError, TypeError, EOFError, SyntaxError)
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
@@ -203,33 +203,31 @@ def _spreadsheet(path: Path, mistakes: Mistakes) -> Table:
 
 
 def _cell(cell: Any, row: int) -> Cell:
-    """Return a cell of a spreadsheet as the text that it stands for."""
+    """Return a cell of a spreadsheet as text."""
     value = cell.value
     if value is None:
         return Cell("", row)
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
-        return Cell(str(value), row, "the spreadsheet has made a date of it: make the cell text")
+        return Cell(str(value), row, "the spreadsheet turned it into a date: format it as text")
     if isinstance(value, bool):
         return Cell(str(value).upper(), row)
     if isinstance(value, int | float):
         if abs(value) >= EXACT:
-            return Cell(str(value), row, "a number of over 15 digits lost its end: make it text")
+            return Cell(str(value), row, "digits after the 15th are lost: format it as text")
         if value != int(value):
             return Cell(str(value), row)
         zeros = cell.number_format or ""
         digits = str(int(value))
         return Cell(digits.zfill(len(zeros)) if re.fullmatch("0+", zeros) else digits, row)
     text = str(value).strip()
-    odd = (
-        f"{text} is a spreadsheet's error, not a value" if re.fullmatch("#[A-Z/0!?]+", text) else ""
-    )
+    odd = f"{text} is a spreadsheet's error value" if re.fullmatch("#[A-Z/0!?]+", text) else ""
     return Cell(text, row, odd)
 
 
 def _yaml(text: str, mistakes: Mistakes) -> Table:
     """Return the mappings of a YAML list, or of the list under ``students``.
 
-    The nodes are read, not what YAML makes of them: an id of 007 stays 007.
+    The text of each node is read, not its YAML value, so the id 007 stays 007.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -265,10 +263,10 @@ def _yaml_pairs(node: yaml.MappingNode, mistakes: Mistakes) -> Iterator[tuple[st
     for key, value in node.value:
         row, name = key.start_mark.line + 1, str(key.value)
         if name in seen:
-            mistakes.add(row, name, "it is there twice")
+            mistakes.add(row, name, "it is given twice")
         seen.add(name)
         if not isinstance(value, yaml.ScalarNode):
-            mistakes.add(row, name, "one value is wanted, not a list or a mapping")
+            mistakes.add(row, name, "give one value, not a list or a mapping")
             continue
         null = value.tag == "tag:yaml.org,2002:null"
         yield name, Cell("" if null else value.value.strip(), row)

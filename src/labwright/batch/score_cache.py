@@ -1,9 +1,9 @@
-"""The scores of a class without their records, in one file: a record is ten times its score.
+"""A cache of the scores of a class without their records, in one file.
 
-What is written of a class (page, gradebook, platforms' files) needs no record, and to read the
-attempts' own files for it took most of the time that a resume or a course takes. All of it can be
-made again from those: a line is believed only while its attempt's file is as it was, and has the
-points that the journal has; otherwise that file is read.
+The page, the gradebook and the platforms' files need no records, and a record is ten times as
+large as its score. Reading all attempts' files took most of the time of a resume or a course. A
+line of the cache is used only if the attempt's file has the same size and time as before and
+the points agree with the journal; otherwise the attempt's file is read.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
 
 
 class _Line(msgspec.Struct, array_like=True, frozen=True):
-    """One score, and of which file."""
+    """One score, and the file it was read from."""
 
     id: str
     number: int
     digest: str
     size: int
     changed: int
-    """When the attempt's file was changed last, in nanoseconds."""
+    """Modification time of the attempt's file, in nanoseconds."""
     score: msgspec.Raw
 
 
 class ScoreCache:
-    """The scores of one class's folder."""
+    """The score cache of one class's folder."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._places: dict[tuple[str, int], tuple[int, int]] | None = None
-        """Where the line of an attempt begins, and how long it is."""
+        """Offset and length, in bytes, of the line of each attempt."""
         self._decoder = msgspec.json.Decoder(_Line)
-        # What counts of a score is compared with the journal, which was checked.
+        # The points are compared with the journal, which was validated.
         self._scores = msgspec.json.Decoder(Score)
 
     def put(self, attempt: Attempt, file: Path, score: Score) -> None:
-        """Keep the score of an attempt, whose own file is there already.
+        """Add the score of an attempt, whose own file is already written.
 
-        :raises SetupError: it cannot be written.
+        :raises SetupError: the cache cannot be written.
         """
         try:
             found = file.stat()
@@ -68,7 +68,7 @@ class ScoreCache:
             self._places[attempt.id, attempt.number] = (begin, len(raw))
 
     def get(self, attempt: Attempt, file: Path) -> Score | None:
-        """Return an attempt's score without its record; None: its own file must be read."""
+        """Return an attempt's score without its record; None if its own file must be read."""
         places = self._find()
         try:
             begin, length = places[attempt.id, attempt.number]
@@ -83,7 +83,7 @@ class ScoreCache:
         return score if same and line.digest == attempt.digest and steps == attempt.steps else None
 
     def _find(self) -> dict[tuple[str, int], tuple[int, int]]:
-        """Return where the last line of each attempt is."""
+        """Return offset and length of the last line of each attempt."""
         if self._places is None:
             self._places, begin = {}, 0
             with contextlib.suppress(OSError), self._path.open("rb") as lines:

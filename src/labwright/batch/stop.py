@@ -1,4 +1,4 @@
-"""How far a grading is asked to stop. Workers are processes: a file says it to them."""
+"""A request to stop a grading. Workers are processes, so it is passed on through files."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ if TYPE_CHECKING:
 
 
 class Stop:
-    """Begins as nothing; first no more students are begun, then all is abandoned."""
+    """A stop request in two stages: finish the running students, or abandon them, too."""
 
     def __init__(self, folder: Path) -> None:
-        """Share it by a folder that all workers of this computer see."""
+        """Share the request through a folder that all workers on this computer can read."""
         self.folder = folder
         self.reason = ""
 
     @property
     def finishing(self) -> bool:
-        """Whether no more students are to be begun."""
+        """Whether no more students may be started."""
         return self.abandoned or (self.folder / "finish").exists()
 
     @property
     def abandoned(self) -> bool:
-        """Whether those that are being graded are to be abandoned."""
+        """Whether the running students are abandoned as well."""
         return (self.folder / "abandon").exists()
 
     def finish(self, reason: str) -> None:
-        """Begin no more students."""
+        """Start no more students."""
         self.reason = self.reason or reason
         (self.folder / "finish").touch()
 
     def abandon(self, reason: str) -> None:
-        """End everything now."""
+        """Stop everything now."""
         self.reason = self.reason or reason
         (self.folder / "abandon").touch()

@@ -1,4 +1,4 @@
-"""Who is graded, and where."""
+"""A student of a roster: id, target, and how to reach it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from labwright.errors import UsageError
 from labwright.machines.destination import Destination
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
-"""An id names a folder and a host's key in known_hosts; it is also shown everywhere."""
+"""An id is a folder's name and the host's name in known_hosts, and is shown everywhere."""
 WORD = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@:%+-]*")
-"""What may stand in an ssh_config as a user, a host or a jump host, without quotes."""
+"""A user, host or jump host that needs no quotes in an ssh_config."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Student:
     values: dict[str, str] = field(default_factory=dict)
     """Values of the lab that differ on this machine, as of ``--set``."""
     extra: dict[str, str] = field(default_factory=dict)
-    """The roster's other columns: nothing of ours reads them but the gradebook and a rule."""
+    """The roster's other columns; only the gradebook and a grade rule read them."""
     row: int = 0
-    """The line of the roster."""
+    """The line in the roster."""
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -43,29 +43,32 @@ class Student:
 
     @property
     def address(self) -> str:
-        """What two students on one machine have in common."""
+        """The address of the machine; equal for two students on the same machine."""
         host = self.target.removeprefix("ssh://").rpartition("@")[2].lower()
         return f"{host.removesuffix(':22')} {self.jump}"
 
     @property
     def key(self) -> str:
-        """What must not change for a result to remain this student's; empty: there is no target."""
+        """Identifies the student's machine: a result counts while this is unchanged.
+
+        Empty if there is no target.
+        """
         if not self.target:
             return ""
         return f"{self.target} {self.jump} {sorted(self.values.items())}"
 
 
 def normal_target(text: str, user: str = "", port: str = "") -> str:
-    """Return a target in full; a bare ``[user@]host[:port]`` is one over SSH.
+    """Return a target in its full form; a bare ``[user@]host[:port]`` means SSH.
 
-    :raises UsageError: it is no target, or it contradicts the user or the port beside it.
+    :raises UsageError: the target is invalid, or contradicts the given user or port.
     """
     if text.startswith("vm:"):
         if user or port:
             raise UsageError("a vm: target takes neither a user nor a port")
         return text
     if text == "local":
-        raise UsageError("local would be this machine for every student")
+        raise UsageError("`local` is not allowed in a roster: it would be this computer")
     found = Destination.parse(text if "://" in text else f"ssh://{_bracketed(text)}")
     for what, given, has in (("user", user, found.user), ("port", port, found.port)):
         if given and has and given != str(has):
@@ -82,30 +85,30 @@ def normal_target(text: str, user: str = "", port: str = "") -> str:
 
 
 def _bracketed(text: str) -> str:
-    """Return a bare target with the brackets that an IPv6 address needs before a port."""
+    """Return a bare target with brackets around an IPv6 address."""
     user, at, host = text.rpartition("@")
     bare = host.count(":") > 1 and not host.startswith("[")
     return f"{user}{at}[{host}]" if bare else text
 
 
 def _host(name: str) -> str:
-    """Return a host as it stands in a target: each IPv6 address is spelled in one way.
+    """Return a host in its normal form; IPv6 addresses have several spellings.
 
-    :raises UsageError: it is no address.
+    :raises UsageError: the IPv6 address is invalid.
     """
     if ":" not in name:
         return name
     try:
-        # In an address of the web the sign before an interface is written %25.
+        # In a URL, the percent sign before the interface is written %25.
         return f"[{ipaddress.IPv6Address(name.replace('%25', '%', 1)).compressed}]"
     except ValueError as problem:
         raise UsageError(f"not an IPv6 address: {name}: {problem}") from None
 
 
 def jump_of(text: str) -> str:
-    """Return a jump host as ssh's ProxyJump wants it.
+    """Return a jump host in the form of ssh's ProxyJump.
 
-    :raises UsageError: it is none.
+    :raises UsageError: it is not a jump host.
     """
     for hop in text.split(","):
         bare = hop.strip().removeprefix("ssh://")

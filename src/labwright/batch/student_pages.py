@@ -1,6 +1,6 @@
-"""What a student is handed back: the report of the attempt that counts, with whose it is.
+"""Writes the files for each student: the report of the attempt that counts.
 
-Made from the attempts; made again only where something has changed.
+A report is written again only if something has changed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 STAMP = ".made-from"
 FILES = ("score.json", "junit.xml", "report.html")
 FORMAT = 1
-"""Changes when the pages do."""
+"""Increase it when the pages' format changes; then all pages are written again."""
 
 
 def about(row: Row) -> list[tuple[str, str]]:
-    """Return whose report it is, which attempt, and how the grade came about."""
+    """Return the report's heading: student, attempt, and how the grade was computed."""
     said = [("Student", f"{row.student.name} ({row.student.id})" if row.student.name else row.id)]
     grade = "none yet" if row.grade.points is None else number(row.grade.points)
     if row.grade.points is not None and row.max_points:
@@ -60,7 +60,7 @@ def write(folder: Folder, row: Row) -> bool:
         return False
     text = _whole_text(folder, row)
     score = whole_score(folder, row) or row.score
-    # As it was kept: serialising it again takes as long as the report.
+    # The saved text: serialising the score again takes as long as making the report.
     write_text(place / "score.json", text or score.to_json(), derived=True)
     write_text(place / "junit.xml", junit.render(score), derived=True)
     write_text(place / "report.html", html.render(score, told), derived=True)
@@ -88,14 +88,14 @@ def _sizes(place: Path) -> str:
 
 
 def _whole_text(folder: Folder, row: Row) -> str | None:
-    """Return the text of the score with all that was seen."""
+    """Return the text of the score with its record."""
     if row.attempt is None or not row.attempt.digest:
         return None
     return folder.score_text(row.id, row.attempt.number, row.attempt.digest)
 
 
 def whole_score(folder: Folder, row: Row) -> Score | None:
-    """Return the score with all that was seen."""
+    """Return the score with its record."""
     text = _whole_text(folder, row)
     try:
         return Score.from_json(text) if text else None

@@ -1,7 +1,7 @@
-"""The one file that a student hands in: a score with its record, and what it was made for.
+"""The file that a student hands in: a score with its record, the student's id and the lab.
 
-It is JSON, bounded, and nothing in it is a path or is run. Whoever takes it believes none of
-the points: the record in it is judged again. docs/instructor.md says what a file proves.
+It is JSON of limited size; nothing in it is used as a path or run. The points in it are not
+trusted: the record is judged again. docs/instructor.md explains what a file proves.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ if TYPE_CHECKING:
 
 SUFFIX = ".lab"
 LARGEST = 32 << 20
-"""Bytes: a score with a long record has less than 1 MiB."""
+"""Bytes; a score with a long record has less than 1 MiB."""
 MOST_MARKS = 40
 CLOCKS_S = 3 * 3600
-"""Seconds by which a machine's clock and the student's own may differ."""
+"""Seconds by which the clocks of the machine and the student's computer may differ."""
 STARTED = re.compile(r'"started_at": ?([0-9]{9,10}(?:\.[0-9]+)?)')
 
 
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file that is handed in says. All of it is the student's word."""
+    """The content of a handed-in file. The student can have changed any of it."""
 
     format: Literal["labwright/submission/v1"]
     student: str
     lab: str
     definition: str
-    """A hash of what the lab asks for."""
+    """A hash of the lab's definition."""
     document: str
-    """A hash of the document, which may have variants."""
+    """A hash of the document, which can contain the values of a variant."""
     values: dict[str, str]
-    """Values of the lab that were set."""
+    """The lab's values that were set."""
     challenge: str
     made: str
     machine: Identity
     score: dict[str, Any]
     digest: str = ""
-    """Of all else: who edits the file in an editor forgets it. It proves nothing else."""
+    """A hash of all other fields. It only reveals careless edits; it is no signature."""
 
     @property
     def text(self) -> str:
@@ -61,7 +61,7 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def make(
     score: Score, lab: Lab, student: str, values: dict[str, str], challenge: str, machine: Identity
 ) -> str:
-    """Return the file's text."""
+    """Return the text of the file to hand in."""
     body = json.loads(score.to_json())
     made = Submission(
         format="labwright/submission/v1",
@@ -85,23 +85,23 @@ def document_of(lab: Lab) -> str:
 
 
 def read(path: Path) -> tuple[Submission, Score, str]:
-    """Read a file that was handed in; return it, the score in it, and the file's digest.
+    """Read a handed-in file; return its content, the score in it, and the file's digest.
 
-    :raises UsageError: it is none; the message says why.
+    :raises UsageError: it is not such a file; the message says why.
     """
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
     except OSError as problem:
-        raise UsageError(f"{path}: it cannot be read: {problem.strerror}") from None
+        raise UsageError(f"{path}: cannot be read: {problem.strerror}") from None
     if len(raw) > LARGEST:
-        raise UsageError(f"{path}: larger than {LARGEST >> 20} MiB, so nothing that labwright made")
+        raise UsageError(f"{path}: larger than {LARGEST >> 20} MiB: labwright did not make it")
     try:
         found = msgspec.json.decode(raw, type=Submission)
         score = Score.from_json(found.text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LabwrightError) as problem:
         raise UsageError(
-            f"{path}: not a file of `labwright submit`: {str(problem)[:300]}"
+            f"{path}: not a file made by `labwright submit`: {str(problem)[:300]}"
         ) from None
     return found, score, hashlib.sha256(raw).hexdigest()
 
@@ -112,9 +112,9 @@ def _digest(found: Submission) -> str:
 
 
 def marks(score: Score) -> tuple[str, ...]:
-    """Return what no two runs have in common: answers that carry the machine's time.
+    """Return values that are unique to a run: answers that contain the machine's time.
 
-    A copied record has them as well, whatever name it was given.
+    A copied record has the same values, even under another name.
     """
     found = []
     for step in score.steps:
@@ -126,7 +126,7 @@ def marks(score: Score) -> tuple[str, ...]:
 
 
 def _elsewhen(score: Score) -> bool:
-    """Whether the machine's clock, as the record has it, was hours from the score's times."""
+    """Whether the machine's clock in the record is hours away from the score's times."""
     begun, ended = _epoch(score.started), _epoch(score.finished)
     if not begun or not ended:
         return True
@@ -149,23 +149,23 @@ def _epoch(text: str) -> float:
 def findings(
     found: Submission, old: Score, judged: Score | None, lab: Lab, challenge: Challenge | None
 ) -> list[str]:
-    """Return what is to be known of a file before its grade is believed; it changes no points."""
+    """Return notes that a person should read before using the grade; points do not change."""
     said = []
     if found.digest != _digest(found):
         said.append("the file was changed after it was made")
     if _elsewhen(old):
-        said.append("its record is of another time than it says")
+        said.append("the times in its record do not match the times in the file")
     if found.definition != definition_of(lab.folder):
-        said.append("it was made with another edition of the lab")
+        said.append("it was made with another version of the lab")
     elif found.document != document_of(lab):
         said.append("it was made with another variant of the document")
     if judged and judged.graded and old.points != judged.points:
-        said.append(f"it says {old.points:g} points, and its record gives {judged.points:g}")
+        said.append(f"it claims {old.points:g} points, but its record gives {judged.points:g}")
     elif judged and judged.graded:
         before = {step.id: step.evidence for step in old.steps}
         other = [s.id for s in judged.steps if s.id in before and s.evidence != before[s.id]]
         if other and found.definition == definition_of(lab.folder):
-            said.append(f"what it says was seen is not what its record gives: {', '.join(other)}")
+            said.append(f"its evidence does not match its record: {', '.join(other)}")
     if challenge:
         said += challenge.findings(old)
     return said

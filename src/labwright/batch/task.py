@@ -1,7 +1,7 @@
-"""What a worker is given and what it returns for a student's machine: plain data.
+"""The task for a worker and its result, as plain data.
 
-Both go through pipes and networks as JSON. Nothing is pickled, and nothing of a target is
-ever more than text in them.
+Both are sent as JSON through pipes or a network. Nothing is pickled, and anything that comes
+from a target is only text in them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """One machine to be examined."""
+    """One student to grade."""
 
     id: str
     target: str
@@ -30,49 +30,49 @@ class Task:
     """A lab's name or folder, as :func:`labwright.lab.find_lab` takes it."""
     jump: str = ""
     pins: tuple[str, ...] = ()
-    """Lines of known_hosts: the student's key, if it is known, and those of jump hosts."""
+    """Lines of known_hosts: the key of the student's machine, if known, and of jump hosts."""
     options: RunOptions = field(default_factory=RunOptions)
-    """How the lab is graded."""
+    """The options of the run."""
     limit_s: float = 300.0
-    """Seconds for all of it."""
+    """Time limit for the whole task, in seconds."""
     whole: bool = False
-    """The record is judged by all steps of the lab, not by those that it says it has."""
+    """Whether a record is judged by all steps of the lab, or only by the steps it contains."""
     pause_s: float = 0.0
-    """Seconds to wait first, so that not all knock at one jump host at once."""
+    """Seconds to wait first, so that connections to one jump host are spread out."""
     reach_only: bool = False
     record: str = ""
-    """A score's file: it is judged again, in place of a machine."""
+    """The path of a score whose record is judged; empty: a machine is graded."""
     definition: str = ""
-    """A hash of what the lab asks for: on another computer it may be another lab."""
+    """A hash of the lab's definition, since a worker can have another version of the lab."""
     editions: tuple[tuple[str, ...], ...] = ()
-    """Those of the class: a machine that fails its own may fit somebody else's."""
+    """The class's editions: a machine that fails its own can fit another student's."""
 
     def to_json(self) -> str:
-        """Return it on one line."""
+        """Return the task as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Task:
-        """Read it back."""
+        """Parse a task."""
         return msgspec.json.decode(text, type=cls)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What identifies a machine: evidence, bounded, never trusted."""
+    """What identifies a machine: text from the machine, of limited length, not trusted."""
 
     host_keys: tuple[str, ...] = ()
     machine: str = ""
     """A hash of its machine-id."""
     boot: str = ""
-    """Drawn by the kernel when it started."""
+    """The kernel's boot id, a new one at each start."""
     engine: str = ""
-    """The Docker Engine's own id."""
+    """The Docker Engine's id."""
     containers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> Identity:
-        """Read it back out of JSON."""
+        """Return it from parsed JSON."""
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in body.items()
         }
@@ -85,18 +85,18 @@ class Examined:
 
     id: str
     score: Score | None
-    """None: only whether it can be reached was asked."""
+    """None in a dry run, which only connects to the machine."""
     problem: str = ""
-    """Why there is no grade; empty when there is one."""
+    """Why there is no grade; empty if there is one."""
     reached: bool = True
     identity: Identity = field(default_factory=Identity)
     pins: tuple[str, ...] = ()
-    """Lines of known_hosts that were not known before."""
+    """New lines of known_hosts."""
     text: str = ""
-    """The score as JSON, with all that was seen."""
+    """The score as JSON, with its record."""
     seconds: float = 0.0
     fits: str = ""
-    """Whose edition of the lab the machine fits better than the student's own."""
+    """The student whose edition of the lab fits the machine better; empty: nobody's."""
 
     @property
     def graded(self) -> bool:
@@ -104,12 +104,12 @@ class Examined:
         return self.score is not None and self.score.graded and not self.problem
 
     def to_json(self) -> str:
-        """Return it on one line."""
+        """Return the result as one line of JSON."""
         return json.dumps(asdict(replace(self, score=None)))
 
     @classmethod
     def from_json(cls, text: str) -> Examined:
-        """Read it back."""
+        """Parse a result."""
         body = json.loads(text)
         return cls(
             **{
@@ -122,9 +122,9 @@ class Examined:
 
 
 def bare(score: Score) -> Score:
-    """Return the score without what was seen: of a whole class, that is too much to hold.
+    """Return the score without its record.
 
-    It stays in the student's own files.
+    The records of a whole class would need too much memory; they stay in the students' files.
     """
     return replace(
         score, steps=tuple(replace(step, evidence=(), observations=()) for step in score.steps)
@@ -132,5 +132,5 @@ def bare(score: Score) -> Score:
 
 
 def definition_of(folder: Path) -> str:
-    """Return a hash of what the lab in a folder asks for."""
+    """Return a hash of the definition of the lab in a folder."""
     return hashlib.sha256((folder / "lab.toml").read_bytes()).hexdigest()

@@ -1,7 +1,6 @@
-"""Shows a class while it is graded: live on a terminal, else a line for each student.
+"""Shows the progress of a class: live on a terminal, otherwise one line for each student.
 
-No names: ids are enough to watch by, and logs are kept and passed on. Whoever wants names
-asks for them.
+Only ids are shown unless names are asked for, since logs are kept and passed on.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ if TYPE_CHECKING:
     from labwright.batch.task import Examined
 
 MOST_SHOWN = 12
-"""Students that are shown as being graded; more are counted."""
+"""The most running students that are shown; the rest are counted."""
 LAST_SHOWN = 6
 
 
 class ClassView:
-    """What is seen of a class while it is graded."""
+    """The progress of a class on a console."""
 
     def __init__(self, console: Console, workers: int, names: Mapping[str, str]) -> None:
-        """Show it on a console.
+        """Prepare the view.
 
-        :param names: of the students, by id, where they may be shown.
+        :param names: the students' names by id, if they may be shown.
         """
         self._console = console
         self._workers = workers
@@ -49,10 +48,10 @@ class ClassView:
         self._began = time.monotonic()
         self._head = ""
         self.note = ""
-        """What else is to be said, such as that the grading is stopping."""
+        """Another line to show, such as that the grading is stopping."""
 
     def __enter__(self) -> ClassView:
-        """Begin to show."""
+        """Start the display."""
         if self._console.is_terminal:
             self._live = Live(
                 get_renderable=self._drawn, console=self._console, refresh_per_second=4
@@ -61,12 +60,12 @@ class ClassView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it."""
+        """Stop the display."""
         if self._live:
             self._live.stop()
 
     def round(self, students: int, attempt: int) -> None:
-        """So many students are going to be examined now."""
+        """A round begins, in which this many students are graded."""
         self._total, self._done, self._running = students, 0, {}
         self._began = time.monotonic()
         again = "" if attempt == 1 else " once more"
@@ -77,11 +76,11 @@ class ClassView:
         self.say(self._head)
 
     def started(self, id: str) -> None:
-        """A student's machine is being examined."""
+        """The grading of a student has started."""
         self._running[id] = time.monotonic()
 
     def ended(self, examined: Examined) -> None:
-        """A student's machine was examined."""
+        """The grading of a student has ended."""
         self._running.pop(examined.id, None)
         self._done += 1
         ok = examined.graded or (examined.score is None and not examined.problem)
@@ -98,7 +97,7 @@ class ClassView:
             self._console.print(text, soft_wrap=True, highlight=False)
 
     def say(self, text: str) -> None:
-        """Say something on a line of its own."""
+        """Print a line."""
         self.note = text
         if not self._live:
             self._console.print(Text(text), soft_wrap=True, highlight=False)
@@ -128,13 +127,13 @@ class ClassView:
             )
         if len(self._running) > MOST_SHOWN:
             table.add_row("", Text(f"and {len(self._running) - MOST_SHOWN} more", "dim"))
-        bar = Table.grid()  # a bar alone does not end its line
+        bar = Table.grid()  # a progress bar alone does not end its line
         bar.add_row(ProgressBar(total=max(self._total, 1), completed=self._done, width=60))
         head = Text(self.note or self._head, "bold")
         return Group(head, bar, counts, table, *self._last)
 
     def _estimate(self) -> str:
-        """Say about how long it still takes, by what those that are done took."""
+        """Return about how long the rest will take, from the students that are done."""
         if not self._done or self._done == self._total:
             return ""
         each = (time.monotonic() - self._began) / self._done

@@ -1,4 +1,4 @@
-"""The command line: thin. Only the module of the command that runs is loaded."""
+"""The command line. Only the module of the command that runs is loaded."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
 COMMANDS = {
-    "demo": ("one_lab", "perform the lab on a real machine, grade it, report"),
-    "perform": ("one_lab", "do a lab: run the commands of its document"),
-    "check": ("one_lab", "check and grade a machine"),
-    "regrade": ("one_lab", "judge again what was seen, after a change of points or thresholds"),
+    "demo": ("lab_parsers", "perform the lab on a real machine, grade it, report"),
+    "perform": ("lab_parsers", "do a lab: run the commands of its document"),
+    "check": ("lab_parsers", "check and grade a machine"),
+    "regrade": ("lab_parsers", "judge a record again, after a change of points or thresholds"),
     "open": (
         "open",
-        "do a lab in the browser: document, terminals and verdict in one page",
+        "do a lab in the browser: document, terminals and results on one page",
     ),
-    "board": ("board", "see a class while it works: who is stuck where, and since when"),
-    "new": ("new", "make a skeleton lab, which passes the gate"),
+    "board": ("board", "watch a class at work: who is stuck, at which step, since when"),
+    "new": ("new", "create a skeleton lab, which passes the gate"),
     "checks": ("checks", "list what a step can claim or check, with parameters and examples"),
     "document": ("document", "write a lab's document, or a student's own edition of it"),
     "gate": ("gate", "compare a lab's document with its definition, lint it, perform it"),
     "mistakes": ("mistakes", "test that the checks catch the known mistakes"),
     "grade": ("grade", "grade a class of machines, into a gradebook"),
-    "submit": ("submit", "make the file that you hand in"),
-    "challenge": ("submit", "print a challenge to give out, which nobody can know in advance"),
-    "collect": ("collect", "take in the files that students made with `labwright submit`"),
+    "submit": ("submit", "make the file to hand in"),
+    "challenge": ("submit", "print a new, unpredictable challenge for a class"),
+    "collect": ("collect", "collect and grade the files made with `labwright submit`"),
     "course": ("course", "the labs of a term: everybody's grades in one gradebook"),
     "classroom": (
         "classroom",
         "print a score for GitHub Classroom's reporter",
     ),
-    "hand-out": ("hand_out", "put the reports together for Moodle, Gradescope, or as a folder"),
+    "hand-out": ("hand_out", "pack the reports for students: a folder, Moodle or Gradescope"),
     "vm": ("vm", "lab machines: QEMU guests"),
-    "images": ("images", "a lab's images, for a machine's Docker"),
-    "client": ("client", "send a load that varies, and watch it"),
+    "images": ("images", "load a lab's images into a machine's Docker"),
+    "client": ("client", "send a varying load and show its results"),
     "conform": ("conform", "test whether a daemon answers as Gorb does"),
-    "completion": ("completion", "print the completion script for a shell"),
-    "test": ("one_lab", "run labwright's own tests (in a checkout)"),
+    "completion": ("completion", "print a completion script for a shell"),
+    "test": ("lab_parsers", "run labwright's own tests (in a checkout)"),
 }
-"""Each command with the module that has it, and what it is for in a line."""
+"""Maps each command to its module and a one-line description."""
 EXAMPLES = """\
 examples:
   labwright demo                          do the lab on a real machine and grade it
   labwright check                         check this machine
-  labwright check --part 2                only part 2, and what it needs
+  labwright check --part 2                only part 2, and the steps that it needs
   labwright check --target vm:a --repeat 20
   labwright regrade ann/score.json --out ann-again
   labwright check --target ssh://ann@10.1.2.3 --out ann
@@ -66,7 +66,7 @@ exit status of check and demo: 0 all passed, 1 something failed or blocked,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit status. Bad input is one sentence and exit status 2."""
+    """Run a command; return its exit status. Bad input gives one sentence and exit status 2."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         arguments = parser_for(argv).parse_args(argv)
@@ -83,18 +83,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Return a parser that knows all commands by name, and all of the one that is run."""
+    """Return a parser with all commands, but with the options only of the command that runs."""
     wanted = next((word for word in argv if not word.startswith("-")), "")
     return _parser({COMMANDS[wanted][0]} if wanted in COMMANDS else set())
 
 
 def whole_parser() -> argparse.ArgumentParser:
-    """Return a parser that knows all of every command. Slow: it loads all their modules."""
+    """Return a parser with all options of all commands. Slow: it imports all their modules."""
     return _parser({home for home, _ in COMMANDS.values()})
 
 
 def _parser(modules: Container[str]) -> argparse.ArgumentParser:
-    """Return a parser that knows all of the commands of some modules, others by name."""
+    """Return a parser with all commands, but with the options only of those in some modules."""
     parser = argparse.ArgumentParser(
         prog="labwright",
         description="Performs, verifies and grades hands-on labs on real machines.",

@@ -1,4 +1,4 @@
-"""``labwright board``: the class while it works, and who needs help."""
+"""``labwright board``: a page that shows which students of a class need help."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = commands.add_parser(
         "board",
-        help="see a class while it works: who is stuck where, and since when",
-        epilog="Machines are looked at and never sent traffic; nothing is graded.",
+        help="watch a class at work: who is stuck, at which step, since when",
+        epilog="The machines are checked without traffic; nothing is graded.",
     )
-    parser.add_argument("roster", type=Path, metavar="class.csv", help="as for labwright grade")
+    parser.add_argument("roster", type=Path, metavar="class.csv", help="as for `labwright grade`")
     add_lab(parser)
     add_variants(parser)
     add_serving(parser)
@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the class until Ctrl-C."""
+    """Show the board until Ctrl-C; see ``labwright board --help``."""
     require_live()
     from labwright.batch import own_values, roster
     from labwright.batch.task import Task

@@ -1,4 +1,4 @@
-"""``labwright checks``: every check there is, with its parameters and an example."""
+"""``labwright checks``: lists claims and checks, with their parameters and examples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  labwright checks                 all of them, a line each
+  labwright checks                 all of them, one line each
   labwright checks port            one, with its keys and an example
   labwright checks --json
 """
@@ -29,8 +29,8 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         epilog=EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", nargs="*", metavar="CHECK", help="only these, in full")
-    parser.add_argument("--json", action="store_true", help="all of it, as JSON")
+    parser.add_argument("name", nargs="*", metavar="CHECK", help="show these in full")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=run)
 
 
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         _print("\n".join(f"  {entry.name:<12} {entry.says}" for entry in claims))
         _print('Checks, for check = "...":')
         _print("\n".join(f"  {entry.name}\n    {entry.says}" for entry in checks))
-        _print("One in full: labwright checks port")
+        _print("Details of one: labwright checks port")
     return 0
 
 

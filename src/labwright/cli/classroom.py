@@ -1,4 +1,4 @@
-"""``labwright classroom``: a score as GitHub Classroom takes it."""
+"""``labwright classroom``: prints a score for GitHub Classroom."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the outputs."""
+    """Print the outputs; see ``labwright classroom --help``."""
     path: Path = arguments.score
     try:
         score = Score.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, LabwrightError) as problem:
-        raise UsageError(f"{path}: no score can be read there: {problem}") from None
+        raise UsageError(f"{path}: not a readable score: {problem}") from None
     sys.stdout.write(classroom.outputs(score))
     return 0

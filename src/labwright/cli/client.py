@@ -12,7 +12,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``client``."""
     parser = commands.add_parser(
         "client",
-        help="send a load that varies, and watch it",
+        help="send a varying load and show its results",
         epilog=client.EPILOG.replace("example: ", "example: labwright "),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""``labwright collect``: what a class has handed in, into a gradebook."""
+"""``labwright collect``: grades the files that a class has handed in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from labwright.batch import collect, outputs, pool, roster, rule
+from labwright.batch import collect, grade_rule, outputs, pool, roster
 from labwright.batch.challenge import Challenge
 from labwright.batch.folder import Folder
 from labwright.batch.grading import Grading, workers_for
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 Each record is judged by your own definition of the lab; the points in a file are not
-believed. What is unusual is printed, and stands in the gradebook. A file is taken in once.
+trusted. Anything unusual is printed and noted in the gradebook. A file is collected only once.
 
-exit status: 0 every file was taken in and graded, 2 wrong usage, 3 some were not
+exit status: 0 every file was graded, 2 wrong usage, 3 some were not
 """
 
 
@@ -53,26 +53,37 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
     parser = commands.add_parser(
         "collect",
-        help="take in the files that students made with `labwright submit`",
+        help="collect and grade the files made with `labwright submit`",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("files", type=Path, nargs="+", metavar="DIR|FILE.lab", help="what was handed in")
-    add("--roster", type=Path, required=True, help="who is in the class; no targets are needed")
+    add(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="DIR|FILE.lab",
+        help="files that were handed in, or folders with them",
+    )
+    add(
+        "--roster",
+        type=Path,
+        required=True,
+        help="the students of the class; targets are not needed",
+    )
     add("--out", type=Path, default=OUT, metavar="DIR", help=f"the class's folder ({OUT})")
     add_lab(parser)
     add_variants(parser)
-    add("--challenge", metavar="TEXT", help="only what answers it is graded")
+    add("--challenge", metavar="TEXT", help="grade only files that answer it")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
-    add("--hints", choices=HINTS, default="full", help="how much a failed step gives away")
+    add("--hints", choices=HINTS, default="full", help="how much of a hint is shown")
     add_roster_options(parser)
     add_book_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Take in what was handed in; see ``labwright collect --help``."""
+    """Collect the files; see ``labwright collect --help``."""
     lab = load_lab(find_lab(arguments.lab))
     lab.values_with(arguments.set)
     challenge = Challenge.parse(arguments.challenge) if arguments.challenge else None
@@ -81,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     read = roster.read(arguments.roster, lab, how)
     files = collect.files_in(arguments.files)
-    grades = rule.load(arguments.rule)
+    grades = grade_rule.load(arguments.rule)
     folder = Folder(arguments.out)
     read, drawn = own_editions(read, lab, arguments)
     options = RunOptions(settings=tuple(arguments.set), hints=arguments.hints)
@@ -98,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     with folder.locked(), Scratch() as place, stopping(view) as stop:
         grading.begin(random.SystemRandom().randrange(1 << 31), resume=True)
         folder.keep_roster(read.students)
-        rule.keep(folder, arguments.rule, resume=True)
+        grade_rule.keep(folder, arguments.rule, resume=True)
         grading.count(arguments.counts or grading.policy)
         assignment = assignment_of(folder, arguments)
         known = {a.file for a in folder.journal.attempts if a.file and collect.settled(a)}
@@ -109,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(Text(f"  {one.text}"), soft_wrap=True, highlight=False)
         if len(new) < len(refused):
             many = plural(len(refused) - len(new), "file")
-            console.print(f"  {many} had been taken in before", highlight=False)
+            console.print(f"  {many} had been collected earlier", highlight=False)
         book = outputs.write(grading, lab, folder, grades, platforms_of(arguments), assignment)
         show(console, book)
     if stop.reason:

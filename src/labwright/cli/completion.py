@@ -1,4 +1,4 @@
-"""``labwright completion``: the script by which a shell completes labwright's commands."""
+"""``labwright completion``: prints a script that lets a shell complete labwright's commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Write the script to the folder that your shell reads:
   zsh   labwright completion zsh >~/.zfunc/_labwright      (with fpath+=~/.zfunc in ~/.zshrc)
   fish  labwright completion fish >~/.config/fish/completions/labwright.fish
 
-Write it again after an update of labwright.
+Repeat this after an update of labwright.
 """
 
 
@@ -28,7 +28,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``completion``."""
     parser = commands.add_parser(
         "completion",
-        help="print the completion script for a shell",
+        help="print a completion script for a shell",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """Yield all arguments and options of a parser and of its commands."""
-    # argparse has no public list of them; shtab reads the same one.
+    # argparse has no public list of actions; shtab reads the same private one.
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):

@@ -1,4 +1,4 @@
-"""``labwright conform``: whether a daemon answers as Gorb does."""
+"""``labwright conform``: tests whether a daemon answers as Gorb does."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ MARKS = {
     Verdict.LACKS: "[yellow]-[/]",
 }
 EPILOG = """\
-Every request of Gorb's interface is made, and judged on status, headers and body. What is
-created is removed again; services stand on 192.0.2.0/24, which is for documentation.
-Exit status: 0 it conforms, 1 it differs, 2 it cannot be tried.
+Each request of Gorb's API is made, and its status, headers and body are compared. Everything
+that is created is removed again. Services use 192.0.2.0/24, which is reserved for documentation.
+
+Exit status: 0 it conforms, 1 it differs, 2 it cannot be tested.
 """
 
 
@@ -39,23 +40,27 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     )
     parser.add_argument("url", metavar="http://HOST:4672", help="the daemon")
     parser.add_argument(
-        "--beside-others", action="store_true", help="even if it has services; they stay"
+        "--beside-others",
+        action="store_true",
+        help="test it even if it has services; these are kept",
     )
     parser.add_argument(
-        "--only", metavar="WORDS", default="", help="only the cases whose name has these words"
+        "--only", metavar="WORDS", default="", help="run only cases whose names contain these words"
     )
     parser.add_argument(
         "--own-port",
         type=int,
         metavar="PORT",
-        help="where the daemon itself listens, if a tunnel leads there (for its pulses)",
+        help="the daemon's own address, if the URL is a tunnel (for its pulses)",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the findings there; - is the output")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the findings to this file; - is standard output"
+    )
     parser.set_defaults(run=conform)
 
 
 def conform(arguments: argparse.Namespace) -> int:
-    """Try a daemon, and report what differs."""
+    """Test a daemon and report the differences; see ``labwright conform --help``."""
     wanted = arguments.only.lower()
     cases = tuple(case for case in CASES if wanted in f"{case.group}: {case.name}".lower())
     if not cases:
@@ -79,7 +84,7 @@ def _show(console: Console, finding: Finding) -> None:
     if finding.difference is None:
         return
     if finding.case.addition:
-        console.print("      an addition of labwright's; the original has none", style="dim")
+        console.print("      an addition of labwright; the original does not have it", style="dim")
         return
     if finding.case.original:
         console.print(f"      the original {finding.case.original}", style="dim")

@@ -1,4 +1,4 @@
-"""``labwright course``: where everybody stands over all labs, and one gradebook."""
+"""``labwright course``: grades over all labs of a course, in one gradebook."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 OUT = "course"
 EPILOG = """\
-course.toml names the labs with their folders, dates, late rules and weights; overrides.toml
-beside it holds what was decided by hand. Nothing in the labs' folders is changed.
+course.toml lists the labs with their folders, dates, late rules and weights. overrides.toml
+beside it has manual decisions. Nothing in the labs' folders is changed.
 
-exit status: 0 everybody has a grade in every lab, 2 wrong usage, 3 somebody has not
+exit status: 0 all students have a grade in all labs, 2 wrong usage, 3 some grades are missing
 """
 
 
@@ -40,12 +40,12 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add("--out", type=Path, metavar="DIR", help=f"(default: {OUT}, beside course.toml)")
     add("--moodle", action="store_true", help="write a file for Moodle for each lab")
     add("--canvas", action="store_true", help="write a file for Canvas for each lab")
-    add("--student", metavar="ID", help="only say where this student stands, and why")
+    add("--student", metavar="ID", help="only show this student's grades, with the reasons")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Say where everybody stands; see ``labwright course --help``."""
+    """Write the course's files and print a summary; see ``labwright course --help``."""
     course, overrides = read(arguments.course)
     base = arguments.course.resolve().parent
     term = course_folder.read_term(base, course, overrides)
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _say_of_one(term: course_folder.Term, id: str, console: Console) -> int:
-    """Say how a student's grades come about."""
+    """Print one student's grades, with the reasons."""
     if id not in term.standings:
         raise UsageError(f"--student: {id!r} is not in the course")
     standing = term.standings[id]

@@ -1,4 +1,4 @@
-"""``labwright document``: the document that people follow, or a student's own edition of it."""
+"""``labwright document``: writes a lab's document, or a student's own edition of it."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument(
         "--settings",
         action="store_true",
-        help="the student's values in place of the document, as check and submit take them",
+        help="print the student's values instead, as options for check and submit",
     )
-    parser.add_argument("--html", action="store_true", help="as a page, not as Markdown")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there, not to stdout")
+    parser.add_argument("--html", action="store_true", help="write HTML, not Markdown")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write to this file, not to standard output"
+    )
     parser.set_defaults(run=run)
 
 
@@ -53,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = student_settings(folder, arguments)
     if arguments.settings:
         if not settings:
-            raise UsageError("--settings goes with --student")
+            raise UsageError("--settings needs --student")
         sys.stdout.write(shlex.join(f"--set={setting}" for setting in settings) + "\n")
         return 0
     lab = edition(folder, settings)

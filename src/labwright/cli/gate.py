@@ -1,4 +1,4 @@
-"""``labwright gate``: is the document right?"""
+"""``labwright gate``: tests whether a lab's document is correct."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  labwright gate                          the lab: covered and linted
+  labwright gate                          the default lab, all three stages
   labwright gate labs/mine --only perform --target vm:a
   labwright gate labs/mine --only lint    one stage
-  labwright gate notes.md --only lint     a document that belongs to no lab
-  labwright gate labs/mine --update       show what has changed, and lock it
+  labwright gate notes.md --only lint     a document without a lab
+  labwright gate labs/mine --update       show the changes, and lock the document
   labwright gate labs/*/ --github --sarif gate.sarif --summary "$GITHUB_STEP_SUMMARY"
 
-The third stage performs the document on a lab machine of its own, which is gone afterwards;
-it is not run where the first two have found something, unless it is asked for alone.
+The third stage follows the document on a new lab machine, which is removed afterwards. It is
+not run if the first two stages have findings, unless --only perform asks for it.
 
-exit status: 0 passed, 1 something found, 2 wrong usage, or the gate could not be run
+exit status: 0 passed, 1 findings, 2 wrong usage, or the gate could not be run
 """
 
 
@@ -70,13 +70,13 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         help="cover, lint or perform; may be given again (default: all three)",
     )
     parser.add_argument(
-        "--update", action="store_true", help="show what has changed in the document, and lock it"
+        "--update", action="store_true", help="show the changes in the document, and lock it"
     )
     parser.add_argument(
         "--target",
         metavar="T",
-        help="perform there: vm:NAME, ssh://[user@]host[:port] or local "
-        "(default: a fresh lab machine)",
+        help="the machine for perform: vm:NAME, ssh://[user@]host[:port] or local "
+        "(default: a new lab machine)",
     )
     add_system(parser)
     parser.add_argument(
@@ -84,13 +84,13 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="perform N students' editions of the document, too, each on a machine of its own",
+        help="also perform N students' editions of the document, each on its own machine",
     )
     parser.add_argument("--github", action="store_true", help="print GitHub's annotations")
     parser.add_argument("--sarif", type=Path, metavar="FILE", help="write SARIF 2.1.0 there")
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML there")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML to this file")
     parser.add_argument(
-        "--summary", type=Path, metavar="FILE", help="append a summary in Markdown there"
+        "--summary", type=Path, metavar="FILE", help="append a summary in Markdown to this file"
     )
     parser.set_defaults(run=run)
 
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     if arguments.update:
         if arguments.only not in ([], ["cover"]):
-            raise UsageError("--update goes with the stage cover only")
+            raise UsageError("--update works only with the stage cover: leave out --only")
         for course in courses:
             _update(course, console)
         arguments.only = ["cover"]
@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
-    """Run the stages that are asked for; the slow one only where the others found nothing."""
+    """Run the requested stages; the slow one only if the others have no findings."""
     found = False
     for name in arguments.only or stages.STAGES:
         if name == "perform":
@@ -129,7 +129,7 @@ def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
     if course.lock is None:
         if arguments.only:
             raise UsageError(
-                f"{course.document.path} belongs to no lab: nothing says how to perform it"
+                f"{course.document.path} has no lab.toml beside it, so it cannot be performed"
             )
         return
     if found:
@@ -148,15 +148,15 @@ def _stages(course: Course, arguments: argparse.Namespace) -> Iterator[Stage]:
 
 
 def _update(course: Course, console: Console) -> None:
-    """Show every change to what was locked, and lock what the document says now."""
+    """Show all changes since the document was locked, and lock it again."""
     if course.lock is None:
-        raise UsageError(f"{course.document.path} belongs to no lab: it has no lab.toml beside it")
+        raise UsageError(f"{course.document.path} cannot be locked: no lab.toml is beside it")
     said = pieces(course.document)
     try:
         locked = lock.read(course.lock) or []
     except LabwrightError as problem:
         why = visible(str(problem))
-        console.print(Text(f"{why}\nall of the document is shown as new"), soft_wrap=True)
+        console.print(Text(f"{why}\nthe whole document is shown as new"), soft_wrap=True)
         locked = []
     found = changes(locked, said)
     for change in found:

@@ -1,4 +1,4 @@
-"""``labwright grade``: a class, from a roster to a gradebook."""
+"""``labwright grade``: grades the class of a roster, and writes a gradebook."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from labwright.batch import cluster, outputs, own_values, platforms, pool, roster, rule
+from labwright.batch import (
+    cluster,
+    grade_rule,
+    gradebook_platforms,
+    outputs,
+    own_values,
+    pool,
+    roster,
+)
 from labwright.batch.attempts import POLICIES
 from labwright.batch.folder import Folder
+from labwright.batch.gradebook_platforms import Assignment
 from labwright.batch.grading import Deadline, Grading, workers_for
 from labwright.batch.journal import Setting
-from labwright.batch.platforms import Assignment
 from labwright.batch.stop import Stop
 from labwright.batch.view import ClassView
 from labwright.cli.options import SECRET, add_lab, add_variants, variants_secret
@@ -41,11 +49,11 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 NOT_ALL = 3
-"""Exit status when some could not be graded: the same as a check's that is broken."""
+"""Exit status when some students could not be graded; the same as for a broken check."""
 OUT = Path("labwright-class")
 EXAMPLES = """\
 examples:
-  labwright grade class.csv --dry-run                 only try to reach everybody
+  labwright grade class.csv --dry-run                 only test the connections
   labwright grade class.csv --out lab1 --moodle       grade, and write a CSV for Moodle
   labwright grade class.csv --out lab1 --resume       only students without a grade
 
@@ -76,46 +84,71 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add_variants(grade)
     add("--out", type=Path, default=OUT, metavar="DIR", help=f"output folder (default: {OUT})")
     add("-n", default="auto", metavar="N", help="students at once (default: auto, by the cores)")
-    add("--dask", metavar="ADDRESS", help="spread over a Dask cluster: tcp://host:8786")
-    add("--resume", action="store_true", help="go on with those who have no grade")
-    add("--again", action="store_true", help="with --resume: grade once more, keep both attempts")
+    add("--dask", metavar="ADDRESS", help="use a Dask cluster: tcp://host:8786")
+    add("--resume", action="store_true", help="continue with students without a grade")
+    add("--again", action="store_true", help="with --resume: grade again, keep both attempts")
     add("--dry-run", action="store_true", help="only test the connections; write nothing")
     add("--only", action="append", default=[], metavar="ID", help="only this student")
-    add("--limit", type=float, default=300, metavar="S", help="seconds a student (default: 300)")
-    add("--total-limit", type=float, metavar="S", help="seconds for all")
+    add(
+        "--limit",
+        type=float,
+        default=300,
+        metavar="S",
+        help="seconds for each student (default: 300)",
+    )
+    add("--total-limit", type=float, metavar="S", help="seconds for the whole class")
     add("--part", type=int, metavar="N", help="only this part of the document")
-    add("--step", action="append", default=[], metavar="ID", help="only this step, and its needs")
+    add(
+        "--step",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="only this step, and steps it needs",
+    )
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
     add(
         "--hints",
         choices=HINTS,
         default="full",
-        help="how much a failed step gives away",
+        help="how much of a hint is shown",
     )
     add("--seed", type=int, metavar="N", help="the random seed (default: a new one)")
-    add("--names", action="store_true", help="show names, too, while grading")
+    add("--names", action="store_true", help="also show names while grading")
     add_book_options(grade)
     grade.set_defaults(run=run)
 
 
 def add_roster_options(parser: argparse.ArgumentParser) -> None:
-    """Add how a roster is read."""
+    """Add the options for reading a roster."""
     add = parser.add_argument
-    add("--targets", type=Path, metavar="FILE", help="CSV: id and target, where ROSTER has none")
-    add("--encoding", metavar="NAME", help="of the CSV, if it is not UTF-8: cp1252, mac_roman, ...")
-    add("--skip-bad-rows", action="store_true", help="say which rows are wrong, grade the others")
+    add(
+        "--targets",
+        type=Path,
+        metavar="FILE",
+        help="CSV with id and target, if ROSTER has no targets",
+    )
+    add(
+        "--encoding",
+        metavar="NAME",
+        help="encoding of the CSV, if not UTF-8: cp1252, mac_roman, ...",
+    )
+    add("--skip-bad-rows", action="store_true", help="report wrong rows, grade the others")
 
 
 def add_book_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the gradebook."""
     add = parser.add_argument
     add("--counts", choices=POLICIES, help="which attempt counts (default: best)")
-    add("--rule", type=Path, metavar="FILE", help="Python: late days and bonus; none: no more")
-    for platform in platforms.NAMES:
-        add(f"--{platform}", action="store_true", help=f"write for {platform.capitalize()}, too")
+    add("--rule", type=Path, metavar="FILE", help="a grade rule in Python; none: no rule")
+    for platform in gradebook_platforms.NAMES:
+        add(f"--{platform}", action="store_true", help=f"also write for {platform.capitalize()}")
     add("--assignment", metavar="NAME", help='its name on the platform; on Canvas "Name (ID)"')
     add("--points", type=float, metavar="N", help="its maximum on the platform; grades are scaled")
-    add("--moodle-by", choices=platforms.MOODLE_BY, help="how Moodle finds a user (idnumber)")
+    add(
+        "--moodle-by",
+        choices=gradebook_platforms.MOODLE_BY,
+        help="how Moodle finds a user (idnumber)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -129,18 +162,18 @@ def run(arguments: argparse.Namespace) -> int:
     unknown = set(arguments.only) - {student.id for student in students}
     if unknown:
         raise UsageError(f"--only: not in the roster: {', '.join(sorted(unknown))}")
-    grades = rule.load(arguments.rule)
+    grades = grade_rule.load(arguments.rule)
     workers = _workers(arguments.n, len(students))
     console = Console(stderr=True)
     folder = Folder(arguments.out)
-    # The whole class belongs to the outputs, also when only some are graded.
+    # The outputs have the whole class, even when only some students are graded.
     grading = Grading(read.students, lab, folder, options_of(arguments), arguments.limit, drawn)
     names = {student.id: student.name for student in students} if arguments.names else {}
     view = ClassView(console, 0 if arguments.dask else workers, names)
     for note in (*read.notes, *(f"left out: {mistake}" for mistake in read.skipped)):
         view.say(note)
     if read.unused:
-        view.say(f"columns that only a rule may read: {line(', '.join(read.unused), 200)}")
+        view.say(f"columns that only a grade rule can use: {line(', '.join(read.unused), 200)}")
 
     def spread(tasks: Any, stop: Stop, listener: Any) -> None:
         if arguments.dask:
@@ -157,7 +190,7 @@ def run(arguments: argparse.Namespace) -> int:
     with folder.locked():
         grading.begin(seed, resume=arguments.resume)
         folder.keep_roster(read.students)
-        rule.keep(folder, arguments.rule, resume=arguments.resume)
+        grade_rule.keep(folder, arguments.rule, resume=arguments.resume)
         assignment = assignment_of(folder, arguments)
         grading.count(arguments.counts or grading.policy)
         grading.again = set(grading.only) if arguments.again else set()
@@ -173,25 +206,27 @@ def run(arguments: argparse.Namespace) -> int:
                 )
         show(console, book)
     if stop.reason:
-        console.print(Text(f"{stop.reason}: go on with --resume"), soft_wrap=True)
+        console.print(Text(f"{stop.reason}: continue with --resume"), soft_wrap=True)
         return INTERRUPTED
     return NOT_ALL if grading.missing or read.skipped else 0
 
 
 def own_editions(read: Roster, lab: Lab, arguments: argparse.Namespace) -> tuple[Roster, str]:
-    """Return the roster with each student's own values, and the secret's fingerprint."""
+    """Return the roster with the values of each student's edition, and the secret's fingerprint."""
     secret = variants_secret(lab, arguments)
     if not secret:
         if lab.variants and SECRET in os.environ:
-            said = f"${SECRET} is set, and the lab has variants: all are graded by the usual"
-            read = replace(read, notes=(*read.notes, f"{said} edition unless you say --variants"))
+            said = f"${SECRET} is set and the lab has variants, but all are graded by the usual"
+            read = replace(
+                read, notes=(*read.notes, f"{said} edition: give --variants to change that")
+            )
         return read, ""
     students = own_values.with_own_values(read.students, lab, secret)
     return replace(read, students=students), own_values.fingerprint(lab, secret)
 
 
 def show(console: Console, book: outputs.Book) -> None:
-    """Say what was written, and how it went."""
+    """Print the files that were written, and the summary."""
     console.print(Text(book.summary), soft_wrap=True, highlight=False)
     for note in book.notes:
         console.print(Text(note), soft_wrap=True, highlight=False)
@@ -200,7 +235,7 @@ def show(console: Console, book: outputs.Book) -> None:
 
 
 def _try(grading: Grading, spread: Spread, view: ClassView, console: Console) -> int:
-    """Try to reach everybody, and leave nothing behind."""
+    """Test the connections to all machines, without writing anything."""
     with Scratch() as place:
         if not grading.folder.path.is_dir():
             grading.folder = Folder(place)
@@ -216,7 +251,7 @@ def _try(grading: Grading, spread: Spread, view: ClassView, console: Console) ->
 
 
 def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
-    """Find what is wrong with the words of the command line before a machine is touched."""
+    """Check the options before any machine is contacted."""
     values = lab.values_with(arguments.set)
     for step in lab.selected(arguments.part, arguments.step):
         bind(lab, step, values)
@@ -227,7 +262,7 @@ def _validate(lab: Lab, arguments: argparse.Namespace) -> None:
 
 
 def options_of(arguments: argparse.Namespace) -> RunOptions:
-    """Return how the lab is graded, the same for all students."""
+    """Return the options of the run, the same for all students."""
     return RunOptions(
         part=arguments.part,
         steps=tuple(arguments.step),
@@ -240,17 +275,17 @@ def _workers(text: str, students: int) -> int:
     if text == "auto":
         return workers_for(students)
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1000):
-        raise UsageError(f"-n: not a number of students at once: {text!r} (1 to 1000, or auto)")
+        raise UsageError(f"-n is {text!r}: give a number from 1 to 1000, or auto")
     return min(int(text), students)
 
 
 def platforms_of(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Return the platforms for which files are wanted."""
-    return tuple(name for name in platforms.NAMES if getattr(arguments, name))
+    """Return the platforms whose options are given."""
+    return tuple(name for name in gradebook_platforms.NAMES if getattr(arguments, name))
 
 
 def assignment_of(folder: Folder, arguments: argparse.Namespace) -> Assignment:
-    """Return what the lab is called on the platform: as given now, or as given before."""
+    """Return the assignment on the platform, from these options or from an earlier command."""
     before = Assignment.of(folder)
     given = {
         "name": arguments.assignment,
@@ -266,17 +301,17 @@ def assignment_of(folder: Folder, arguments: argparse.Namespace) -> Assignment:
 
 @contextmanager
 def stopping(view: ClassView) -> Iterator[Stop]:
-    """Answer Ctrl-C: those that are being graded are finished; a second one abandons them."""
+    """Handle Ctrl-C: the first finishes the running students, the second abandons them."""
     with Scratch() as place:
         stop = Stop(place)
 
         def asked(_number: int, _frame: object) -> None:
             if stop.finishing:
                 stop.abandon("interrupted")
-                view.say("abandoning those that are being graded")
+                view.say("abandoning the students that are being graded")
             else:
                 stop.finish("interrupted")
-                view.say("finishing those that are being graded; Ctrl-C again to abandon them")
+                view.say("finishing the students that are being graded; Ctrl-C again abandons them")
 
         before = {
             number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""``labwright hand-out``: the reports, as students get them."""
+"""``labwright hand-out``: packs the reports for handing back to students."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUT = "hand-out"
 EPILOG = """\
 folder: a page for each student. moodle: a zip for "upload multiple feedback files in a zip" of
 an assignment; the roster needs the column participant, as in Moodle's grading worksheet.
-gradescope: a zip that is the autograder of an assignment, and hands each student their results.
+gradescope: a zip for the autograder of an assignment; it returns each student's results.
 """
 
 
@@ -29,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
     parser = commands.add_parser(
         "hand-out",
-        help="put the reports together for Moodle, Gradescope, or as a folder",
+        help="pack the reports for students: a folder, Moodle or Gradescope",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -37,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add("what", type=Path, metavar="DIR|course.toml", help="a class's folder, or a course")
     add("--as", dest="form", choices=hand_out.FORMS, default="folder", help="(default: folder)")
     add("--out", type=Path, metavar="DIR", help=f"(default: {OUT} there)")
-    add("--only", action="append", default=[], metavar="LAB", help="of a course, only this lab")
+    add("--only", action="append", default=[], metavar="LAB", help="only this lab of a course")
     parser.set_defaults(run=run)
 
 

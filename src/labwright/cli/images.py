@@ -1,4 +1,4 @@
-"""``labwright images``: a lab's Docker images, on a machine that is not ours."""
+"""``labwright images``: loads a lab's Docker images into any machine's Docker."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 EPILOG = """\
-Images that are there already stay as they are. The others are built there: on their ordinary
-base where the machine reaches a registry, else on its own Python, without any download.
+Existing images are not changed. Missing ones are built on the machine: on their ordinary base
+if the machine can reach a registry, otherwise on its own Python, without a download.
 
 examples:
   labwright images load                                 into this computer's Docker
@@ -31,11 +31,11 @@ examples:
 
 def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``images`` and its commands."""
-    images = commands.add_parser("images", help="a lab's images, for a machine's Docker")
+    images = commands.add_parser("images", help="load a lab's images into a machine's Docker")
     actions = images.add_subparsers(metavar="ACTION", required=True)
     loader = actions.add_parser(
         "load",
-        help="put a lab's images into a machine's Docker",
+        help="load a lab's images into a machine's Docker",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,13 +49,13 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 def _load(arguments: argparse.Namespace) -> int:
     lab = load_lab(find_lab(arguments.lab))
     if not lab.images:
-        raise UsageError(f"the lab {lab.name} has no images of its own: nothing is to be loaded")
+        raise UsageError(f"the lab {lab.name} has no images, so there is nothing to load")
     components = [
         Component(image.name, image.folder, image.package, image.dependencies, image.published)
         for image in lab.images
     ]
     say(f"loading the images of the lab {lab.name} into Docker on {arguments.target}; the first")
-    say("time takes a minute, or as long as the base takes to be pulled")
+    say("time takes a minute, or as long as pulling the base takes")
     with closing(open_machine(arguments.target)) as machine:
         start = time.monotonic()
         for image, done in load(components, machine):

@@ -36,8 +36,8 @@ examples:
   labwright mistakes -n 2 --out mistakes      two at a time; write matrix.html and matrix.json
   labwright mistakes --repeat 5               the verdict must be the same each time
 
-exit status: 0 every mistake is caught by the right step, every check catches one, and every
-right variant passes; 1 not so; 2 wrong usage
+exit status: 0 each mistake is caught by the right step, each check catches a mistake, and each
+right variant passes; 1 otherwise; 2 wrong usage
 """
 
 
@@ -52,17 +52,21 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add_lab(parser)
     add_system(parser)
     parser.add_argument(
-        "--only", action="append", default=[], metavar="ID", help="only this mistake or variant"
+        "--only",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="only this mistake or right variant",
     )
-    parser.add_argument("-n", type=int, default=1, metavar="N", help="how many at a time")
+    parser.add_argument("-n", type=int, default=1, metavar="N", help="number of machines at a time")
     parser.add_argument(
-        "--repeat", type=int, default=1, metavar="N", help="how many times to try each"
+        "--repeat", type=int, default=1, metavar="N", help="number of times to try each"
     )
     parser.add_argument(
         "--seed", type=int, default=1, metavar="N", help="the seed of the client's load"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write matrix.html and matrix.json there"
+        "--out", type=Path, metavar="DIR", help="write matrix.html and matrix.json to this folder"
     )
     parser.set_defaults(run=run)
 
@@ -77,10 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
     for mistake in chosen:
         if mistake.state not in known:
             raise UsageError(
-                f"{mistake.id} starts from {mistake.state!r}, which is no state of "
+                f"{mistake.id} starts from {mistake.state!r}, which is not a state of "
                 f"the lab {lab.name}; its states are: {', '.join(known)}"
             )
-        # Made now, and not by several workers that wait for each other.
+        # Build it now, so that the workers need not wait for each other.
         states.saved(known[mistake.state])
     trials = _try_all(lab, chosen * arguments.repeat, arguments)
     matrix = Matrix(
@@ -101,14 +105,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _try_all(lab: Lab, chosen: list[Mistake], arguments: argparse.Namespace) -> list[Trial]:
-    """Try mistakes, several at a time, each in a process: pytest runs once in a process."""
+    """Try mistakes in parallel, each in its own process: pytest can run once in a process."""
     right = sum(mistake.right for mistake in chosen)
     say(
         f"trying {len(chosen) - right} mistakes and {right} right variants, "
         f"about {15 * len(chosen) / arguments.n:.0f} s"
     )
     done: list[Trial] = []
-    # Forked, so that a worker need not load everything again; there are no threads here yet.
+    # Forked, so that a worker need not import everything; there are no threads yet.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(arguments.n, len(chosen)), mp_context=context) as workers:
         jobs = [workers.submit(_try, lab.folder, mistake, arguments) for mistake in chosen]
@@ -130,7 +134,7 @@ def _tell(trial: Trial, number: int, of: int) -> None:
 
 
 def _try(folder: Path, mistake: Mistake, arguments: argparse.Namespace) -> Trial:
-    """Make a mistake on a machine of its own, and grade it."""
+    """Make a mistake on a new machine, and grade the machine."""
     lab = load_lab(folder)
     system = systems.choose(lab, arguments.system)
     start = time.monotonic()

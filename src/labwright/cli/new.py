@@ -1,4 +1,4 @@
-"""``labwright new``: a skeleton lab that passes the gate at once."""
+"""``labwright new``: creates a skeleton lab, which passes the gate."""
 
 from __future__ import annotations
 
@@ -88,25 +88,25 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 
     parser = commands.add_parser(
         "new",
-        help="make a skeleton lab, which passes the gate",
+        help="create a skeleton lab, which passes the gate",
         epilog=EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "folder", type=Path, metavar="LAB", help="the new folder; its name is the lab's"
+        "folder", type=Path, metavar="LAB", help="the new folder; its name is the lab's name"
     )
     parser.add_argument(
         "--from",
         dest="document",
         type=Path,
         metavar="FILE.md",
-        help="draft it from this document: marks, steps and claims are proposed",
+        help="draft the lab from this document; propose marks, steps and claims",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make a lab; see ``labwright new --help``."""
+    """Create a lab; see ``labwright new --help``."""
     folder: Path = arguments.folder
     name = folder.name
     if not STEP_ID.fullmatch(name) or len(name) > LONGEST_NAME:
@@ -137,12 +137,12 @@ def _drafted(document: Path, name: str) -> Draft:
         raise UsageError(f"no such document: {document}")
     found = draft(document, name)
     if not found.steps:
-        raise UsageError(f"{document} has no command that could be typed")
+        raise UsageError(f"{document} contains no command")
     return found
 
 
 def _make(folder: Path, name: str, files: dict[str, str], drafted: Draft | None) -> None:
-    """Make the lab under another name, and give it its own when it is whole."""
+    """Write the lab to a temporary folder, and rename it when it is complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     values = {"name": name}
     texts = {

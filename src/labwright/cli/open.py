@@ -1,4 +1,4 @@
-"""``labwright open``: a lab in the browser, its document beside terminals on the machine."""
+"""``labwright open``: shows a lab in the browser: its document and terminals on the machine."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  it is refused
-"""What a server listens on to be reached by every address."""
+"""Addresses that mean all addresses of the computer."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "open",
-        help="do a lab in the browser: document, terminals and verdict in one page",
+        help="do a lab in the browser: document, terminals and results on one page",
         epilog="The page is served on this computer only, for the user who started it.",
     )
     parser.add_argument(
@@ -56,18 +56,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--hints",
         choices=step_check.HINTS,
         default="full",
-        help="how much a failed step gives away",
+        help="how much of a hint is shown",
     )
     parser.add_argument(
         "--id",
         default="",
-        help="your id, as your instructor has it: it goes into the file to hand in",
+        help="your student id from your instructor, for the file to hand in",
     )
     parser.add_argument(
         "--challenge",
         metavar="TEXT",
         default="",
-        help="the challenge that your instructor gave out",
+        help="the challenge from your instructor",
     )
     add_student(parser)
     add_serving(parser)
@@ -75,7 +75,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def add_serving(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a command that serves a page."""
+    """Add the options for serving a page."""
     parser.add_argument(
         "--listen",
         metavar="ADDRESS[:PORT]",
@@ -87,9 +87,9 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show a lab until its page is closed."""
+    """Show a lab until its page is closed; see ``labwright open --help``."""
     require_live()
-    from labwright.cli.lab import _target
+    from labwright.cli.lab_commands import chosen_target
     from labwright.live.serving import open_page
 
     folder = find_lab(arguments.lab)
@@ -98,11 +98,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.id and not ID.fullmatch(arguments.id):
         raise UsageError(f"--id: not an id: {arguments.id[:60]!r}")
     if arguments.challenge and not arguments.id:
-        raise UsageError("--challenge is for a file to hand in: give --id too")
+        raise UsageError("--challenge is for the file to hand in: also give --id")
     seed = Challenge.parse(arguments.challenge).seed(arguments.id) if arguments.challenge else None
     asked = plan(lab, settings=settings, hints=arguments.hints, seed=seed)
     address, port = listen_address(arguments.listen)
-    asked = asked.on(_target(lab, arguments))
+    asked = asked.on(chosen_target(lab, arguments))
     values = dict(setting.partition("=")[::2] for setting in settings)
     open_page(
         asked,
@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
 def submitted(
     lab: Lab, id: str, values: dict[str, str], challenge: str
 ) -> Callable[[Score, Machine], tuple[str, str]]:
-    """Return what makes the file to hand in: its name and text, as of ``labwright submit``."""
+    """Return a function that makes the file to hand in, as ``labwright submit`` does."""
 
     def make(score: Score, machine: Machine) -> tuple[str, str]:
         identity = reach.identity_of(machine)
@@ -129,18 +129,18 @@ def submitted(
 
 
 def require_live() -> None:
-    """See that what serves pages is installed.
+    """Check that the packages for serving a page are installed.
 
-    :raises SetupError: it is not.
+    :raises SetupError: one is missing.
     """
     for module in ("starlette", "websockets"):
         require(module, "a page in the browser")
 
 
 def listen_address(text: str) -> tuple[str, int]:
-    """Return the address and the port of ``ADDRESS[:PORT]``; port 0 is any.
+    """Parse ``ADDRESS[:PORT]``; port 0 means any free port.
 
-    :raises UsageError: it is none.
+    :raises UsageError: it is malformed.
     """
     address, port = text, ""
     if text.startswith("["):
@@ -150,8 +150,8 @@ def listen_address(text: str) -> tuple[str, int]:
         address, _, port = text.partition(":")
     if address in EVERYWHERE:
         raise UsageError(
-            f"--listen {text}: name the one address of this computer under which the page will "
-            "be opened: a request by any other name is refused"
+            f"--listen {text}: give the address of this computer that browsers will use; "
+            "requests to any other address are refused"
         )
     if not address or (port and not (port.isascii() and port.isdigit() and int(port) < 65536)):
         raise UsageError(f"--listen: not an address: {text!r}: write ADDRESS[:PORT]")

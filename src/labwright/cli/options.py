@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labwright.lab.model import Lab
 
 SECRET = "LABWRIGHT_SECRET"  # noqa: S105  a name
-"""The environment variable that holds a course's secret."""
+"""The environment variable with the course's secret."""
 
 
 def add_lab(parser: argparse.ArgumentParser) -> None:
@@ -34,41 +34,42 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--system",
         choices=SYSTEMS,
-        help=f"what the lab machine runs (default: what the lab needs, or {DEFAULT_SYSTEM.name})",
+        help=f"the lab machine's system (default: the lab's own, or {DEFAULT_SYSTEM.name})",
     )
 
 
 def add_student(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose a student's own edition of a lab."""
-    parser.add_argument(
-        "--student", metavar="ID", help="this student's own edition of a lab that has variants"
-    )
+    parser.add_argument("--student", metavar="ID", help="use this student's own edition of the lab")
     parser.add_argument(
         "--secret-file",
         type=Path,
         metavar="FILE",
-        help=f"the course's secret, from which variants are drawn (default: ${SECRET})",
+        help=f"file with the course's secret, for drawing variants (default: ${SECRET})",
     )
 
 
 def add_variants(parser: argparse.ArgumentParser) -> None:
     """Add the options that grade each student of a class by their own edition of a lab."""
     parser.add_argument(
-        "--variants", action="store_true", help="each student by their own edition of the lab"
+        "--variants", action="store_true", help="grade each student by their own edition of the lab"
     )
     parser.add_argument(
-        "--secret-file", type=Path, metavar="FILE", help=f"the course's secret (default: ${SECRET})"
+        "--secret-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file with the course's secret (default: ${SECRET})",
     )
 
 
 def variants_secret(lab: Lab, arguments: argparse.Namespace) -> str:
-    """Return the secret from which a class's variants are drawn; empty: all have the same lab.
+    """Return the secret for drawing a class's variants; "" if all students have the same edition.
 
     :raises UsageError: the secret is missing, or the lab has no variants.
     """
     if not arguments.variants:
         if arguments.secret_file:
-            raise UsageError("--secret-file goes with --variants")
+            raise UsageError("--secret-file needs --variants")
         return ""
     secret = secret_of(arguments)
     variants.values_for(lab, "anybody", secret)
@@ -76,13 +77,13 @@ def variants_secret(lab: Lab, arguments: argparse.Namespace) -> str:
 
 
 def student_settings(folder: Path, arguments: argparse.Namespace) -> list[str]:
-    """Return the values of the student who is named, as settings; none if nobody is named.
+    """Return the values of the student given by --student as settings; empty without one.
 
     :raises UsageError: the secret is missing, or the lab has no variants.
     """
     if not arguments.student:
         if arguments.secret_file:
-            raise UsageError("--secret-file goes with --student")
+            raise UsageError("--secret-file needs --student")
         return []
     return variants.settings_for(load_lab(folder), arguments.student, secret_of(arguments))
 
@@ -90,7 +91,7 @@ def student_settings(folder: Path, arguments: argparse.Namespace) -> list[str]:
 def secret_of(arguments: argparse.Namespace) -> str:
     """Return the course's secret.
 
-    :raises UsageError: there is none.
+    :raises UsageError: no secret is given, or its file cannot be read.
     """
     try:
         if arguments.secret_file:
@@ -100,5 +101,5 @@ def secret_of(arguments: argparse.Namespace) -> str:
     if SECRET in os.environ:
         return os.environ[SECRET].strip()
     raise UsageError(
-        f"variants are drawn from a secret of the course: give --secret-file, or set ${SECRET}"
+        f"the course's secret is missing, which variants need: give --secret-file or set ${SECRET}"
     )

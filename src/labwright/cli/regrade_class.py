@@ -1,4 +1,4 @@
-"""``labwright regrade DIR``: a whole class is judged again from its records."""
+"""``labwright regrade DIR``: judges a whole class again from its records."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from labwright.batch import judge_class, outputs, pool, rule
+from labwright.batch import grade_rule, judge_class, outputs, pool
 from labwright.batch.folder import Folder
+from labwright.batch.gradebook_platforms import Assignment
 from labwright.batch.grading import Grading, workers_for
-from labwright.batch.platforms import Assignment
 from labwright.batch.view import ClassView
 from labwright.cli.grade import INTERRUPTED, show, stopping
 from labwright.errors import UsageError
@@ -31,30 +31,30 @@ def run(arguments: argparse.Namespace) -> int:
     for option in ("out", "json", "summary", "student", "secret_file"):
         if getattr(arguments, option):
             raise UsageError(
-                f"{arguments.score} is a class's folder: --{option.replace('_', '-')} is for one "
-                "score; with --apply what changes is kept there"
+                f"{arguments.score} is a class's folder: --{option.replace('_', '-')} works only "
+                "for one score; --apply saves the changes in the folder"
             )
     folder = Folder(arguments.score)
     students = folder.roster()
     begun = folder.journal.begun
     if begun is None:
-        raise UsageError(f"{folder.path}: its journal has no beginning")
+        raise UsageError(f"{folder.path}: the beginning of its journal is missing")
     lab = load_lab(find_lab(arguments.lab or begun.lab))
     lab.values_with(arguments.set)
     console = Console(stderr=True)
     options = _options(begun.options, arguments)
-    grades = rule.load(arguments.rule)
+    grades = grade_rule.load(arguments.rule)
     grading = Grading(students, lab, folder, options, 0, begun.variants)
     with folder.locked():
         grading.remember()
-        rule.keep(folder, arguments.rule, resume=True)
+        grade_rule.keep(folder, arguments.rule, resume=True)
         view = ClassView(console, 0, {})
 
         def spread(groups: Any, stop: Stop, listener: Any) -> None:
             workers = min(workers_for(len(groups)), len(groups)) or 1
             pool.spread(groups, workers, stop, folder.workers_lock, listener)
 
-        # Each record is judged by the steps that it has.
+        # Each record is judged by the steps that it contains.
         judging = replace(options, part=None, steps=())
         with stopping(view) as stop:
             judged = judge_class.judge(grading, lab, judging, spread, stop, lambda _: None)
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         if not arguments.apply:
             if any(each.changed for each in judged):
-                console.print("nothing was written; with --apply it is")
+                console.print("nothing was saved: give --apply to save the changes")
             return 0
         judge_class.apply(grading, judged)
         show(console, outputs.write(grading, lab, folder, grades, (), Assignment.of(folder)))
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _options(before: RunOptions, arguments: argparse.Namespace) -> RunOptions:
-    """Return the options of the grading, with what is given now in place of what was."""
+    """Return the options of the grading, replaced by those that are given now."""
     settings = {
         setting.partition("=")[0].strip(): setting for setting in (*before.settings, *arguments.set)
     }

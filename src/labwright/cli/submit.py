@@ -1,4 +1,4 @@
-"""``labwright submit``, ``challenge``: what a student hands in, and what it must answer."""
+"""``labwright submit``: makes the file to hand in. ``labwright challenge``: prints a challenge."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ if TYPE_CHECKING:
     import argparse
 
 EPILOG = """\
-The machine is checked once more, and what was asked and answered is written into one file.
-Hand in that file as your instructor says. Its points are not believed: it is judged again.
+The machine is checked once more. The result and its record are written to one file, which you
+hand in as your instructor says. The points in it are not trusted: the record is judged again.
 """
 
 
 def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``submit`` and ``challenge``."""
-    submit = commands.add_parser("submit", help="make the file that you hand in", epilog=EPILOG)
+    submit = commands.add_parser("submit", help="make the file to hand in", epilog=EPILOG)
     add = submit.add_argument
-    add("--id", required=True, help="your id, as your instructor has it")
+    add("--id", required=True, help="your student id from your instructor")
     add_lab(submit)
     add("--target", metavar="T", help="the machine (default: this one, or your guest)")
     add(
         "--challenge",
         metavar="TEXT",
         default="",
-        help="the challenge that your instructor gave out",
+        help="the challenge from your instructor",
     )
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab")
     add("--out", type=Path, metavar="FILE", help=f"(default: LAB-ID{submission.SUFFIX})")
     submit.set_defaults(run=run)
     challenge = commands.add_parser(
         "challenge",
-        help="print a challenge to give out, which nobody can know in advance",
-        epilog="Give it out when it begins; then `labwright collect --challenge TEXT`.",
+        help="print a new, unpredictable challenge for a class",
+        epilog="Publish it when it begins; later run `labwright collect --challenge TEXT`.",
     )
     challenge.add_argument(
         "--hours", type=float, default=2, help="how long it is valid (default: 2)"
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def print_challenge(arguments: argparse.Namespace) -> int:
-    """Print a challenge."""
+    """Print a challenge; see ``labwright challenge --help``."""
     if not 0 < arguments.hours <= 24 * 366:
         raise UsageError(f"--hours is {arguments.hours:g}: it must be more than 0")
     try:

@@ -1,4 +1,4 @@
-"""``labwright vm``: lab machines by name."""
+"""``labwright vm``: creates, lists and removes lab machines (QEMU guests)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ EXAMPLES = """\
 examples:
   labwright vm build                      make the machine's image and all states of the lab
   labwright vm up a --state deployed      a machine on which the lab is done
-  labwright vm up b --lab docker-server   a machine as another lab's student finds it
+  labwright vm up b --lab docker-server   a machine in the initial state of another lab
   labwright vm up c --system debian-12    a machine with another system
   labwright vm ssh a                      a shell on it
   labwright vm ssh a -- docker ps
   labwright vm down a
-  labwright vm export gorb.machine        one file, for computers that only have QEMU
+  labwright vm export gorb.machine        write one file, for computers that only have QEMU
 """
 
 
@@ -54,7 +54,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     add_system(up)
     up.add_argument(
         "--state",
-        help="docker, or one of [states] in the lab's definition (default: as a student finds it)",
+        help="docker, or one of [states] in lab.toml (default: the lab's initial state)",
     )
     up.set_defaults(run=_up)
 
@@ -63,31 +63,31 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     ssh.set_defaults(run=_ssh)
 
-    ls = actions.add_parser("ls", help="the machines that run")
+    ls = actions.add_parser("ls", help="list the running machines")
     ls.set_defaults(run=_ls)
 
-    down = actions.add_parser("down", help="stop a machine and forget it")
+    down = actions.add_parser("down", help="stop and remove a machine")
     down.add_argument("name", metavar="NAME")
     down.set_defaults(run=_down)
 
-    export = actions.add_parser("export", help="write a lab's machine into one file")
+    export = actions.add_parser("export", help="write a lab's machine to one file")
     export.add_argument("file", type=Path, metavar="FILE")
     add_lab(export)
     add_system(export)
     export.set_defaults(run=_export)
 
-    import_ = actions.add_parser("import", help="take a machine from such a file; nothing is built")
+    import_ = actions.add_parser("import", help="read a machine from such a file; nothing is built")
     import_.add_argument("file", type=Path, metavar="FILE")
     import_.set_defaults(run=_import)
 
     prune = actions.add_parser("prune", help="remove images and states that are out of date")
-    prune.add_argument("--all", action="store_true", help="also what is up to date")
+    prune.add_argument("--all", action="store_true", help="also remove states that are up to date")
     prune.add_argument(
         "--lab",
         action="append",
         default=[],
         metavar="FOLDER",
-        help="also keep the states of this lab; those of labwright's own labs are kept anyway",
+        help="also keep the states of this lab; states of labwright's own labs are always kept",
     )
     prune.set_defaults(run=_prune)
 
@@ -142,7 +142,7 @@ def _ls(_: argparse.Namespace) -> int:
     for found in guest.running():
         texts = (found.name, found.lab, found.system, found.state, found.accelerator)
         table.add_row(*texts, str(found.port), str(found.pid), _memory(found), _age(found))
-    # Where it is piped, nothing is folded or cut.
+    # In a pipe, no line is wrapped or cut.
     width = None if Console().is_terminal else WIDEST
     Console(width=width).print(table if table.row_count else "no machine runs")
     return 0
@@ -192,7 +192,7 @@ def _age(found: Guest) -> str:
 
 
 def _memory(found: Guest) -> str:
-    """Return a machine's resident memory, where the system has it."""
+    """Return a machine's resident memory, if the system reports it."""
     status = Path(f"/proc/{found.pid}/status")
     if not status.exists():
         return "?"

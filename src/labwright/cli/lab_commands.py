@@ -1,4 +1,7 @@
-"""What the commands of the command line do."""
+"""Runs the commands for one lab: check, regrade, perform, demo, test.
+
+Their parsers are in :mod:`labwright.cli.lab_parsers`.
+"""
 
 from __future__ import annotations
 
@@ -51,10 +54,10 @@ def check(arguments: argparse.Namespace) -> int:
     folder = find_lab(arguments.lab)
     arguments.set = [*student_settings(folder, arguments), *arguments.set]
     lab = edition(folder, arguments.set)
-    run = _run(lab, arguments)  # what is wrong with it is found before a machine is touched
+    run = _run(lab, arguments)  # validate the options before a machine is contacted
     if arguments.repeat < 1:
         raise UsageError(f"--repeat is {arguments.repeat}: it must be at least 1")
-    run = run.on(_target(lab, arguments))
+    run = run.on(chosen_target(lab, arguments))
     if arguments.watch:
         return _follow(run, arguments)
     if arguments.repeat == 1:
@@ -63,12 +66,12 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _follow(run: Run, arguments: argparse.Namespace) -> int:
-    """Follow a target until Ctrl-C; the score is what is known then."""
+    """Watch a target until Ctrl-C; then print the score as far as it is known."""
     from labwright.live.in_terminal import follow
 
     for option in ("part", "step", "deploy", "alluredir"):
         if getattr(arguments, option):
-            raise UsageError(f"--watch follows the whole lab as it is: leave out --{option}")
+            raise UsageError(f"--watch always follows the whole lab: leave out --{option}")
     console = Console(stderr=arguments.json == "-")
     score = follow(run, console)
     console.print(summary.total(score), style="bold", highlight=False)
@@ -79,7 +82,7 @@ def _follow(run: Run, arguments: argparse.Namespace) -> int:
 
 
 def regrade(arguments: argparse.Namespace) -> int:
-    """Judge again what was seen when a machine was graded; see ``labwright regrade --help``."""
+    """Judge a record again; see ``labwright regrade --help``."""
     if arguments.score.is_dir():
         from labwright.cli import regrade_class
 
@@ -94,11 +97,11 @@ def regrade(arguments: argparse.Namespace) -> int:
     arguments.set = [*student_settings(folder, arguments), *arguments.set]
     lab = edition(folder, arguments.set)
     if said and said.lab != lab.name:
-        raise UsageError(f"{arguments.score}: it is of the lab {said.lab!r}, not of {lab.name}")
+        raise UsageError(f"{arguments.score}: it is for the lab {said.lab!r}, not for {lab.name}")
     run = plan(
         lab,
         old.target,
-        # What was handed in does not choose by which steps it is judged.
+        # A handed-in file must not choose the steps by which it is judged.
         steps=() if said else again.selected(old, lab),
         settings=arguments.set,
         seed=old.seed,
@@ -108,7 +111,7 @@ def regrade(arguments: argparse.Namespace) -> int:
     new = again.with_original_metadata(new, old)
     odd = submission.findings(said, old, new, lab, None) if said else []
     if said:
-        _say(f"it says that it is of {line(said.student, 60)}")
+        _say(f"it names the student {line(said.student, 60)}")
     for sentence in odd + (again.changes(old, new) or ["nothing changed"]):
         _say(f"  {sentence}")
     if arguments.summary and odd:
@@ -119,16 +122,16 @@ def regrade(arguments: argparse.Namespace) -> int:
 
 
 def perform_lab(arguments: argparse.Namespace) -> int:
-    """Do on a target what a lab says."""
+    """Perform a lab on a target; see ``labwright perform --help``."""
     lab = load_lab(find_lab(arguments.lab))
     steps = lab.upto(arguments.upto) if arguments.upto else lab.steps
-    with closing(open_machine(_target(lab, arguments))) as machine:
+    with closing(open_machine(chosen_target(lab, arguments))) as machine:
         _perform(lab, machine, steps)
     return 0
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """Perform a lab on a machine of its own, grade it, and write the report."""
+    """Perform a lab on a new machine, grade it, and write the report."""
     lab = load_lab(find_lab(arguments.lab))
     arguments.out = arguments.out or REPORT
     with ephemeral(lab, lab.start, systems.choose(lab, arguments.system)) as guest:
@@ -143,16 +146,16 @@ def run_tests(arguments: argparse.Namespace) -> int:
     root = Path(labwright.__file__).parents[2]
     if not (root / "tests").is_dir():
         raise UsageError("labwright test needs a checkout: its tests are not installed")
-    # Two at a time: a guest keeps about a core busy, and waits half of the time.
+    # Two at a time: each guest uses up to one core, and waits half of the time.
     everything = ["-n2", "--dist=worksteal", "tests/unit", "tests/plugin", "tests/system"]
     chosen = arguments.pytest_arguments or everything
-    # Its own process: the tests' pytest must not inherit what this one has loaded.
+    # In a new process: the tests' pytest must not inherit this process's imports.
     command = [sys.executable, "-m", "pytest", *chosen]
     return subprocess.run(command, cwd=root, check=False).returncode
 
 
 def _run(lab: Lab, arguments: argparse.Namespace) -> Run:
-    """Return what the command line asks to grade."""
+    """Return the run that the command line describes."""
     if arguments.alluredir:
         extras.require("allure", "--alluredir")
     return plan(
@@ -168,8 +171,8 @@ def _run(lab: Lab, arguments: argparse.Namespace) -> Run:
     )
 
 
-def _target(lab: Lab, arguments: argparse.Namespace) -> str:
-    """Return the target that was named, else the one that fits, saying which and why."""
+def chosen_target(lab: Lab, arguments: argparse.Namespace) -> str:
+    """Return the given target, or choose one and print which and why."""
     if arguments.target:
         open_machine(arguments.target).close()
         return str(arguments.target)
@@ -192,7 +195,7 @@ def _perform(lab: Lab, machine: Machine, steps: Sequence[Step]) -> None:
 
 
 def _grade(run: Run, arguments: argparse.Namespace) -> int:
-    # With the score on standard output, what is for people goes to the other one.
+    # With the score on standard output, text for people goes to standard error.
     console = Console(stderr=arguments.json == "-")
     checklist = Checklist(console, run.target)
     checklist.begin(run.lab, len(run.steps))
@@ -206,7 +209,7 @@ def _grade(run: Run, arguments: argparse.Namespace) -> int:
 
 
 def _keep_attempts(arguments: argparse.Namespace) -> None:
-    """Refuse to write over an attempt that is kept in a class's folder.
+    """Refuse to overwrite an attempt in a class's folder.
 
     :raises UsageError: the command line asks for that.
     """
@@ -215,11 +218,11 @@ def _keep_attempts(arguments: argparse.Namespace) -> None:
         # CLASS/students/ID/attempts/001
         inside = place.parent.name == "attempts" and len(place.parents) > 3
         if inside and (place.parents[3] / "journal.jsonl").exists():
-            raise UsageError(f"{path}: an attempt is kept there: choose another folder")
+            raise UsageError(f"{path}: it contains an attempt of a class: choose another folder")
 
 
 def _hand_out(score: Score, arguments: argparse.Namespace, console: Console) -> None:
-    """Write a score where the command line says."""
+    """Write a score to the places that the command line names."""
     if arguments.out:
         for path in write(score, arguments.out):
             console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
@@ -232,7 +235,7 @@ def _hand_out(score: Score, arguments: argparse.Namespace, console: Console) -> 
 
 
 def _repeat(run: Run, arguments: argparse.Namespace) -> int:
-    """Grade a machine several times, and say how often each step ended how."""
+    """Grade a machine several times, and print how often each step had which outcome."""
     scores = []
     for number in range(1, arguments.repeat + 1):
         start = time.monotonic()

@@ -1,4 +1,4 @@
-"""The parsers of the commands for one lab; :mod:`labwright.cli.lab` has what they run."""
+"""The parsers of the commands for one lab; :mod:`labwright.cli.lab_commands` runs them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,32 @@ if TYPE_CHECKING:
 
 def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``demo``, ``perform``, ``check``, ``regrade`` and ``test``."""
+    _add_demo(commands)
+    _add_perform(commands)
+    _add_check(commands)
+    _add_regrade(commands)
+    test = commands.add_parser("test", help="run labwright's own tests (in a checkout)")
+    test.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...")
+    test.set_defaults(run=_later("run_tests"))
+
+
+def _add_demo(commands: argparse._SubParsersAction[Any]) -> None:
     demo = commands.add_parser("demo", help="perform the lab on a real machine, grade it, report")
     add_lab(demo)
     add_system(demo)
     _output(demo)
     demo.set_defaults(run=_later("demo"))
 
+
+def _add_perform(commands: argparse._SubParsersAction[Any]) -> None:
     perform = commands.add_parser("perform", help="do a lab: run the commands of its document")
     add_lab(perform)
     _target(perform)
     perform.add_argument("--upto", metavar="STEP", help="stop after this step")
     perform.set_defaults(run=_later("perform_lab"))
 
+
+def _add_check(commands: argparse._SubParsersAction[Any]) -> None:
     check = commands.add_parser(
         "check",
         help="check and grade a machine",
@@ -37,7 +51,11 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     _target(check)
     check.add_argument("--part", type=int, metavar="N", help="only this part of the document")
     check.add_argument(
-        "--step", action="append", default=[], metavar="ID", help="only this step, and its needs"
+        "--step",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="only this step, and the steps it needs",
     )
     check.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
@@ -48,38 +66,46 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="grade this many times, and report what is flaky",
+        help="grade this many times, and report flaky steps",
     )
     check.add_argument(
-        "--watch", action="store_true", help="keep the checklist and follow the machine"
+        "--watch",
+        action="store_true",
+        help="keep the checklist on the terminal and follow the machine",
     )
     check.add_argument(
         "--limit",
         type=float,
         default=LIMIT_S,
         metavar="S",
-        help=f"seconds for all steps (default: {LIMIT_S:g}); what is left then is broken",
+        help=f"seconds for all steps (default: {LIMIT_S:g}); later steps are broken",
     )
     check.add_argument(
-        "--deploy", action="store_true", help="bring the lab up first, and take it down afterwards"
+        "--deploy",
+        action="store_true",
+        help="start the lab's containers first, and remove them afterwards",
     )
     _output(check)
     check.set_defaults(run=_later("check"))
 
+
+def _add_regrade(commands: argparse._SubParsersAction[Any]) -> None:
     regrade = commands.add_parser(
         "regrade",
-        help="judge again what was seen, after a change of points or thresholds",
-        epilog="Without the machine. What was not asked when it was graded is broken, not guessed.",
+        help="judge a record again, after a change of points or thresholds",
+        epilog="The machine is not contacted. A step is broken if its questions are not recorded.",
     )
     regrade.add_argument(
         "score",
         type=Path,
         metavar="score.json|FILE.lab|DIR",
-        help="a score, a file that was handed in, or the folder of a class",
+        help="a score, a handed-in file, or the folder of a class",
     )
-    regrade.add_argument("--apply", action="store_true", help="of a class: keep what changes")
-    regrade.add_argument("--rule", type=Path, metavar="FILE", help="of a class: its rule")
-    regrade.add_argument("--lab", metavar="LAB", help="its lab, if not the one of that name")
+    regrade.add_argument("--apply", action="store_true", help="for a class: save the changes")
+    regrade.add_argument("--rule", type=Path, metavar="FILE", help="for a class: its grade rule")
+    regrade.add_argument(
+        "--lab", metavar="LAB", help="the lab, if not the one that the score names"
+    )
     regrade.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the lab"
     )
@@ -87,18 +113,14 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     _writing(regrade)
     regrade.set_defaults(run=_later("regrade"))
 
-    test = commands.add_parser("test", help="run labwright's own tests (in a checkout)")
-    test.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="...")
-    test.set_defaults(run=_later("run_tests"))
-
 
 def _later(name: str) -> Callable[[argparse.Namespace], int]:
-    """Return what runs a command; its code is loaded when it runs, and not for ``--help``."""
+    """Return a function that imports and runs a command; ``--help`` does not import it."""
 
     def run(arguments: argparse.Namespace) -> int:
-        from labwright.cli import lab
+        from labwright.cli import lab_commands
 
-        return int(getattr(lab, name)(arguments))
+        return int(getattr(lab_commands, name)(arguments))
 
     return run
 
@@ -117,17 +139,24 @@ def _output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, metavar="N", help="the seed of the load's random profile"
     )
-    parser.add_argument("--alluredir", type=Path, metavar="DIR", help="write Allure results there")
+    parser.add_argument(
+        "--alluredir", type=Path, metavar="DIR", help="write Allure results to this folder"
+    )
 
 
 def _writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write score.json, report.html and junit.xml there"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write score.json, report.html and junit.xml to this folder",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the score there; - is the output")
     parser.add_argument(
-        "--summary", type=Path, metavar="FILE", help="append a summary in Markdown there"
+        "--json", metavar="FILE", help="write the score to this file; - is standard output"
     )
     parser.add_argument(
-        "--hints", choices=HINTS, default="full", help="how much a failed step gives away"
+        "--summary", type=Path, metavar="FILE", help="append a summary in Markdown to this file"
+    )
+    parser.add_argument(
+        "--hints", choices=HINTS, default="full", help="how much of a hint is shown"
     )

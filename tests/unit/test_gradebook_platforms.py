@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from labwright.batch import platforms
+from labwright.batch import gradebook_platforms as platforms
+from labwright.batch.grade_rule import Grade
 from labwright.batch.gradebook import Row
-from labwright.batch.platforms import Assignment
-from labwright.batch.rule import Grade
+from labwright.batch.gradebook_platforms import Assignment
 from labwright.batch.student import Student
 from labwright.errors import UsageError
 

@@ -1,9 +1,9 @@
-"""Finds machines that look like one: flagged for a person to look at, never judged.
+"""Flags students whose machines look identical. A person decides what that means.
 
-A host key, a machine's id, the Docker Engine's id and those of containers are drawn at
-random, so that two machines never have the same by chance: either one machine was named
-for two students, or one is a copy of the other. Where images are handed out with keys in
-them, all of a class share one: that is said once, and flags nobody.
+SSH host keys, machine-ids, and the ids of Docker Engines and containers are random, so two
+machines never share one by chance: either both students gave the same machine, or one
+machine is a copy of the other. If most of a class share one, it comes from the image that was
+handed out: that is reported once, and nobody is flagged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labwright.batch.task import Identity
 
 FEW = 5
-"""Students that are named as looking like another one; a whole class may, and is counted."""
+"""The most students who are named in a flag; the rest are counted."""
 KINDS = {
     "target": "the same target in the roster",
     "boot": "the same boot of a machine",
@@ -29,16 +29,16 @@ KINDS = {
     "host key": "the same SSH host key",
     "machine": "the same machine-id",
 }
-"""What may be the same, and what that is called; the strongest evidence first."""
+"""What two machines can share, with its name in reports; the strongest evidence first."""
 IN_IMAGES = {"container", "engine", "host key", "machine"}
-"""What an image has in it that is handed out."""
+"""What machines made from the same image share."""
 FEWEST_ALIKE = 4
-"""Machines of which most must have the same for it to be their image's."""
+"""A property shared by at least this many machines can come from their image."""
 
 
 @dataclass(frozen=True)
 class Flag:
-    """Students who have something in common that no two machines have by chance."""
+    """Students whose machines share something that no two machines share by chance."""
 
     kinds: tuple[str, ...]
     """Keys of :data:`KINDS`."""
@@ -46,12 +46,12 @@ class Flag:
 
     @property
     def what(self) -> str:
-        """What they have in common, in words."""
+        """The shared properties, in words."""
         return ", ".join(KINDS[kind] for kind in self.kinds)
 
 
 def find(students: Sequence[Student], identities: Mapping[str, Identity]) -> list[Flag]:
-    """Return who looks like whom, in the order of the roster."""
+    """Return the groups of students whose machines look identical, in the roster's order."""
     order = {student.id: place for place, student in enumerate(students)}
     holders: dict[tuple[str, str], set[str]] = defaultdict(set)
     for student in students:
@@ -68,22 +68,22 @@ def find(students: Sequence[Student], identities: Mapping[str, Identity]) -> lis
 
 
 def of_an_image(flag: Flag, machines: int) -> bool:
-    """Whether most of a class have it in common, as machines of one image do."""
+    """Whether most of a class share it, as machines made from one image do."""
     alike = len(flag.students)
     return set(flag.kinds) <= IN_IMAGES and alike >= FEWEST_ALIKE and 2 * alike > machines
 
 
 def copies(records: Mapping[str, Record]) -> dict[str, str]:
-    """Return for each student who has one of their records as well, in words.
+    """Return, for each student, the names of others who handed in the same record.
 
-    Both are named: no file can prove which of the two was first.
+    All of them are named: no file can prove who made the record first.
     """
     holders: dict[str, dict[str, None]] = defaultdict(dict)
     for id, record in records.items():
         for attempt in record.attempts:
             for mark in attempt.marks:
                 holders[mark][id] = None
-    # A copy has all marks of a record, so that most marks have the same holders.
+    # A copy has all marks of a record, so many marks have the same group of holders.
     groups = {tuple(ids) for ids in holders.values() if len(ids) > 1}
     found: dict[str, str] = {}
     for ids in sorted(groups, key=len):
@@ -93,7 +93,7 @@ def copies(records: Mapping[str, Record]) -> dict[str, str]:
 
 
 def named(ids: Sequence[str], apart_from: str) -> str:
-    """Name a few students, and count the others: a whole class may have copied."""
+    """Return the names of a few students and the number of the others."""
     others = [id for id in ids[: FEW + 1] if id != apart_from][:FEW]
     more = len(ids) - 1 - len(others)
     return ", ".join(others) + (f" and {more} more" if more > 0 else "")

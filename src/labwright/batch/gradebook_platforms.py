@@ -1,12 +1,13 @@
-"""Files for Moodle, Canvas and Gradescope that cannot do harm there.
+"""Gradebook files for Moodle, Canvas and Gradescope that are safe to import.
 
-What each platform does with a file was read in its source. Moodle
-(``grade/import/csv/classes/load_data.php``): an empty cell removes the grade that is there, a
-row without an identifier is taken for the student of the row before, ``0`` counts as empty,
-and one unknown user or one grade above the maximum makes it refuse the file. Canvas
-(``lib/gradebook_importer.rb``): an empty cell is a change as well, a row is matched by id,
-SIS id, login and then by *name*, and the row ``Points Possible`` changes the assignment.
-So a student without a grade or without an identifier is in no file, and it is said who and why.
+The rules come from the platforms' sources. Moodle (``grade/import/csv/classes/load_data.php``):
+an empty cell removes the existing grade, a row without an identifier is taken for the student
+of the row before, ``0`` counts as empty, and Moodle refuses the file if one user is unknown or
+one grade is above the maximum. Canvas (``lib/gradebook_importer.rb``): an empty cell changes the
+grade, too, a row is matched by id, SIS id, login and then by *name*, and the row
+``Points Possible`` changes the assignment.
+
+So a student without a grade or an identifier is left out, and the summary says who and why.
 """
 
 from __future__ import annotations
@@ -34,61 +35,61 @@ if TYPE_CHECKING:
 
 NAMES = ("moodle", "canvas", "gradescope")
 MOODLE_BY = ("idnumber", "username", "email")
-"""By what Moodle can find a user."""
+"""The columns by which Moodle can find a user."""
 MOODLE_MOST = 100
 """Moodle refuses a higher grade, unless its administrator allows unlimited grades."""
 FEEDBACK_LIMIT = 1500
 FEW = 8
-"""Students who are named where some are left out; more are counted."""
+"""The most students who are named when some are left out; the rest are counted."""
 CANVAS_TOTALS = re.compile(
     "(Current|Final) (Score|Points|Grade)|Override (Score|Grade|Status)", re.IGNORECASE
 )
-"""Canvas takes a column of such a name for one of its own totals, and ignores it."""
+"""Canvas ignores a column with such a name: it is one of its own totals."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a lab is called on the platform, and how much it counts there."""
+    """The lab's assignment on the platform: its name and maximum."""
 
     name: str = ""
     """``Name (ID)`` on Canvas; empty: the lab's title."""
     points: float | None = None
-    """Its maximum there; None: the lab's own points."""
+    """Its maximum on the platform; None: the lab's own maximum."""
     moodle_by: str = "idnumber"
 
     @classmethod
     def of(cls, folder: Folder) -> Assignment:
-        """Return what was given for a class's folder before."""
+        """Return the assignment that was given earlier for a class's folder."""
         return cls(**folder.journal.setting("assignment", {}))
 
     def check(self) -> None:
-        """Refuse what a platform would misunderstand.
+        """Check the name and the maximum.
 
-        :raises UsageError: it would.
+        :raises UsageError: a platform would misread one of them.
         """
         if self.points is not None and not 0 < self.points < 1e6:
             raise UsageError(f"--points is {self.points:g}: it must be more than 0")
         if self.name and CANVAS_TOTALS.search(self.name):
             raise UsageError(
-                f"--assignment {self.name!r}: Canvas ignores a column of that name, which is one "
+                f"--assignment {self.name!r}: Canvas ignores a column with this name, which is one "
                 "of its own totals: choose another name"
             )
 
 
 @dataclass(frozen=True)
 class File:
-    """A file for a platform, and who is not in it."""
+    """A file for a platform, and the students who are not in it."""
 
     name: str
     text: str
     left_out: dict[str, str]
-    """A student's id, and why they are not in the file."""
+    """Student ids with the reason why they are not in the file."""
     note: str = ""
-    """What else is to be known of it."""
+    """Other notes about the file."""
 
     @property
     def summary(self) -> str:
-        """Who is not in it and why, in a sentence; empty: everybody is in it."""
+        """A sentence on who is left out and why, and the notes; may be empty."""
         by_reason: dict[str, list[str]] = {}
         for id, reason in self.left_out.items():
             by_reason.setdefault(reason, []).append(id)
@@ -102,7 +103,7 @@ class File:
 
 
 def on_platform(row: Row, assignment: Assignment) -> float | None:
-    """Return a grade on the platform's scale."""
+    """Return a grade scaled to the platform's maximum."""
     points = row.grade.points
     top = row.max_points
     if points is None or assignment.points is None:
@@ -125,7 +126,7 @@ def moodle(rows: Sequence[Row], title: str, assignment: Assignment) -> File:
         top = assignment.points or row.max_points
         grade = max(0.0, min(on_platform(row, assignment) or 0.0, top))
         highest = max(highest, grade)
-        # Moodle takes feedback for HTML.
+        # Moodle reads feedback as HTML.
         table.append([ids[by], number(grade), html.escape(feedback(row), quote=False)])
     note = ""
     if highest > MOODLE_MOST:
@@ -146,7 +147,7 @@ def _moodle_id(student: Student, by: str) -> str:
 
 def canvas(rows: Sequence[Row], title: str, assignment: Assignment) -> File:
     """Return Canvas's gradebook: students are found by their id, SIS id or login."""
-    # Where the roster has columns of Canvas's own, they say who is whom, and our id does not.
+    # If the roster has Canvas's own id columns, those identify the students, not our id.
     own = any(row.student.extra.get(key) for row in rows for key in ("canvas_id", "sis_id"))
 
     def ids_of(student: Student) -> dict[str, str]:
@@ -162,7 +163,7 @@ def canvas(rows: Sequence[Row], title: str, assignment: Assignment) -> File:
     names = Counter(row.student.name for row in rows)
     head = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
     table = [[*head, assignment.name or title]]
-    # The row changes the points of the assignment, so it is there for a new one, or when asked.
+    # This row changes the assignment's maximum: write it for a new one, or when --points is given.
     new = not re.search(r" \(\d+\)$", assignment.name)
     if new or assignment.points is not None:
         top = assignment.points or max((row.max_points for row in rows), default=0.0) or 100.0
@@ -170,7 +171,7 @@ def canvas(rows: Sequence[Row], title: str, assignment: Assignment) -> File:
     for row, ids in kept:
         student = row.student
         name = student.name
-        # Canvas takes such a row for the points, and finds by name whom it cannot find by id.
+        # Canvas reads a row with such a name as the maximum, and looks up unknown ids by name.
         if not name or names[name] > 1 or "points possible" in name.lower():
             name = f"{name.replace('Points Possible', '')} {student.id}".strip()
         cells = [name, ids["canvas_id"], ids["sis_id"], ids["login"]]
@@ -187,7 +188,7 @@ def _kept(
     *,
     scaled: bool,
 ) -> tuple[list[tuple[Row, dict[str, str]]], dict[str, str]]:
-    """Return the rows that may be in a file with their identifiers, and why others may not."""
+    """Return the rows that are safe in a file, with identifiers; note why others are left out."""
     holders = Counter(
         (kind, id.casefold()) for row in rows for kind, id in ids_of(row.student).items() if id
     )
@@ -213,18 +214,18 @@ def _kept(
 
 
 def _odd(kind: str, id: str) -> bool:
-    """Whether a platform, or a spreadsheet on the way there, would take it for another one."""
+    """Whether a platform, or a spreadsheet on the way there, would change the identifier."""
     if kind == "canvas_id":
         return not (id.isascii() and id.isdigit() and int(id))
-    # PHP takes "0" for empty; Canvas takes "1.2.3" for a number with separators. What a cell
-    # of CSV has otherwise, such as a formula or two blanks, is another id there.
+    # PHP treats "0" as empty; Canvas reads "1.2.3" as a number with separators. An id that
+    # changes in a CSV cell, such as a formula or one with two spaces, is another id there.
     return (
         id == "0" or csv_cell(id) != id or bool(re.fullmatch(r"[\d.,]*[.,][\d.,]*[.,][\d.,]*", id))
     )
 
 
 def feedback(row: Row, limit: int = FEEDBACK_LIMIT) -> str:
-    """Say on one line how it went: the points, what failed and what to do, and the remark."""
+    """Return one line of feedback: points, failed steps with hints, and the remark."""
     if row.score is None and not (row.grade.points is not None and row.max_points):
         return line(row.remark, limit)
     points = "no grade" if row.grade.points is None else number(row.grade.points)
@@ -250,7 +251,7 @@ def _failures(row: Row) -> Iterator[str]:
 
 
 def gradescope(row: Row) -> str:
-    """Return a student's results.json; without a grade it has no score at all."""
+    """Return a student's results.json; without a grade it has no score."""
     body: dict[str, Any] = {"visibility": "visible", "stdout_visibility": "hidden", "tests": []}
     graded = row.grade.points is not None
     if graded:

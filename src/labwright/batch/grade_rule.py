@@ -1,7 +1,7 @@
-"""Late days, bonus, a grade of another scale: the instructor's own Python, not a language of ours.
+"""An instructor's own grade rule in Python: late days, a bonus, another scale.
 
-The file defines ``grade(student, score)``, which returns the points for the gradebook, or
-the points and a remark; None is no grade. It is called for graded students only.
+The file defines ``grade(student, score)``. It returns the points for the gradebook, or the
+points and a remark; None means no grade. It is called for graded students only.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ if TYPE_CHECKING:
 
 
 NONE = Path("none")
-"""Given in place of a rule's file: the points as they are."""
+"""Given instead of a file: no rule, the score's points are the grade."""
 
 
 @dataclass(frozen=True)
 class Grade:
-    """What stands in the gradebook for a student."""
+    """A student's grade in the gradebook."""
 
     points: float | None
-    """None: no grade, a blank."""
+    """None: no grade; the cell stays blank."""
     remark: str = ""
 
 
 def as_scored(_: Student, score: Score) -> Grade:
-    """Return the score's points as they are."""
+    """Return the score's points unchanged."""
     return Grade(score.points)
 
 
 def keep(folder: Folder, given: Path | None, *, resume: bool) -> None:
-    """Note by which rule the gradebook is made.
+    """Save the name of the rule with which the gradebook is made.
 
-    One that was made with a rule is not made without it unasked. Its file is not run unasked
-    either: a folder may have been somebody else's.
+    A later command must name the rule again. It is neither dropped silently, nor run without
+    being asked for: the folder may come from somebody else.
 
-    :raises UsageError: it was made with a rule, and none is given.
+    :raises UsageError: the gradebook was made with a rule, and none is given now.
     """
     before = str(folder.journal.setting("rule", ""))
     if resume and before and given is None:
         raise UsageError(
             f"{folder.path}: its gradebook was made with a rule: give --rule "
-            f"{shlex.quote(before)} again, or --rule {NONE} for the points as they are"
+            f"{shlex.quote(before)} again, or --rule {NONE} for the points without a rule"
         )
     now = "" if given in (None, NONE) else str(given)
     if now != before:
@@ -64,9 +64,9 @@ def keep(folder: Folder, given: Path | None, *, resume: bool) -> None:
 
 
 def load(path: Path | None) -> Rule:
-    """Return the rule of a file; without one, the points as they are.
+    """Load the rule from a file; without a file, the score's points are the grade.
 
-    :raises UsageError: it cannot be run, or has no function ``grade``.
+    :raises UsageError: the file cannot be run, or has no function ``grade``.
     """
     if path is None or path == NONE:
         return as_scored
@@ -75,7 +75,7 @@ def load(path: Path | None) -> Rule:
     except Exception as problem:  # noqa: BLE001  it is somebody's program
         raise UsageError(f"{path}: the rule cannot be run: {problem}") from None
     if not callable(function):
-        raise UsageError(f"{path}: a rule defines `def grade(student, score):`")
+        raise UsageError(f"{path}: a rule must define `def grade(student, score):`")
 
     def rule(student: Student, score: Score) -> Grade:
         try:

@@ -63,7 +63,7 @@ def test_a_module_of_an_extra_that_is_not_there_is_named_with_its_purpose(monkey
 
 def test_a_package_that_every_user_needs_is_named_too():
     said = str(extras.explain(ModuleNotFoundError("no", name="junitparser.junitparser")))
-    assert "lacks the Python package junitparser, which labwright needs: install labwright" in said
+    assert "the Python package junitparser, which labwright needs, is missing" in said
 
 
 def test_a_module_of_our_own_that_is_not_there_is_our_defect_and_not_explained():

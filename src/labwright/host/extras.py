@@ -1,4 +1,4 @@
-"""What only some users need is installed as an extra; this names the extra that is missing."""
+"""Optional packages (extras), and the message that names the missing one."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ EXTRAS = {
     "uvicorn": "components",
     "websockets": "live",
 }
-"""Which extra of labwright brings a top-level module."""
+"""Maps a top-level module to the extra of labwright that installs it."""
 
 
 def require(module: str, purpose: str) -> None:
     """Check that a module of an extra is installed.
 
-    :param purpose: what needs it, as the sentence's subject: "--alluredir".
-    :raises SetupError: it is not; the message says what to install.
+    :param purpose: the subject of the message, such as "--alluredir".
+    :raises SetupError: it is not installed; the message says what to install.
     """
     if find_spec(module) is None:
         raise SetupError(_sentence(module, purpose))
 
 
 def explain(problem: ModuleNotFoundError) -> SetupError | None:
-    """Return the error for a user whose installation lacks a package; None if it is one of ours."""
+    """Return the error for a missing package; None if a module of labwright itself is missing."""
     module = (problem.name or "").partition(".")[0]
     if module in EXTRAS:
         return SetupError(_sentence(module, "this command"))
     if module in ("", "labwright"):
         return None
     return SetupError(
-        f"this installation lacks the Python package {module}, which labwright needs: install "
-        "labwright again, with pip or pipx as before; in a checkout, run ./labwright"
+        f"the Python package {module}, which labwright needs, is missing: install labwright "
+        "again, with pip or pipx as before; in a checkout, run ./labwright"
     )
 
 

@@ -1,4 +1,4 @@
-"""Writes files: each is the old one or the whole new one, whatever happens meanwhile."""
+"""Writes files atomically: after a crash, a file is either the old one or the new one."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ def write_text(path: Path, text: str, *, derived: bool = False) -> Path:
 
     Halves of surrogate pairs, which UTF-8 cannot hold, are spelled out: ``\\ud800``.
 
-    :param derived: it can be made again from other files, so that a power failure may cost
-        it: waiting for the disk takes longer than making thousands of them.
-    :raises SetupError: it cannot be written.
+    :param derived: the file can be made again, so there is no fsync: waiting for the disk
+        takes longer than making thousands of such files.
+    :raises SetupError: the file cannot be written.
     """
     return write_bytes(path, text.encode("utf-8", "backslashreplace"), derived=derived)
 
 
 def write_bytes(path: Path, data: bytes, *, derived: bool = False) -> Path:
-    """Write a whole file or nothing, and return its path.
+    """Write a file atomically, and return its path.
 
-    Its folder is made where there is none. A symbolic link is kept, and what it leads to is
-    replaced. What is no ordinary file (a pipe, a terminal, ``/dev/null``) is written to.
+    The folder is created if needed. If the path is a symbolic link, its target is replaced. If it
+    is not a regular file (a pipe, a terminal, ``/dev/null``), the data is written to it.
 
-    :raises SetupError: it cannot be written.
+    :raises SetupError: the file cannot be written.
     """
     try:
         place = path.resolve()
@@ -45,9 +45,9 @@ def write_bytes(path: Path, data: bytes, *, derived: bool = False) -> Path:
 
 
 def append_text(path: Path, text: str) -> Path:
-    """Append to a file, which is created if it does not exist, and return its path.
+    """Append to a file, which is created if needed, and return its path.
 
-    :raises SetupError: it cannot be written.
+    :raises SetupError: the file cannot be written.
     """
     try:
         with path.open("ab") as file:
@@ -66,7 +66,7 @@ def _replace(path: Path, data: bytes, *, derived: bool) -> None:
     beside = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
     try:
         beside.unlink(missing_ok=True)
-        # "x": another's file or link of that name is not followed.
+        # "x": fails if the name exists, so another user's link is never followed.
         with beside.open("xb") as file:
             with contextlib.suppress(FileNotFoundError):
                 os.fchmod(file.fileno(), path.stat().st_mode & 0o777)

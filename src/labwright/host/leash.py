@@ -1,4 +1,4 @@
-"""Processes that end when we do, however we end."""
+"""Ends child processes when labwright ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _WATCH = 'read -r word; [ "$word" = released ] || kill -s "$1" -- "$2"'
 
 
 def die_with_us() -> Callable[[], None]:
-    """Return a ``preexec_fn`` for a process that is killed when we end, however we end.
+    """Return a ``preexec_fn`` for a child process that must be killed when this process ends.
 
-    It is the kernel that kills it; only Linux does. The process must be started
-    by a thread that lives as long as it.
+    The kernel kills it (Linux only). The thread that starts the child must live as long as the
+    child.
     """
     libc = ctypes.CDLL(None)
     parent = os.getpid()
@@ -29,27 +29,27 @@ def die_with_us() -> Callable[[], None]:
     def arrange() -> None:
         if hasattr(libc, "prctl"):
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before we could ask
+        if os.getppid() != parent:  # the parent ended before the request was made
             os._exit(1)
 
     return arrange
 
 
 def end_with_parent() -> None:
-    """End with SIGTERM when the process that started this one ends, however; only on Linux."""
+    """Ask the kernel to send SIGTERM to this process when its parent ends (Linux only)."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "prctl"):
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Leash:
-    """Ends a process when we end, unless it was released before.
+    """Ends a process when this process ends, unless it was released before.
 
-    A shell of a session of its own reads a pipe of ours: if we are gone without a word,
-    the pipe closes. (What the kernel does for us, above, cannot be called off.)
+    A shell in its own session reads from a pipe. When this process ends without releasing it,
+    the pipe closes and the shell ends the process. (:func:`die_with_us` cannot be cancelled.)
 
-    :param group: whether the process leads a group, all of which is asked to end, so that
-        it can clean up; else it alone is killed.
+    :param group: the process leads a process group: send SIGTERM to the group, so that it can
+        clean up. Otherwise only the process is killed.
     """
 
     def __init__(self, pid: int, *, group: bool = False) -> None:
@@ -62,6 +62,6 @@ class Leash:
         )
 
     def release(self) -> None:
-        """Let the process outlive us."""
+        """Let the process continue after this process ends."""
         with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
             self._watcher.communicate(b"released\n", timeout=RELEASE_S)

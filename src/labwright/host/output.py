@@ -1,6 +1,6 @@
-"""Standard output and error that may be closed or full: a command goes on, and says so at the end.
+"""Lets a command continue when its standard output or error is closed or full.
 
-What was asked for besides, such as a score in a file, is written all the same.
+Other output, such as a score in a file, is still written. The problem is reported at the end.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ CLOSED = (errno.EPIPE, errno.EBADF)
 
 
 class Stream:
-    """A stream that is written to as long as that is possible."""
+    """An output stream that drops text once writing has failed."""
 
     def __init__(self, stream: Any, *, closed: bool = False) -> None:
         self._stream = stream
         self._closed = closed
         """Whether it was closed before the start, and ``stream`` leads nowhere."""
         self.problem: OSError | None = None
-        """Why it cannot be written to any more."""
+        """Why writing failed."""
 
     def write(self, text: str) -> int:
-        """Write a text, or drop it if the reader is gone."""
+        """Write a text, or drop it if writing has failed before."""
         if self._closed and text and not self.problem:
             self.problem = OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._try(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what was written."""
+        """Flush the stream."""
         self._try(self._stream.flush)
 
     def _try(self, what: Any) -> None:
@@ -48,28 +48,28 @@ class Stream:
             self._discard()
 
     def close(self) -> None:
-        """Hand on what can be; what cannot, Python does not try again when it ends."""
+        """Flush the stream, or drop its text, so that Python does not retry at exit."""
         self.flush()
         if self.problem:
-            # Once more: pytest, for one, puts the first output back in its place.
+            # Redirect it again: pytest, for example, restores the original stream.
             self._discard()
 
     def _discard(self) -> None:
-        """Discard what is buffered, and what is written from now on."""
+        """Discard buffered text and all later text."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
-        """Be the stream itself in all else."""
+        """Forward everything else to the stream."""
         return getattr(self._stream, name)
 
 
 @contextmanager
 def lasting() -> Iterator[tuple[Stream, Stream]]:
-    """Keep standard output and error usable, also when they are closed; yield both."""
+    """Wrap standard output and error so that writing never raises; yield both."""
     before = sys.stdout, sys.stderr
-    # Python has none where it was closed before the start.
+    # Python sets a stream to None if it was closed before the start.
     streams = [
         Stream(s or open(os.devnull, "w", encoding="utf-8"), closed=s is None)  # noqa: PTH123, SIM115
         for s in before
@@ -84,7 +84,7 @@ def lasting() -> Iterator[tuple[Stream, Stream]]:
 
 
 def lost(stream: Stream) -> str:
-    """Return why not all of the output was written, or nothing."""
+    """Return why some of the output was not written, or "" if all was."""
     if stream.problem is None:
         return ""
     if stream.problem.errno in CLOSED:

@@ -1,4 +1,4 @@
-"""The programs that this computer must have, and how to get them on Debian."""
+"""The programs that labwright needs on this computer, and their Debian packages."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ PACKAGES = {
     "fallocate": "util-linux",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
-"""Which Debian package a program, or a file that is needed as well, is in."""
+"""Maps a program, or another required file, to its Debian package."""
 
 RUN_S = 60.0
-"""Seconds for a program that has little to do."""
+"""Time limit in seconds for a quick program."""
 APT_S = 1800.0
 SBIN = ("/usr/sbin", "/sbin")
-"""Where an ordinary user's PATH does not lead."""
+"""Folders that an ordinary user's PATH lacks."""
 
 
 def find(program: str) -> str | None:
-    """Return where a program is, also in the folders for administrators; or a file."""
+    """Return the path of a program or file, also from the administrators' folders."""
     if program.startswith("/"):
         return program if Path(program).exists() else None
     return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), *SBIN]))
@@ -48,11 +48,11 @@ def find(program: str) -> str | None:
 def run(
     argv: Sequence[str], timeout: float = RUN_S, **options: Any
 ) -> subprocess.CompletedProcess[Any]:
-    """Run a program of this computer until it ends; its exit status is for the caller.
+    """Run a program on this computer until it ends; the exit status is not checked.
 
     :param timeout: seconds.
-    :param options: as of :func:`subprocess.run`.
-    :raises SetupError: it did not end in time.
+    :param options: see :func:`subprocess.run`.
+    :raises SetupError: the program did not end in time.
     """
     try:
         return subprocess.run(list(argv), timeout=timeout, check=False, **options)
@@ -63,9 +63,9 @@ def run(
 
 
 def require(programs: Sequence[str]) -> None:
-    """See to it that programs are there, installing them where that needs no question.
+    """Make sure that programs are installed; install them if that needs no password.
 
-    :raises SetupError: they are not and cannot be; it says what to install.
+    :raises SetupError: a program is missing; the message says what to install.
     """
     missing = [program for program in programs if not find(program)]
     if not missing:
@@ -88,9 +88,9 @@ def require(programs: Sequence[str]) -> None:
 def require_subuid_ranges(
     files: Sequence[Path] = (Path("/etc/subuid"), Path("/etc/subgid")),
 ) -> None:
-    """See to it that this user may make a user namespace with more than one user in it.
+    """Check that this user may create a user namespace with several users.
 
-    :raises SetupError: it is lent no ids for that; it says how to mend it.
+    :raises SetupError: the user has no subuid or subgid range; the message says how to add one.
     """
     user = pwd.getpwuid(os.geteuid())
     for file in files:
@@ -104,7 +104,7 @@ def require_subuid_ranges(
 
 
 def _as_root() -> list[str] | None:
-    """Return what to put before a command that needs root; None if there is no way."""
+    """Return the prefix for a command that needs root; None if root cannot be used."""
     if os.geteuid() == 0:
         return []
     if not shutil.which("sudo"):

@@ -1,4 +1,4 @@
-"""Says what slow work is being done, and about how long it takes."""
+"""Reports slow work: its name, and about how long it takes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _depth = 0
 
 
 def say(text: str) -> None:
-    """Print a line for the person who waits; standard output is kept for results."""
+    """Print a line on standard error; standard output is only for results."""
     sys.stderr.write(f"labwright: {visible(text)}\n")
     sys.stderr.flush()
 
 
 def expected(estimate_s: float, last_s: float | None = None) -> str:
-    """Say how long something takes: as long as the last time, or about as long as elsewhere.
+    """Return how long something takes: the duration of the last time, or an estimate.
 
-    A range, since a computer can be busy, or have a processor that guests run on directly.
+    The estimate is a range, since a computer can be busy, or fast because it has KVM.
     """
     if last_s is not None:
         return f"{_time(last_s)} the last time"
@@ -37,9 +37,9 @@ def _time(seconds: float) -> str:
 
 @contextmanager
 def step(what: str, estimate_s: float, last_s: float | None = None) -> Iterator[None]:
-    """Announce a piece of slow work with how long it may take, and how long it took in the end.
+    """Report slow work at its start, with an estimate, and at its end, with the duration.
 
-    :param last_s: how long it took here before, if it did.
+    :param last_s: the duration of the last time on this computer, in seconds.
     """
     global _depth
     indent = "  " * _depth

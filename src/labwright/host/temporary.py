@@ -1,8 +1,8 @@
-"""Temporary folders that do not outlive who made them: not even one that was killed.
+"""Temporary folders that are removed even if the process that made them was killed.
 
-Each is locked for as long as its maker lives. Whoever makes the next one removes those
-whose lock is free. Short, and not under a long TMPDIR: sockets are put into them, and a
-socket's path holds 108 characters at most.
+The process locks its folder as long as it lives. The next process that makes a folder removes
+those without a lock. The paths are short and ignore TMPDIR: they contain sockets, and the path
+of a socket has at most 108 characters.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 PLACE = Path("/tmp")  # noqa: S108  each is made by mkdtemp, for its maker alone
 PREFIX = "labwright-"
 MARK = ".labwright-scratch"
-"""A file in each: people call folders of their own alike, and would lose them."""
+"""A file in each folder, so that other folders with a similar name are never removed."""
 SETTLED_S = 10.0
-"""Seconds after which one without a lock is not one that is just being made."""
+"""Seconds. A younger folder without a lock may still be in creation."""
 
 
 class Scratch:
-    """A temporary folder; use it as a context, or close it."""
+    """A temporary folder; a context manager, or call :meth:`close`."""
 
     def __init__(self) -> None:
         sweep()
@@ -44,14 +44,14 @@ class Scratch:
             ) from None
 
     def close(self) -> None:
-        """Remove it, with all that is in it."""
+        """Remove the folder and its content."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     def __enter__(self) -> Path:
-        """Return where it is."""
+        """Return the folder's path."""
         return self.path
 
     def __exit__(
@@ -60,12 +60,12 @@ class Scratch:
         _value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Remove it."""
+        """Remove the folder."""
         self.close()
 
 
 def sweep() -> None:
-    """Remove those of our own that were left behind."""
+    """Remove the folders that killed processes have left."""
     for path in (mark.parent for mark in PLACE.glob(f"{PREFIX}*/{MARK}")):
         try:
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -77,7 +77,7 @@ def sweep() -> None:
                 continue
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
-        except BlockingIOError:  # its maker is at work
+        except BlockingIOError:  # in use
             continue
         finally:
             os.close(handle)

@@ -129,7 +129,7 @@ def test_a_record_waits_as_often_as_was_waited_then_and_no_longer() -> None:
 def test_a_record_that_would_have_to_wait_longer_breaks_the_step() -> None:
     tape = []
     examine(bound(holds_at=3), {"clock": Clock()}, Seen(), 60, RecordingMachine(Waiting(), tape))
-    with pytest.raises(NotRecorded, match="not looked at again later"):
+    with pytest.raises(NotRecorded, match="ends before this time"):
         examine(bound(holds_at=4), {"clock": Clock()}, Seen(), 60, RecordedMachine("vm:a", tape))
-    with pytest.raises(NotRecorded, match="not looked at again later"):
+    with pytest.raises(NotRecorded, match="ends before this time"):
         examine(bound(holds_at=2), {"clock": Clock()}, Seen(), 60, RecordedMachine("vm:a", ()))

@@ -1,1 +1,1 @@
-"""Runs checks and makes a score of what they say; judges it again; known mistakes."""
+"""Runs checks and assembles the score; judges records again; tries known mistakes; watches."""

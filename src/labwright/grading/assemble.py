@@ -1,9 +1,9 @@
-"""Assembles a score from the lab's definition and the results that came back. Pure.
+"""Assembles a score from the lab's definition and the results of its checks. Pure functions.
 
-Every selected step is in the score exactly once, in the document's order, whatever pytest
-collected, ordered, repeated or left out. A step without a result is broken. What is blocked
-follows from the graph of needs alone. So no option, plugin or lost process can raise a score
-or make its denominator smaller.
+Each selected step is in the score exactly once, in the document's order, whatever tests pytest
+collected, reordered, repeated or left out. A step without a result is broken. Only the graph of
+needs decides which steps are blocked. So no option, plugin or lost process can raise a score
+or lower its maximum.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from labwright.lab.model import Step
     from labwright.score import StepResult
 
-NO_RESULT = "no result of its check came back: the run ended before, or left it out"
+NO_RESULT = "its check gave no result: the run ended before it, or left it out"
 ENDED = {
     Outcome.FAILED: "which failed",
     Outcome.BROKEN: "which could not be checked",
@@ -40,8 +40,8 @@ def assemble(
 ) -> Score:
     """Return the score of a run.
 
-    :param results: what came back, in any order; of unknown steps, or several of one step.
-    :param missing: why a step has no result, as a sentence.
+    :param results: in any order; there may be unknown steps and several results of a step.
+    :param missing: the reason for a step without a result, as a sentence.
     """
     known = {step.id for step in run.steps}
     told: dict[str, list[StepResult]] = {}
@@ -51,7 +51,7 @@ def assemble(
     steps: dict[str, StepResult] = {}
     charged: dict[str, str] = {}
     roots: dict[str, dict[str, Outcome]] = {}
-    for step in run.steps:  # in an order in which needs come first
+    for step in run.steps:  # a step comes after the steps it needs
         found = _one(step, run.lab.document.name, told.get(step.id, []), missing)
         causes: dict[str, Outcome] = {}
         for need in step.needs:
@@ -81,9 +81,9 @@ def assemble(
 
 
 def _one(step: Step, document: str, told: list[StepResult], missing: str) -> StepResult:
-    """Return the result of a step by itself, as the definition describes the step."""
+    """Return the result of one step without regard to its needs."""
     own = pending(step, document)
-    # What blocks a step is found out here; a check's own word is all that counts.
+    # Blocking is decided in assemble(), so only the results of the check itself count here.
     told = [_by_itself(result) for result in told]
     told = [result for result in told if result.outcome is not Outcome.BLOCKED]
     if not told:
@@ -102,14 +102,14 @@ def _one(step: Step, document: str, told: list[StepResult], missing: str) -> Ste
             f"{', '.join(outcome.value for outcome in outcomes)}",
         )
     if found.outcome is Outcome.PASSED and not found.evidence:
-        return _broken(found, "its check passed it and saw nothing")
+        return _broken(found, "its check passed without evidence")
     if found.outcome is Outcome.FAILED and not (found.evidence or found.actual):
-        return _broken(found, "its check failed it and saw nothing")
+        return _broken(found, "its check failed without evidence")
     return found
 
 
 def _points(step: Step, told: list[StepResult]) -> float:
-    """Return the points of a step: all, or the least part of them that a failure left."""
+    """Return the points of a step: all of them, or the smallest share that a failure leaves."""
     if told[0].outcome is Outcome.PASSED:
         return step.points
     if told[0].outcome is Outcome.FAILED:
@@ -118,7 +118,7 @@ def _points(step: Step, told: list[StepResult]) -> float:
 
 
 def _by_itself(result: StepResult) -> StepResult:
-    """Return a result as its check gave it: what another step was charged with is a failure."""
+    """Return a result as its check gave it: blocked by a shared cause counts as failed."""
     if result.outcome is Outcome.BLOCKED and result.cause:
         return replace(result, outcome=Outcome.FAILED)
     return result
@@ -138,7 +138,7 @@ def _broken(found: StepResult, reason: str) -> StepResult:
 
 
 def _blocked(found: StepResult, causes: dict[str, Outcome]) -> StepResult:
-    """Return a step that was not checked, or in vain: it names the root causes."""
+    """Return a step as blocked, with a reason that names the root causes."""
     named = [f"{id}, {ENDED[outcome]}" for id, outcome in causes.items()]
     return replace(
         found,

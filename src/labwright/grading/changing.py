@@ -1,8 +1,8 @@
-"""Steps that may yet come to hold by themselves: their checks wait for that.
+"""Tracks failed steps that may still become right by themselves.
 
-A grading waits: as long as ``wait`` in ``lab.toml`` says, or as a check itself knows, such as
-for Gorb's next pulse. A watch does not: it would hold up all other steps. It shows such a step
-as changing until the time is over.
+A grading waits for such a step: for the ``wait`` in ``lab.toml``, or in the check itself (for
+example for Gorb's next pulse). A watch does not wait, since that would delay all other steps.
+It shows the step as changing until the time is over.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 
 LONGEST_S = 100.0
-"""How long a step is changing whose check itself would wait."""
+"""Seconds for which a step is changing if its check itself would wait."""
 
 
 @dataclass(frozen=True)
 class _Wait:
     reason: str
-    """Why the step failed when it was examined last."""
+    """The reason of the last failure, and when the waiting time ends."""
     until: float
     over: bool = False
 
 
 class Changing:
-    """Which steps are changing. Times are in seconds, of one clock of the caller's."""
+    """The set of changing steps. Times are in seconds, by any one clock."""
 
     def __init__(self, lab: Lab) -> None:
-        """At first, no step is changing."""
+        """Begin with no changing step."""
         self._wait_s = {step.id: step.wait_s for step in lab.steps if step.wait_s}
         self._waits: dict[str, _Wait] = {}
 
     def see(self, result: StepResult, now: float, *, waited: bool = False) -> None:
-        """Take over a step's result.
+        """Process a step's result.
 
-        A step that still fails when its time is over is changing again once it fails for
-        another reason: something has been done.
+        A step that still fails when its time is over is failed. It is changing again when it
+        fails for another reason, since then something was done.
 
-        :param waited: whether its check has waited already.
+        :param waited: whether the check has already waited.
         """
         known, failed = self._waits.get(result.id), result.outcome is Outcome.FAILED
         if is_not_yet(result):
@@ -68,7 +68,7 @@ class Changing:
         return any(not wait.over for wait in self._waits.values())
 
     def end(self, now: float) -> list[str]:
-        """Return the steps whose time has ended since this was asked last."""
+        """Return the steps whose time has ended since the last call."""
         ended = [id for id, wait in self._waits.items() if not wait.over and wait.until <= now]
         for id in ended:
             self._waits[id] = replace(self._waits[id], over=True)
@@ -76,5 +76,5 @@ class Changing:
 
 
 def is_not_yet(result: StepResult) -> bool:
-    """Whether a step's check would have waited for what may come by itself."""
+    """Whether a step's check would have waited in a grading."""
     return result.outcome is Outcome.BROKEN and result.reason == NotYet.SENTENCE

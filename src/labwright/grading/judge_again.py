@@ -1,4 +1,4 @@
-"""``labwright regrade`` and ``check --repeat``: judging once more, without and with the machine."""
+"""For ``labwright regrade`` and ``check --repeat``: judges a record again; compares scores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def read_score(path: Path) -> Score:
-    """Read a score that was written before.
+    """Read a score with its record from a file.
 
-    :raises UsageError: it cannot be read, is no score, or holds no record of the machine.
+    :raises UsageError: the file cannot be read, is not a score, or has no record.
     """
     try:
         score = Score.from_json(path.read_text(encoding="utf-8"))
@@ -31,18 +31,18 @@ def read_score(path: Path) -> Score:
     except LabwrightError as problem:
         raise UsageError(f"{path}: {problem}") from None
     if not any(step.observations for step in score.steps):
-        raise UsageError(f"{path} holds no record of what was seen: grade the machine again")
+        raise UsageError(f"{path} contains no record of the machine: grade the machine again")
     return score
 
 
 def recorded(score: Score) -> RecordedMachine:
-    """Return the machine of a score as it was when it was graded."""
+    """Return a machine that gives the recorded answers of a score."""
     observations = [seen for step in score.steps for seen in step.observations]
     return RecordedMachine(score.target, observations)
 
 
 def selected(score: Score, lab: Lab) -> list[str]:
-    """Return the ids of the steps to judge again; none: all of the lab's."""
+    """Return the ids of the steps to judge again; an empty list means all steps."""
     examined = {step.id for step in score.steps}
     chosen = [step.id for step in lab.steps if step.id in examined]
     everything = len(chosen) == len(examined) == len(lab.steps)
@@ -50,7 +50,7 @@ def selected(score: Score, lab: Lab) -> list[str]:
 
 
 def with_original_metadata(new: Score, old: Score) -> Score:
-    """Return a score with the target, times and record of the one that was judged again."""
+    """Return the new score with the target, times and record of the old one."""
     seen = {step.id: step.observations for step in old.steps}
     return replace(
         new,
@@ -58,13 +58,13 @@ def with_original_metadata(new: Score, old: Score) -> Score:
         started=old.started,
         finished=old.finished,
         seed=old.seed,
-        # All of it, also what was not asked this time: it can be judged once more.
+        # The whole record, including answers that were not needed this time.
         steps=tuple(replace(step, observations=seen.get(step.id, ())) for step in new.steps),
     )
 
 
 def changes(old: Score, new: Score) -> list[str]:
-    """Return a sentence for each step whose outcome or points are others now."""
+    """Return a sentence for each step whose outcome or points have changed."""
     before = {step.id: step for step in old.steps}
     found = []
     for step in new.steps:
@@ -87,25 +87,25 @@ def changes(old: Score, new: Score) -> list[str]:
 
 
 def points_of(outcome: str, points: float, max_points: float) -> str:
-    """Return how a step was judged, in words: passed 5/5."""
+    """Return a step's outcome and points in words, such as "passed 5/5"."""
     return f"{outcome} {points:g}/{max_points:g}"
 
 
 @dataclass(frozen=True)
 class Flakes:
-    """How often a step ended how, over several runs on the same machine."""
+    """How often a step had each outcome in several runs on the same machine."""
 
     step: str
     outcomes: Counter[Outcome]
 
     @property
     def rate(self) -> float:
-        """The share of runs that ended in another way than most."""
+        """The share of runs whose outcome is not the most frequent one."""
         return 1 - max(self.outcomes.values()) / self.outcomes.total()
 
 
 def flakes(scores: Sequence[Score]) -> list[Flakes]:
-    """Return how each step ended over several runs."""
+    """Return the outcomes of each step over several runs."""
     ended: dict[str, Counter[Outcome]] = {}
     for score in scores:
         for step in score.steps:

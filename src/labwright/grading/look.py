@@ -1,9 +1,9 @@
-"""A cheap look at a machine: whether anything is different from what its checks have seen.
+"""A look: a cheap test whether a machine has changed since its steps were checked.
 
-What checks asked of a machine is on record. A verdict follows from the answers alone, so
-while the same questions have the same answers, the verdict holds. A look asks them again, all
-in one task of the probe, and compares. What would make the machine work (a request that took
-long, traffic) is not asked again.
+The questions of the checks and their answers are recorded. An outcome depends only on the
+answers, so it holds while the answers stay the same. A look asks all questions again in one
+task of the probe and compares the answers. Questions that cause load on the machine (slow
+requests, traffic) are not asked again.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ if TYPE_CHECKING:
     from labwright.outcome import Observation
 
 LOOK_S = 2.0
-"""Seconds that each answer may take; what takes longer is no answer."""
+"""Time limit of each answer in seconds."""
 WORK_S = 0.4
-"""A request that took so long makes the machine work, and is not repeated by a look."""
+"""Seconds. A request that took longer loads the machine, so a look does not repeat it."""
 MOST_COMMANDS = 20
 SILENT_LOOKS = 3
-"""After so many looks in a row without an answer, the silence is news: a busy server is slow."""
+"""Looks in a row without an answer that count as a change; a busy server may miss some."""
 CONTAINERS = "/containers/json?all=1"
 COUNTERS = re.compile(r"^(\s*->\s+\S+\s+\w+\s+\d+)\s+\d+\s+\d+\s*$", re.MULTILINE)
-"""The two columns of connections in the kernel's table of IPVS services."""
+"""The two columns with numbers of connections in the kernel's table of IPVS services."""
 _PROBE = re.compile(r"run exec python3 -I - (.*)", re.DOTALL)
 
 Question = tuple[str, str]
-"""Its kind, and what of that kind: ``("url", "http://...")``."""
+"""A question's kind and subject, such as ``("url", "http://...")``."""
 
 
 @dataclass
 class Questions:
-    """What a look asks, and what the last answers were."""
+    """The questions of a look, and their last answers."""
 
     known: dict[Question, Any] = field(default_factory=dict)
     incomplete: bool = False
-    """Whether a check asked something that a look cannot ask again."""
+    """Whether a check asked a question that a look cannot repeat."""
     _silent: dict[Question, int] = field(default_factory=dict)
 
     def learn(self, observations: Iterable[Observation]) -> None:
-        """Take over what the checks asked, and what they were answered."""
+        """Add the questions of the checks, with their answers."""
         before, self.known = self.known, {}
         self.incomplete = False
         if ("engine", CONTAINERS) in before:
             self.known["engine", CONTAINERS] = before["engine", CONTAINERS]
         for seen in observations:
             if seen.error:
-                self.incomplete = True  # it may be mended without a look seeing it
+                self.incomplete = True  # a look would not notice a change here
                 continue
             found = _answers(seen)
             self.incomplete |= found is None
@@ -64,7 +64,7 @@ class Questions:
         self._silent = {q: n for q, n in self._silent.items() if q in self.known}
 
     def look(self, machine: Machine) -> tuple[set[Question], float]:
-        """Ask again; return what has another answer now, and what seconds the machine took.
+        """Ask again; return the questions with new answers, and the machine's time in seconds.
 
         :raises MachineError: the machine could not be asked.
         """
@@ -111,11 +111,11 @@ class _Silence:
 
 
 SILENCE = _Silence()
-"""No answer came in time: on a busy machine that says nothing."""
+"""No answer in time. On a busy machine this does not mean that something has changed."""
 
 
 def _seen(task: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[Question, Any]:
-    """Return what a look saw, by question."""
+    """Return the answers of a look, by question."""
     urls = [request["url"] for request in task["requests"]]
     found: dict[Question, Any] = {
         ("url", url): _reply(reply) for url, reply in zip(urls, answer["replies"], strict=True)
@@ -133,13 +133,13 @@ def _seen(task: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[Question, 
 
 
 def _answers(seen: Observation) -> dict[Question, Any] | None:
-    """Return the questions of an observation and their answers; None: a look cannot ask it."""
+    """Return an observation's questions and answers; None if a look cannot repeat it."""
     kind, _, rest = seen.asked.partition(" ")
     if kind == "docker":
         what, *names = shlex.split(rest)
         if what == "image":
             return {("engine", f"/images/{names[0]}/json"): seen.answered or ""}
-        return {}  # the list of containers is enough; what they print changes all the time
+        return {}  # the list of containers is enough; their output changes all the time
     if seen.asked == CLOCK:
         return {}
     probe = _PROBE.fullmatch(seen.asked)
@@ -197,10 +197,10 @@ def _engine(path: str, answer: Any) -> Any:
 
 
 def _container(told: Mapping[str, Any]) -> str:
-    """Return what of a container in Docker's list does not change by itself."""
+    """Return the parts of a container's list entry that do not change by themselves."""
     networks = (told.get("NetworkSettings") or {}).get("Networks") or {}
     addresses = {name: (network or {}).get("IPAddress") for name, network in networks.items()}
-    # Its age shows that it was started again, where nothing else does.
+    # Its age is included: sometimes only the age shows that it was restarted.
     young = "second" in str(told.get("Status"))
     kept = ("Names", "Id", "Image", "ImageID", "Command", "State")
     return json.dumps([[told.get(key) for key in kept], addresses, young], sort_keys=True)

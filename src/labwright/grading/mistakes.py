@@ -1,12 +1,11 @@
-"""A lab's known mistakes, and whether its checks find each and name its cause.
+"""A lab's known mistakes: the checks must find each one and name its cause.
 
-A mistake is a file ``mistakes/NAME.toml`` of its lab: a script that turns a machine into one
-on which the lab was done wrongly in a known way, and the verdict that is expected. A lab's
-checks are trusted because every mistake is caught, by the right step, and every check
-catches one.
+A mistake is a file ``mistakes/NAME.toml`` of a lab: a script that makes a known mistake on a
+machine, and the expected outcomes. A lab's checks can be trusted if each mistake is found by
+the right step, and each check finds at least one mistake.
 
-A variant is a file ``variants/NAME.toml``: a script for a machine on which the lab was done
-rightly, but in an unusual way. Every step must pass.
+A right variant is a file ``variants/NAME.toml``: a script that does the lab correctly in an
+unusual way. Every step must pass.
 """
 
 from __future__ import annotations
@@ -54,23 +53,23 @@ class MistakeTable(VariantTable):
 
 @dataclass(frozen=True)
 class Mistake:
-    """A known wrong way to do a lab, and the verdict that its checks must give."""
+    """A known mistake, and the outcomes that the checks must give."""
 
     id: str
     title: str
     state: str
-    """The saved state of the machine that the script starts from."""
+    """The saved state of the machine on which the script is run."""
     run: str
     fails: tuple[str, ...]
-    """The steps that are charged with it: the root cause, one unless there are several."""
+    """The steps that must fail: the root causes, usually one."""
     blocks: tuple[str, ...]
     breaks: tuple[str, ...]
-    """Steps that cannot be examined on such a machine. All others must pass."""
+    """The steps that must be broken, because they cannot be checked. All others must pass."""
     says: tuple[str, ...]
-    """What the reasons and hints of these steps must say to the student, word for word; of a
-    right variant, what the notices must."""
+    """Texts that the reasons and hints of the failed steps must contain; for a right variant,
+    texts that the notices must contain."""
     right: bool = False
-    """Whether it is no mistake, but a right way that looks unusual: all steps must pass."""
+    """Whether it is a right variant, for which all steps must pass."""
 
     def expected(self, step_id: str) -> Outcome:
         """Return the outcome that a step must have."""
@@ -86,12 +85,12 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Trial:
-    """The result of trying a mistake: the outcome of each step, or why it could not be tried."""
+    """The result of one mistake: the outcome of each step, or why it could not be tried."""
 
     mistake: Mistake
     outcomes: dict[str, Outcome]
     deviations: tuple[str, ...]
-    """Sentences on what is not as it must be; none: the mistake is caught as expected."""
+    """Differences from the expected outcomes, as sentences; empty if there are none."""
     duration_s: float
 
     @property
@@ -103,7 +102,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Matrix:
-    """All trials of a lab's mistakes: mistake x step."""
+    """The trials of a lab's mistakes, as a matrix of mistakes and steps."""
 
     lab: str
     title: str
@@ -119,7 +118,7 @@ class Matrix:
 
     @property
     def idle(self) -> list[str]:
-        """The steps that no mistake fails: their checks are not shown to catch anything."""
+        """The steps that fail for no mistake: nothing shows that their checks work."""
         charged = {
             step
             for trial in self.trials
@@ -130,12 +129,12 @@ class Matrix:
 
     @property
     def deviating(self) -> list[Trial]:
-        """The trials that did not end as they must."""
+        """The trials with unexpected outcomes."""
         return [trial for trial in self.trials if trial.deviations]
 
     @property
     def holds(self) -> bool:
-        """Whether the checks can be trusted, as far as these mistakes show."""
+        """Whether all trials ended as expected and, if all were tried, no step is idle."""
         return not (self.survivors or self.idle or self.deviating)
 
     def to_json(self) -> str:
@@ -153,7 +152,7 @@ class Matrix:
 
 
 def judged(mistake: Mistake, score: Score, duration_s: float) -> Trial:
-    """Hold a score against the verdict that a mistake must get."""
+    """Compare a score with the outcomes that a mistake must have."""
     outcomes = {step.id: step.outcome for step in score.steps}
     deviations = []
     for step in score.steps:
@@ -176,9 +175,9 @@ def judged(mistake: Mistake, score: Score, duration_s: float) -> Trial:
 def load_mistakes(lab: Lab, only: Iterable[str] = ()) -> list[Mistake]:
     """Read the mistakes and the right variants of a lab, each sorted by id.
 
-    :param only: the ids of those that are wanted; none: all.
-    :raises DefinitionError: one is wrong, with file and line.
-    :raises UsageError: there is none, or none of a wanted id.
+    :param only: the ids to read; empty means all.
+    :raises DefinitionError: a file is wrong; the message has its line.
+    :raises UsageError: the lab has none, or none with one of the ids.
     """
     found: dict[str, Mistake] = {}
     for folder, read in ((FOLDER, _read), (VARIANTS, _read_variant)):
@@ -213,7 +212,7 @@ def _read(path: Path, lab: Lab) -> Mistake:
                 raise file.error(f"{shown(id)} is no step of the lab {lab.name}", key, number)
     if not table.fails and not table.breaks:
         raise file.error(
-            f"a mistake must fail a step: name it in 'fails'; what is right stands in {VARIANTS}/",
+            f"a mistake must fail a step: name it in 'fails'; right variants are in {VARIANTS}/",
             "fails",
         )
     return Mistake(

@@ -1,4 +1,4 @@
-"""One run of a lab's steps: what is graded, and how, in one object."""
+"""A run: which steps of which lab are graded on which target, and with which options."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 
 
 LIMIT_S = 1800.0
-"""Seconds: each question has a time limit of its own, and a machine may let all of them pass."""
+"""Seconds for all steps. Each question has its own time limit; a machine may use all of each."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is graded, and how. It is handed on whole."""
+    """One run of a lab's steps, with everything that a grading needs."""
 
     lab: Lab
     target: str = "local"
     selected: tuple[str, ...] = ()
-    """The ids of the steps, in the document's order, with all that they need."""
+    """The ids of the steps to run, in the document's order, with the steps that they need."""
     values: Mapping[str, Any] = field(default_factory=dict)
-    """The lab's values, with those that were changed for this run."""
+    """The lab's values for this run."""
     seed: int = 0
-    """Of everything random."""
+    """The seed of all random choices."""
     hints: str = "full"
-    """How much a failed step gives away: one of :data:`labwright.grading.step_check.HINTS`."""
+    """How much of a hint is shown: one of :data:`labwright.grading.step_check.HINTS`."""
     deploy: bool = False
-    """Whether the lab is brought up first, and taken down afterwards."""
+    """Whether the lab's containers are started first, and removed afterwards."""
     reached: bool = False
-    """Whether the document has just come to the steps, so that no later one has undone them."""
+    """Whether the document has just reached these steps, so that no later step has undone them."""
     alluredir: Path | None = None
-    """Where Allure's results are written, if they are."""
+    """The folder for Allure's results, if any."""
     patient: bool = True
-    """Whether a check with a ``wait`` is repeated until it holds; a watch does not wait."""
+    """Whether a check with a ``wait`` is repeated until it passes; False in a watch."""
     student: str = ""
-    """Whose machine the target is, where that is known."""
+    """The student's id, if known."""
     limit_s: float = LIMIT_S
-    """Seconds for all steps together; what is not examined by then is broken."""
+    """Time limit for all steps in seconds; steps that are not checked by then are broken."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -54,9 +54,9 @@ class Run:
         return tuple(step for step in self.lab.steps if step.id in chosen)
 
     def only(self, ids: Iterable[str], *, needs: bool = True) -> Run:
-        """Return the same run of these steps, with all that they need or without.
+        """Return the same run with other steps, with or without the steps that they need.
 
-        A need that is not selected is in no step's way.
+        A needed step that is not selected blocks nothing.
         """
         chosen = set(ids)
         if needs:
@@ -71,21 +71,21 @@ class Run:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a lab is graded, as plain data: a class keeps it, and workers are sent it."""
+    """The options of a run as plain data, for the journal of a class and for workers."""
 
     part: int | None = None
-    """Only this part of the document."""
+    """Run only this part of the document."""
     steps: tuple[str, ...] = ()
-    """Only these steps, by id."""
+    """Run only these steps, by id."""
     settings: tuple[str, ...] = ()
-    """``KEY=VALUE``, which change the lab's values; of two for one key, the later one counts."""
+    """``KEY=VALUE`` settings of the lab's values; the last one for a key counts."""
     seed: int | None = None
-    """None: a new one is drawn."""
+    """None: draw a new seed."""
     hints: str = "full"
-    """How much a failed step gives away."""
+    """How much of a hint is shown."""
 
     def __str__(self) -> str:
-        """Return them as a command line has them."""
+        """Return the options as command-line arguments."""
         words = [] if self.part is None else [f"--part={self.part}"]
         words += [f"--step={step}" for step in self.steps]
         words += [] if self.hints == "full" else [f"--hints={self.hints}"]
@@ -119,10 +119,10 @@ def plan(
     alluredir: Path | None = None,
     limit_s: float = LIMIT_S,
 ) -> Run:
-    """Return the run that a command line asks for, once all of it is found to be right.
+    """Validate the options and return the run.
 
     :raises UsageError: the lab has no such part, step or value.
-    :raises DefinitionError: a step's check does not exist, or lacks a value.
+    :raises DefinitionError: a step's check does not exist, or needs a value that is not given.
     """
     if hints not in step_check.HINTS:
         raise UsageError(f"hints must be one of {', '.join(step_check.HINTS)}, not {hints!r}")

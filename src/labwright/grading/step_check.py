@@ -1,8 +1,8 @@
-"""Runs a step's check and turns the result into an outcome. Fails closed.
+"""Runs a step's check and turns the result into an outcome. An unexpected error is never a pass.
 
-A check is a generator function in :mod:`labwright.checks`: it yields the evidence as it
-finds it, and raises :class:`CheckFailed` when the claim does not hold. Its parameters
-are witnesses (``machine``, ``kernel``, ...) and, after ``*``, values of the lab.
+A check is a generator function in :mod:`labwright.checks`. It yields evidence as it finds it,
+and raises :class:`CheckFailed` if the claim does not hold. Its parameters are witnesses
+(``machine``, ``kernel``, ...) and, after ``*``, values of the lab.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 PAUSE_S = 1.0
-"""Seconds before a check is repeated for the first time; each next pause is longer by them."""
+"""Seconds before the first repetition of a check; each later pause is longer by this."""
 LONGEST_PAUSE_S = 5.0
 HINTS = ("none", "short", "full")
-"""How much of a hint can be given away."""
+"""How much of a hint can be shown."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A step's check with its values; the witnesses are still to be given."""
+    """A step's check with its values, ready to be called with witnesses."""
 
     check: Check
     values: dict[str, Any]
@@ -49,8 +49,8 @@ class Bound:
 def bind(lab: Lab, step: Step, values: Mapping[str, Any], *, reached: bool = False) -> Bound:
     """Find a step's check and the values for its parameters.
 
-    :param reached: the document has just come to this step, so that no later one has undone it.
-    :raises DefinitionError: there is no such check, or a value is missing or too many.
+    :param reached: the document has just reached this step; no later step has undone it.
+    :raises DefinitionError: there is no such check, or a value is missing or unknown.
     """
     if step.claims:
         claims = claim_reader.read(TomlFile.read(lab.folder / "lab.toml"), step, values)
@@ -97,18 +97,18 @@ def _line_of(path: Path, text: str) -> int:
 
 
 class NoEvidence(LabwrightError):  # noqa: N818
-    """A check ended well without having seen anything, or gave something else: its defect."""
+    """A check passed without evidence or yielded something else: a defect of the check."""
 
 
 class LimitReached(LabwrightError):  # noqa: N818
-    """The time for all steps is over."""
+    """The time limit for all steps was reached."""
 
     def __init__(self, limit_s: float) -> None:
-        super().__init__(f"the time limit of {limit_s:g} s for the whole check was over")
+        super().__init__(f"the time limit of {limit_s:g} s for the whole run was reached")
 
 
 class Clock(Protocol):
-    """What can wait: a machine."""
+    """A clock with a pause; a machine is one."""
 
     def now(self) -> float:
         """Return the time in seconds, to measure how long something takes."""
@@ -119,17 +119,17 @@ class Clock(Protocol):
 
 @dataclass
 class Seen:
-    """What a check has yielded until now."""
+    """Collects what a check yields."""
 
     evidence: list[Evidence] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     on_time: Callable[[], None] = lambda: None
-    """Called with each piece: raises :class:`LimitReached` when the time is over."""
+    """Called with each piece; raises :class:`LimitReached` at the time limit."""
 
     def add(self, piece: Evidence | Notice, check: str) -> None:
-        """Take what a check yields.
+        """Add what a check has yielded.
 
-        :raises NoEvidence: it is neither evidence nor a notice, or not of plain data.
+        :raises NoEvidence: it is neither evidence nor a notice, or its data is not plain.
         """
         self.on_time()
         if isinstance(piece, Notice) and isinstance(piece.text, str) and piece.text.strip():
@@ -142,13 +142,13 @@ class Seen:
             )
 
     def clear(self) -> None:
-        """Forget all of it: the check is made once more."""
+        """Remove everything, before the check is repeated."""
         self.evidence.clear()
         self.notices.clear()
 
 
 def is_plain(piece: object) -> bool:
-    """Return whether a piece of evidence can be kept: text, and data that JSON can hold."""
+    """Return whether a piece of evidence has only text and data that JSON can hold."""
     if not isinstance(piece, Evidence) or not isinstance(piece.data, dict):
         return False
     if not all(isinstance(text, str) for text in (piece.claim, piece.ran, piece.saw)):
@@ -167,12 +167,12 @@ def examine(
     wait_s: float = 0.0,
     clock: Clock | None = None,
 ) -> None:
-    """Run a check, adding what it yields to ``seen`` as it comes.
+    """Run a check, and add what it yields to ``seen``.
 
-    :param wait_s: seconds for which it is repeated until it holds.
-    :param clock: the machine, by whose clock it waits.
+    :param wait_s: seconds for which the check is repeated until it passes.
+    :param clock: the machine; its clock is used for waiting.
     :raises CheckFailed: the claim does not hold.
-    :raises NoEvidence: the claim is said to hold, and nothing was seen.
+    :raises NoEvidence: the check passed without evidence.
     """
     wait_s = wait_s if clock else 0.0
     began = clock.now() if clock and wait_s else 0.0
@@ -195,7 +195,7 @@ def examine(
         attempts += 1
         seen.clear()
         for witness in witnesses.values():
-            # What caches answers must ask again.
+            # Witnesses that cache answers must ask again.
             getattr(witness, "refresh", lambda: None)()
 
 
@@ -217,7 +217,7 @@ def _repeated(what: str, waited: float, wait_s: float, attempts: int) -> Evidenc
 
 
 def pending(step: Step, document: str) -> StepResult:
-    """Return the result of a step of which nothing is known yet."""
+    """Return the initial result of a step, before its check has run."""
     return StepResult(
         id=step.id,
         title=step.title,
@@ -226,7 +226,7 @@ def pending(step: Step, document: str) -> StepResult:
         max_points=step.points,
         outcome=Outcome.BROKEN,
         needs=step.needs,
-        reason="the run ended before it was examined",
+        reason="the run ended before it was checked",
         expected="",
         actual="",
         hint="",
@@ -238,7 +238,7 @@ def pending(step: Step, document: str) -> StepResult:
 
 
 def passed(result: StepResult, seen: Seen) -> StepResult:
-    """The claim holds."""
+    """Return the result of a check that passed."""
     return replace(
         result,
         outcome=Outcome.PASSED,
@@ -250,7 +250,7 @@ def passed(result: StepResult, seen: Seen) -> StepResult:
 
 
 def held_back(hint: str, level: str) -> str:
-    """Return what of a hint is given away: all, its first sentence, or nothing."""
+    """Return the part of a hint that is shown: all, its first sentence, or nothing."""
     if level == "short":
         first = re.match(r".*?[.?!](?=\s+[A-Z`]|$)", hint, re.DOTALL)
         return first[0] if first else hint
@@ -258,7 +258,7 @@ def held_back(hint: str, level: str) -> str:
 
 
 def failed(result: StepResult, failure: CheckFailed, seen: Seen, hint: str) -> StepResult:
-    """The claim does not hold: the student's doing."""
+    """Return the result of a check that failed: the student's doing."""
     return replace(
         result,
         outcome=Outcome.FAILED,
@@ -274,7 +274,7 @@ def failed(result: StepResult, failure: CheckFailed, seen: Seen, hint: str) -> S
 
 
 def broken(result: StepResult, problem: BaseException, seen: Seen) -> StepResult:
-    """Our fault or the network's."""
+    """Return the result of a check that could not be done: our fault or the network's."""
     evidence = tuple(seen.evidence)
     if isinstance(problem, LabwrightError):
         reason = str(problem)

@@ -1,12 +1,12 @@
-"""Follows one machine, and reports what becomes right or wrong while it happens.
+"""Watches one machine, and reports when a step's outcome changes.
 
-A look (:mod:`labwright.grading.look`) is cheap and is made again and again. Only when it sees
-something else than the checks saw are the steps examined, by the same run that grades. Steps
-that send traffic are examined when what they need has newly become right, or on request. A
-check with a ``wait`` is not waited for: its step is reported as changing until the time is over.
+A cheap look (:mod:`labwright.grading.look`) is repeated. If it finds a change, the steps are
+checked, as in a grading. Steps that send traffic are checked when all steps that they need
+have come to pass, or on request. The watch does not wait for a check with a ``wait``: it reports
+the step as changing until the time is over.
 
-All events come from one thread, the one that calls :meth:`Watch.follow`; the requests
-may come from any.
+All events come from the thread that calls :meth:`Watch.follow`; requests may come from any
+thread.
 """
 
 from __future__ import annotations
@@ -37,68 +37,68 @@ if TYPE_CHECKING:
 SHORTEST_S, LONGEST_S = 1.0, 1.5
 """Seconds between two looks."""
 QUIET_S, LONGEST_QUIET_S = 30.0, 2.0
-"""After so many seconds in which nothing changed, the longest time between two looks."""
+"""Maximum seconds between two looks, after a time without changes."""
 SHARE = 0.05
-"""The share of its time that a machine may spend on being looked at."""
+"""The largest share of the machine's time that looks may take."""
 REFRESH_S = 120.0
-"""After so long the steps are examined although no look saw anything: it cannot see all."""
+"""Seconds after which steps are checked even without a change: a look cannot see everything."""
 REFRESH_INCOMPLETE_S = 20.0
-"""The same for a lab whose checks ask what a look cannot."""
+"""The same for a lab whose checks ask questions that a look cannot repeat."""
 REFRESH_CHANGING_S = 5.0
-"""The same while a step may come to hold by itself."""
+"""The same while a step is changing."""
 NOISE_S = 20.0
-"""The longest that a question which often changes, and never matters, is not listened to."""
+"""Maximum seconds for which a question is ignored that changes often without effect."""
 RETRY_S = 10.0
-"""The longest pause between two attempts to reach a machine that is gone."""
+"""Maximum seconds between two attempts to reach a lost machine."""
 TRAFFIC = frozenset({"sender", "watched_load"})
 """Witnesses that send traffic."""
 
 
 @dataclass(frozen=True)
 class StepChanged:
-    """A step has another verdict than before, or its first one."""
+    """A step has a new result."""
 
     result: StepResult
-    """The last verdict of which anything can be said."""
+    """The latest result that is not broken by a lost machine."""
     unsettled: str = ""
-    """Why it may not hold at this moment, if it may not."""
+    """Why the result may be out of date; empty if it is current."""
     changing: bool = False
-    """Whether it failed and may yet come to hold by itself."""
+    """Whether it failed and may still become right by itself."""
 
 
 @dataclass(frozen=True)
 class Examining:
-    """Steps are being examined: this may take a while."""
+    """Steps are being checked, which may take a while."""
 
     traffic: bool
-    """Whether requests are sent through what the student has built."""
+    """Whether requests are sent through the student's service."""
     why: str
 
 
 @dataclass(frozen=True)
 class Examined:
-    """The examination has ended."""
+    """The steps have been checked."""
 
     score: Score
 
 
 @dataclass(frozen=True)
 class MachineGone:
-    """The machine cannot be asked; what is known of it is of an earlier time."""
+    """The machine cannot be reached; the known results may be out of date."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class MachineBack:
-    """The machine can be asked again."""
+    """The machine can be reached again."""
 
 
 Event = StepChanged | Examining | Examined | MachineGone | MachineBack
 
 
 class Examine(Protocol):
-    """Runs steps' checks on a machine: the run that grades."""
+    """Checks steps on a machine, as a grading does."""
 
     def __call__(
         self,
@@ -108,14 +108,14 @@ class Examine(Protocol):
         *,
         patient: bool,
     ) -> Score:
-        """Examine these steps and what they need, reporting each as it is done.
+        """Check these steps and the steps they need, and report each result at once.
 
-        :param patient: whether checks wait until they hold, as in a grading.
+        :param patient: whether a check with a ``wait`` waits, as in a grading.
         """
 
 
 class Watch:
-    """One lab on one machine, followed."""
+    """The watch of one lab on one machine."""
 
     def __init__(
         self,
@@ -126,16 +126,16 @@ class Watch:
         tell: Callable[[Event], None],
         traffic: bool = True,
     ) -> None:
-        """Nothing is asked of the machine yet.
+        """Prepare the watch; the machine is not contacted yet.
 
-        :param connect: opens the machine, also again after it was lost.
-        :param tell: is called with every event.
-        :param traffic: whether traffic is sent without being asked for.
+        :param connect: opens the machine, also after it was lost.
+        :param tell: called with every event.
+        :param traffic: whether traffic is sent without a request.
         """
         self._lab, self._target = lab, target
         self._connect, self._examine, self._tell = connect, examine, tell
         sending = {s.id for s in lab.steps if _sends_traffic(lab, s.id)}
-        # What needs traffic to have been sent waits for it, too.
+        # Steps that need a step with traffic wait for it, too.
         self._waiting = {
             s.id for s in lab.steps if {n.id for n in lab.with_needs([s.id])} & sending
         }
@@ -160,23 +160,23 @@ class Watch:
 
     @property
     def sends_traffic(self) -> frozenset[str]:
-        """The steps that are examined by sending traffic."""
+        """The steps whose checks send traffic."""
         return frozenset(self._waiting)
 
     def send_traffic(self) -> None:
-        """Request that traffic is sent, and everything examined."""
+        """Request a check of all steps, including those that send traffic."""
         self._want("traffic")
 
     def grade(self) -> None:
-        """Request that everything is examined as in a grading: by traffic, and with all waits."""
+        """Request a check of all steps as in a grading: with traffic and with all waits."""
         self._want("grade")
 
     def examine(self) -> None:
-        """Request that the steps are examined now, whatever a look sees."""
+        """Request a check of the steps now, without a look."""
         self._want("state")
 
     def stop(self) -> None:
-        """End :meth:`follow`, also while it waits for the machine."""
+        """End :meth:`follow`, even while it waits for the machine."""
         with self._wake:
             self._stopped = True
             self._wake.notify_all()
@@ -190,7 +190,7 @@ class Watch:
         for step in lab.steps:
             result = self._results.get(step.id)
             if result is None or step.id in self._changing:
-                why = "it was still changing" if result else "it has not been examined"
+                why = "it was still changing" if result else "it has not been checked"
                 result = replace(step_check.pending(step, lab.document.name), reason=why)
             steps.append(result)
         return Score(
@@ -213,7 +213,7 @@ class Watch:
                 self._machine.close()
 
     def visit(self) -> float:
-        """Look once, examine what that calls for, and return the pause until the next time."""
+        """Look once, check steps if needed, and return the seconds until the next visit."""
         try:
             self._pause = self._round()
         except MachineError as problem:
@@ -252,7 +252,7 @@ class Watch:
         elif "traffic" in wanted and self._waiting:
             self._examine_all(machine, "on request")
         elif newly and self._waiting:
-            self._examine_all(machine, "what it needs has become right")
+            self._examine_all(machine, "the steps before it pass now")
         quiet = time.monotonic() - self._changed_at > QUIET_S
         return min(max(took / SHARE, SHORTEST_S), LONGEST_QUIET_S if quiet else LONGEST_S)
 
@@ -296,11 +296,11 @@ class Watch:
         return score
 
     def _machine_must_answer(self, machine: Machine) -> None:
-        """Tell a machine that is gone from one on which every check is broken."""
+        """Raise if the machine is lost; otherwise the checks themselves are broken."""
         machine.run("true", timeout=10)
 
     def _take(self, result: StepResult, *, waited: bool = False) -> None:
-        """Take over a step's result, and report it if it has changed."""
+        """Keep a step's result, and report it if it has changed."""
         settled = self._settled.get(result.id)
         was, was_changing = self._results.get(result.id), result.id in self._changing
         self._results[result.id] = result
@@ -315,7 +315,7 @@ class Watch:
             self._tell(StepChanged(shown, why, changing))
 
     def _block_traffic(self) -> None:
-        """Take back what traffic showed, where what it needs does not hold any more."""
+        """Block the steps that send traffic if a step that they need does not pass any more."""
         lab = self._lab
         for id in (step.id for step in lab.steps if step.id in self._waiting):
             step = lab.step(id)
@@ -337,7 +337,7 @@ class Watch:
                     self._take(blocked)
 
     def _ready(self) -> bool:
-        """Whether all that traffic needs holds."""
+        """Whether all steps pass that the steps with traffic need."""
         needed = {s.id for id in self._waiting for s in self._lab.with_needs([id])}
         return all(
             id in self._results and self._results[id].outcome is Outcome.PASSED
@@ -345,7 +345,7 @@ class Watch:
         )
 
     def _listened_to(self, changed: set[Question]) -> set[Question]:
-        """Return what has changed and is listened to now; the rest is once it is again."""
+        """Return the changes that are not ignored now; the others count later."""
         now = time.monotonic()
         self._unheard |= changed
         return {q for q in self._unheard if self._noise.get(q, (0, 0.0))[1] <= now}
@@ -357,7 +357,7 @@ class Watch:
         return time.monotonic() - self._examined_at > longest
 
     def _lost(self, reason: str, pause: float) -> float:
-        """Let go of a machine that cannot be asked; return the pause until the next attempt."""
+        """Close a lost machine; return the seconds until the next attempt."""
         if self._machine:
             self._machine.close()
             self._machine = None
@@ -385,7 +385,7 @@ def _sends_traffic(lab: Lab, step_id: str) -> bool:
 
 
 def _verdict(result: StepResult) -> tuple[str, ...]:
-    """Return what a reader would notice of a result."""
+    """Return the parts of a result that are shown to people."""
     return (result.outcome, result.reason, result.hint)
 
 

@@ -1,1 +1,1 @@
-"""A lab while it is done: followed in the terminal, and in the browser."""
+"""Follows a lab while a student does it: in the terminal, in the browser, on the class board."""

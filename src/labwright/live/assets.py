@@ -1,4 +1,4 @@
-"""What the browser gets beside a page's content: its files, its template, its security policy."""
+"""Static files, templates and the Content-Security-Policy of the pages."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ FILES = (
 
 
 def paths(request: Request) -> dict[str, str]:
-    """Return under which paths a page and our own files are, for its template."""
+    """Return the paths of the page and of the static files, for its template."""
     place = request.scope.get("root_path", "")
     return {"place": place, "static": request.scope.get("app_root_path", place) + "/static"}
 
 
 async def static_file(request: Request) -> Response:
-    """Hand out one of our own files, and no other."""
+    """Serve one of labwright's static files."""
     name = request.path_params["name"]
     if name not in FILES:
         return Response(status_code=404)
@@ -43,7 +43,7 @@ async def static_file(request: Request) -> Response:
 
 
 def template(name: str) -> Any:
-    """Return one of our pages' templates: everything is escaped, nothing is undefined."""
+    """Return the template of a page; values are escaped, and a missing value is an error."""
     source = resources.files("labwright.live").joinpath("static", name).read_text("utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -53,9 +53,9 @@ def template(name: str) -> Any:
 
 
 def policy(nonce: str, host: str) -> str:
-    """Return the Content-Security-Policy: nothing but our own files.
+    """Return the Content-Security-Policy, which allows only labwright's own files.
 
-    xterm.js makes style elements, which the page's script gives the nonce.
+    xterm.js creates style elements; the page's script gives them the nonce.
     """
     return (
         f"default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; "

@@ -1,4 +1,4 @@
-"""The class while it works: who is stuck where, and since when."""
+"""The class board: which students are stuck, at which step, and since when."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from labwright.lab.model import Lab
 
 WORKERS = 8
-"""Processes that visit; each goes from machine to machine, and one that hangs holds up few."""
+"""Number of processes that visit machines, so that a slow machine delays only some others."""
 REFRESH_S = 1.0
-"""Seconds between two updates of the board, at least."""
+"""Minimum seconds between two updates of the board."""
 END_S = 5.0
 
 
@@ -51,13 +51,13 @@ class Row:
         self.student, self.number = student, number
         self.page = Page(lab, student.target)
         self.moved = time.time()
-        """When something changed last, in seconds since the epoch."""
+        """Time of the last change, in seconds since the epoch."""
         self.visits = 0
         self.cpu_s = 0.0
-        """Processor time of all visits, without ssh's."""
+        """CPU time of all visits in seconds, without ssh's."""
 
     def hear(self, what: str, body: Any) -> None:
-        """Take over a visitor's report."""
+        """Process a visitor's report."""
         if what == "step":
             result = step_from_dict(body[0])
             known = self.page.state.steps.get(result.id)
@@ -76,18 +76,18 @@ class Row:
 
     @property
     def stuck(self) -> str:
-        """The step that is to be done next; empty if all that a look can see is done."""
+        """The id of the next step; empty if all steps pass that do not need traffic."""
         state = self.page.state
         return "" if not state.next or state.steps[state.next].outcome == "waiting" else state.next
 
     @property
     def help(self) -> tuple[int, float]:
-        """Its place in the order of need: those who have been stuck longest come first."""
+        """The sort key by need for help: students who have been stuck longest come first."""
         gone = bool(self.page.state.gone)
         return (0 if self.stuck and not gone else 1 if gone else 2, self.moved)
 
     def told(self) -> dict[str, Any]:
-        """Return what the board shows of it."""
+        """Return the row as plain data for the page."""
         state = self.page.state
         stuck = state.steps.get(self.stuck)
         why = stuck.result.actual or stuck.result.reason if stuck and stuck.result else ""
@@ -105,10 +105,10 @@ class Row:
 
 
 class Board:
-    """All students of a class, as any number of open boards show them."""
+    """The board of a class; any number of browsers can show it."""
 
     def __init__(self, lab: Lab, students: Sequence[Student], tasks: Sequence[Task]) -> None:
-        """Nobody is visited yet."""
+        """Prepare the board; nobody is visited yet."""
         self.lab = lab
         self.rows = {s.id: Row(_edition(lab, s), s, n) for n, s in enumerate(students, 1)}
         self._tasks = list(tasks)
@@ -116,7 +116,7 @@ class Board:
         self.problem = ""
 
     def app(self) -> Starlette:
-        """Return the board as an application."""
+        """Return the board as an ASGI application."""
         pages = [
             Mount(f"/student/{row.number}", routes=row.page.routes()) for row in self.rows.values()
         ]
@@ -130,7 +130,7 @@ class Board:
         )
 
     def begin(self) -> None:
-        """Begin to visit; from within the event loop."""
+        """Start the visits; call it in the event loop."""
         for row in self.rows.values():
             row.page.begin()
         for n in range(min(WORKERS, len(self._tasks))):
@@ -151,7 +151,7 @@ class Board:
                 threading.Thread(target=read, args=(process,), daemon=True).start()
 
     def end(self) -> None:
-        """End all visitors."""
+        """End all visitor processes."""
         for process in self._workers:
             if process.stdin:
                 with contextlib.suppress(OSError):
@@ -200,7 +200,7 @@ class Board:
         telling.cancel()
 
     def told(self) -> dict[str, Any]:
-        """Return all that the board shows, as plain data."""
+        """Return the board as plain data for the page."""
         rows = sorted(self.rows.values(), key=lambda row: row.help)
         failures: Counter[tuple[str, str]] = Counter()
         for row in rows:
@@ -216,6 +216,6 @@ class Board:
 
 
 def _edition(lab: Lab, student: Student) -> Lab:
-    """Return the lab as a student has it."""
+    """Return a student's edition of the lab."""
     own = student.settings and lab.variants
     return edition(lab.folder, student.settings) if own else lab

@@ -1,7 +1,7 @@
 """A lab's document as HTML, with a place for the state of each step.
 
-markdown-it-py writes the HTML; raw HTML in a document is shown as text, and its comments are
-left out. A block of commands gets buttons; what they do is the page's script's business.
+markdown-it-py makes the HTML. Raw HTML in a document is shown as text, and comments are left
+out. A block of commands gets buttons; the page's script implements them.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp"})
 
 @dataclass(frozen=True)
 class Section:
-    """A piece of the document: under a step's mark, or between steps."""
+    """A part of the document: the text of a step, or text between steps."""
 
     step: str
-    """The step's id; empty between steps."""
+    """The step's id; empty for text between steps."""
     html: Markup
 
 
 def sections(text: str, known: Sequence[str]) -> list[Section]:
-    """Return a document as sections, in its order.
+    """Return the sections of a document, in its order.
 
-    :param known: the ids of the steps that have a state.
+    :param known: the ids of the lab's steps.
     """
     markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
     for name, rule in (
@@ -61,7 +61,7 @@ def sections(text: str, known: Sequence[str]) -> list[Section]:
 
 
 def _divided(tokens: list[Token]) -> Iterator[tuple[str, list[Token]]]:
-    """Divide the tokens of a document at steps' marks and headings."""
+    """Split the tokens of a document at step marks and headings."""
     step, depth = "", 0
     piece: list[Token] = []
     for token in tokens:
@@ -75,7 +75,7 @@ def _divided(tokens: list[Token]) -> Iterator[tuple[str, list[Token]]]:
 
 
 def commands(language: str, content: str) -> str:
-    """Return what is to be typed of a block: all of it, or what stands after prompts."""
+    """Return the commands in a block: all of it, or the text after prompts."""
     if language in SHELLS:
         return content.rstrip("\n")
     if language not in CONSOLES:
@@ -120,7 +120,7 @@ def _html(
     options: OptionsDict,  # noqa: ARG001
     env: EnvType,  # noqa: ARG001
 ) -> str:
-    """Show raw HTML as text: a course's document is trusted, but a page with a terminal more."""
+    """Show raw HTML as text: a page with a terminal must not run a document's scripts."""
     left = COMMENT.sub("", tokens[at].content).strip()
     return str(escape(left))
 
@@ -138,7 +138,7 @@ def _link(
 def _image(
     self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType
 ) -> str:
-    """Take pictures from the lab's folder alone."""
+    """Show pictures only from the lab's folder."""
     token = tokens[at]
     place = str(token.attrs.get("src", ""))
     words = self.renderInlineAsText(token.children, options, env)
@@ -154,7 +154,7 @@ def _image(
 def _heading(
     self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType
 ) -> str:
-    """Give a heading an id: a list of contents can lead there."""
+    """Give a heading an id, so that a table of contents can link to it."""
     words = tokens[at + 1].content
     name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
     tokens[at].attrs["id"] = f"h-{name}"

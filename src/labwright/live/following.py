@@ -1,4 +1,4 @@
-"""The watch of a lab on a target, with the run that grades."""
+"""Creates the watch of a lab on a target, which checks steps as a grading does."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def watch(
     traffic: bool = True,
     on_grade: Callable[[Score], None] = lambda _: None,
 ) -> Watch:
-    """Return a watch that examines steps as ``labwright check`` does.
+    """Return a watch that checks steps as ``labwright check`` does.
 
-    :param run: of the whole lab on the target.
-    :param connect: opens the machine; the target's own if it is not given.
-    :param on_grade: hears the score of an examination of all steps that is as good as a
-        grading: nothing that may yet come to hold by itself failed in it.
+    :param run: the run of the whole lab on the target.
+    :param connect: opens the machine; the default opens the target.
+    :param on_grade: called with the score when all steps were checked and no failed step
+        may still become right by itself: then the score is as good as a grading.
     """
 
     def examine(
@@ -58,5 +58,5 @@ class _Listener:
         self._on_step = on_step
 
     def step(self, result: StepResult) -> None:
-        """A step has been examined."""
+        """Pass on the result of a step."""
         self._on_step(result)

@@ -1,12 +1,13 @@
-"""Who may talk to a page that shows a terminal: the holder of this start's token.
+"""Access control for a page with a terminal: only the holder of the token is let in.
 
-Any program of this computer can connect to a loopback port, and any web site can make the
-browser do so. So each request must name a host that is ours (another name that resolves to
-127.0.0.1 is DNS rebinding), come from no other origin, and carry the cookie that the token was
-exchanged for. The token counts once: an address that was seen by others is of no use to them.
+Any program on this computer can connect to a loopback port, and any web site can make the
+browser do so. So each request must have an expected Host header (any other name that resolves to
+127.0.0.1 is DNS rebinding), must not come from another origin, and must carry the cookie. The
+cookie is given in exchange for the token in the page's address. A token works once, so a copied
+address is of no use.
 
-A browser sends a host's cookies to all of its ports. So the cookie is for a path that nobody
-else knows, and a server of another user's on this computer is not sent it.
+A browser sends a host's cookies to all ports of that host. So the cookie is limited to a random
+path: the browser does not send it to a server of another user on this computer.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REFUSED = (
-    "This page is for the user who started labwright. Open the address that it printed; an address "
-    "counts once, so start it again if somebody else has used yours.\n"
+    "This page is for the user who started labwright. Open the address that it printed. An address "
+    "works once: if somebody else has used yours, start labwright again.\n"
 )
 HEADERS = {
     "Cache-Control": "no-store",
@@ -40,23 +41,23 @@ HEADERS = {
 
 
 class Guard:
-    """Lets nobody else in."""
+    """An ASGI application that refuses requests of others."""
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
-        """Make a new token.
+        """Create a new token.
 
-        :param hosts: what a request's Host may be, with the port.
+        :param hosts: the allowed values of the Host header, with the port.
         """
         self._app = app
         self._hosts = hosts
         self._secret = secrets.token_urlsafe(32)
         self.token = secrets.token_urlsafe(32)
         self.place = f"/{secrets.token_urlsafe(16)}"
-        """The path under which all of it is."""
+        """The random path under which the application is served."""
         self.cookie = f"labwright-{secrets.token_hex(4)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse it."""
+        """Forward a request to the application, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             return
         connection = HTTPConnection(scope)
@@ -81,7 +82,7 @@ class Guard:
         return path.startswith(f"{self.place}/") and self._has(cookie, self._secret)
 
     def _redeems(self, scope: Scope) -> bool:
-        """Whether a request brings the token; it counts once."""
+        """Whether a request has the token, which works once."""
         if scope["method"] != "GET" or scope["path"] != "/":
             return False
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])

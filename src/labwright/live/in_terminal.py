@@ -1,4 +1,4 @@
-"""``labwright check --watch``: the checklist stays on the terminal and follows the machine."""
+"""``labwright check --watch``: a checklist in the terminal that follows the machine."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 SENTENCE_LIMIT = 400
 INDENT = 15
-"""Columns before a sentence of a verdict."""
+"""Columns of indentation before a sentence of a verdict."""
 
 
 class Layout(NamedTuple):
-    """How much room the checklist takes."""
+    """The size of the checklist."""
 
     blank_lines: bool
     headings: bool
     lines: int
-    """Of each sentence of a verdict, at most."""
+    """Maximum lines of each sentence of a verdict."""
 
 
 LAYOUTS = (
@@ -55,9 +55,9 @@ LAYOUTS = (
     Layout(blank_lines=False, headings=False, lines=2),
     Layout(blank_lines=False, headings=False, lines=1),
 )
-"""From the widest to the narrowest: the first that fits is shown."""
+"""From the largest to the smallest; the first that fits is used."""
 JOIN_S = 15.0
-"""Seconds in which a watch that was stopped must let go of its machine."""
+"""Seconds that a stopped watch has to close its connection."""
 
 
 def follow(
@@ -67,7 +67,7 @@ def follow(
 ) -> Score:
     """Follow a machine until Ctrl-C, and return the score as far as it is known.
 
-    :raises LabwrightError: the steps could not be examined at all.
+    :raises LabwrightError: the steps could not be checked at all.
     """
     view = View(run.lab, run.target, console)
     followed = watch(run, view.hear, connect)
@@ -109,7 +109,7 @@ def _obey(key: str, followed: Watch) -> None:
 
 @contextlib.contextmanager
 def keys() -> Iterator[Callable[[], str]]:
-    """Make single keys readable on a terminal; yield what returns the next one, or nothing."""
+    """Read single keys from a terminal; yield a function that returns the next key or ""."""
     if not sys.stdin.isatty():
         yield lambda: ""
         return
@@ -126,7 +126,7 @@ def keys() -> Iterator[Callable[[], str]]:
 
 
 class View:
-    """The checklist on a terminal; where there is none, a line for each event."""
+    """Shows the checklist on a terminal, or a line for each event if there is no terminal."""
 
     def __init__(self, lab: Lab, target: str, console: Console) -> None:
         self.state = State(lab)
@@ -136,7 +136,7 @@ class View:
         self._live = Live(console=console, get_renderable=self.render, auto_refresh=False)
 
     def __enter__(self) -> View:
-        """Begin to show it."""
+        """Start the display."""
         if self._console.is_terminal:
             self._live.start()
         else:
@@ -159,7 +159,7 @@ class View:
     def render(self) -> Group:
         """Return the checklist."""
         closing = [Text(), self._total(), self._status()]
-        # What has scrolled away cannot be redrawn: all of it must fit.
+        # Lines that have scrolled away cannot be redrawn, so the checklist must fit the screen.
         room = self._console.height - len(closing) - 1
         for layout in LAYOUTS:
             rows, at = self._rows(layout)
@@ -177,7 +177,7 @@ class View:
         return Group(*rows)
 
     def _rows(self, layout: Layout) -> tuple[list[Text], int]:
-        """Return the checklist's rows, and where among them is the step to be done next."""
+        """Return the checklist's rows, and the index of the row of the next step."""
         state, rows, part, at = self.state, [Text(line(self.state.lab.title), "bold")], "", 0
         for step in state.lab.steps:
             if step.part != part and layout.headings:
@@ -190,7 +190,7 @@ class View:
         return rows, at
 
     def _picture(self) -> list[Text]:
-        """Return what the evidence shows over time, as far as rows of text can show it."""
+        """Return a chart of the evidence over time, as rows of text."""
         evidence = [
             piece
             for state in self.state.steps.values()
@@ -216,7 +216,7 @@ class View:
             rows.append(Text(f"      now: {line(state.unsettled, SENTENCE_LIMIT)}", "yellow"))
         if state.changing:
             rows.append(Text(f"      now: {may_yet_hold(step.wait_s)}", "cyan"))
-        # Only of what is next it says more.
+        # Details are shown only for the next step.
         failed = state.result and state.result.outcome in (Outcome.FAILED, Outcome.BROKEN)
         if failed and state.result and id == self.state.next:
             for word, sentence in summary.verdict(state.result):
@@ -224,7 +224,7 @@ class View:
         return rows
 
     def _said(self, word: str, sentence: str, lines: int) -> list[Text]:
-        """Return a sentence of a verdict as so many rows at most."""
+        """Return a sentence of a verdict in at most this many rows."""
         width = max(self._console.width - INDENT, 20)
         wrapped = list(Text(sentence).wrap(self._console, width))
         kept = wrapped[: lines - 1]
@@ -258,7 +258,7 @@ class View:
 
 
 def _said(event: Event) -> Text | None:
-    """Return an event as a line, or None if nothing is to be said of it."""
+    """Return an event as a line, or None if it is not shown."""
     if isinstance(event, StepChanged):
         result = event.result
         said = f"{'changing' if event.changing else result.outcome:<9}{result.id}"

@@ -1,4 +1,4 @@
-"""The student's page: the lab's document, the state of each step, and terminals beside it."""
+"""The student's page: the lab's document with the state of each step, and terminals."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ if TYPE_CHECKING:
     from labwright.score import Score, StepResult
 
 SENTENCE_LIMIT = 2000
-"""Characters shown of a sentence that may quote the target."""
+"""Maximum characters shown of a sentence that can quote the target."""
 TYPED_LIMIT = 1 << 16
-"""Characters that a page may type at once."""
+"""Maximum characters in one message of typed text."""
 BYE_S = 8.0
-"""How long after a page said that it is being closed it may come back: a reload does."""
+"""Seconds to wait for a page to come back after it said that it is being closed (a reload)."""
 LOST_S = 1800.0
-"""The same for a page that is only not heard of: its computer may sleep."""
+"""The same after a lost connection: the computer may be asleep."""
 MALFORMED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
-"""What a message that no page of ours sends can cause: its connection is closed."""
+"""Errors caused by a malformed message; the connection is then closed."""
 
 
 class Page:
-    """One lab on one machine, as any number of open pages show it."""
+    """The page of one lab on one machine; several browser windows can show it."""
 
     def __init__(
         self,
@@ -60,10 +60,10 @@ class Page:
         target: str,
         shell: Callable[[], list[str]] | None = None,
     ) -> None:
-        """Make the page; :meth:`begin` it within the event loop.
+        """Create the page; call :meth:`begin` in the event loop.
 
-        :param shell: returns the program that is a shell on the machine; None: the page only
-            shows, and offers nothing that changes anything.
+        :param shell: returns the arguments of a program that is a shell on the machine. None: the
+            page is read-only, without terminals and buttons.
         """
         self.lab, self.target = lab, target
         self.watch: Watch | None = None
@@ -74,21 +74,21 @@ class Page:
             f"{lab.name}-score.json",
             score.to_json(),
         )
-        """Makes the file to hand in, of a score: its name and its text."""
+        """Makes the file to hand in from a score; returns its name and text."""
         self.problem = ""
-        """What ended the watch."""
+        """The error that ended the watch."""
         self.no_terminal = ""
         """Why the last terminal could not be opened."""
         self._document = Document.of(lab)
         self.on_left: Callable[[], None] = lambda: None
-        """Is called when no page is open any more, after a while."""
+        """Called some time after the last browser window was closed."""
         self._pages: set[asyncio.Event] = set()
         self._finishing = self._opened_first = False
         self._leaving: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def routes(self) -> list[BaseRoute]:
-        """Return what the page answers."""
+        """Return the page's routes."""
         routes: list[BaseRoute] = [
             Route("/", self._show),
             Route("/static/{name:path}", static_file),
@@ -106,33 +106,33 @@ class Page:
         return routes
 
     def app(self) -> Starlette:
-        """Return the page as an application."""
+        """Return the page as an ASGI application."""
         return Starlette(routes=self.routes())
 
     def begin(self) -> None:
-        """Remember the event loop in which the page is served."""
+        """Remember the running event loop, in which the page is served."""
         self._loop = asyncio.get_running_loop()
 
     def hear(self, event: Event) -> None:
-        """Take over an event of the watch; from any thread."""
+        """Process an event of the watch; callable from any thread."""
         if isinstance(event, MachineGone):
             self._finishing = False
         self.state.hear(event)
 
     def graded(self, score: Score) -> None:
-        """Take over a score of all steps; from any thread."""
+        """Take a score of all steps; callable from any thread."""
         self.report, self._finishing = score, False
         self.changed()
 
     def ended(self, problem: str) -> None:
-        """Say that nothing is followed any more, and why; from any thread."""
+        """Show that the watch has ended, and why; callable from any thread."""
         self.problem = problem
         self.changed()
 
     def changed(self) -> None:
-        """Show what is known now; from any thread."""
+        """Update the open pages; callable from any thread."""
         if self._loop and not self._loop.is_closed():
-            with contextlib.suppress(RuntimeError):  # it was closed just now
+            with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
                 self._loop.call_soon_threadsafe(self._changed)
 
     def _changed(self) -> None:
@@ -160,17 +160,17 @@ class Page:
         try:
             path = (folder / request.path_params["name"]).resolve()
             there = folder in path.parents and path.suffix in PICTURES and path.is_file()
-        except (OSError, ValueError):  # a name that no file can have
+        except (OSError, ValueError):  # not a possible file name
             there = False
         if not there:
             return Response(status_code=404)
-        # A picture that is opened by itself must not run anything, either.
+        # An SVG that is opened directly must not run scripts, either.
         return FileResponse(
             path, headers={"Content-Security-Policy": "default-src 'none'; sandbox"}
         )
 
     async def _drawn(self, request: Request) -> Response:
-        """Hand out what a step's evidence shows, as a picture of its own."""
+        """Serve the chart of a step's evidence as an SVG file."""
         known = self.state.steps.get(request.path_params["id"])
         drawn = _pictures(known.result) if known else []
         number = request.path_params["number"]
@@ -214,7 +214,7 @@ class Page:
                 await socket.send_text(json.dumps(self._told()))
 
     async def _obey(self, request: Any) -> None:
-        """Do what a page asks for."""
+        """Carry out a request of a page."""
         if not isinstance(request, dict) or not self.watch or not self.terminals:
             return
         what = request.get("do")
@@ -250,7 +250,7 @@ class Page:
 
         async def send() -> None:
             with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-                await socket.send_bytes(kept)  # first, and also if it is empty: the page waits
+                await socket.send_bytes(kept)  # also if empty: the page waits for this message
                 while data := await viewer.get():
                     await socket.send_bytes(data)
                 await socket.close(4410)
@@ -273,8 +273,8 @@ class Page:
         if not self.report:
             return Response("There is no report yet.\n", 404)
         shown = await asyncio.to_thread(html.render, self.report)
-        # Its own policy lets it run nothing of a machine's. It also gets an origin of its own,
-        # so that nothing in it can ever speak for the page.
+        # The sandbox gives the report its own origin, so that even a script in it could not
+        # act for this page.
         return HTMLResponse(shown, headers={"Content-Security-Policy": "sandbox allow-scripts"})
 
     async def _hand_in(self, _: Request) -> Response:
@@ -288,7 +288,7 @@ class Page:
         return Response(body, headers=headers, media_type="application/json")
 
     async def _bye(self, _: Request) -> Response:
-        """A page is being closed or reloaded."""
+        """Note that a page is being closed or reloaded."""
         self._leave_after(BYE_S)
         return Response(status_code=204)
 
@@ -303,7 +303,7 @@ class Page:
             self.on_left()
 
     def _told(self) -> dict[str, Any]:
-        """Return all that the page shows, as plain data: it is set as text, never as markup."""
+        """Return the state as plain data; the page inserts it as text, never as HTML."""
         state = self.state
         return {
             "points": wording.number(state.points),
@@ -333,7 +333,7 @@ class Page:
             "expected": "",
             "actual": "",
             "hints": [],
-            # The number at the end makes it another picture when it has changed.
+            # The checksum changes the URL when the picture changes, so that it is reloaded.
             "pictures": [
                 {
                     "at": f"picture/{id}/{n}?{zlib.crc32(drawn.svg.encode())}",
@@ -353,20 +353,20 @@ class Page:
         return told
 
     def _first(self, step: Step) -> str:
-        """Say what must be right before a step."""
+        """Return a sentence that names the steps that must pass before this one."""
         missing = [n for n in step.needs if self.state.steps[n].outcome != Outcome.PASSED]
         if not missing:
-            return "What it needs is right. It is checked by sending requests through the service."
+            return "The steps before it pass. Checking it sends requests through the service."
         return f"First: {'; '.join(text.line(self.lab.step(need).title) for need in missing)}"
 
 
 def _pictures(result: StepResult | None) -> list[Picture]:
-    """Return what a step's evidence shows."""
+    """Return the charts of a step's evidence."""
     return [drawn for piece in (result.evidence if result else ()) if (drawn := picture(piece))]
 
 
 def _stages(hint: str) -> list[str]:
-    """Return a hint as it is given away, little by little."""
+    """Return the parts of a hint, which are shown one after another."""
     if not hint:
         return []
     short = step_check.held_back(hint, "short")

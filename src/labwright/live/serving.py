@@ -1,4 +1,4 @@
-"""Serves a page on loopback until it is left or Ctrl-C, and lets go of everything then."""
+"""Serves a page on loopback until it is closed or Ctrl-C is pressed, then cleans up."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 MESSAGE_LIMIT = 1 << 20
-"""Bytes of one message of a page."""
+"""Maximum bytes of one message from a page."""
 JOIN_S = 15.0
 
 
 class Served:
-    """An application behind its guard, on a port."""
+    """An application on a port, protected by a :class:`Guard`."""
 
     def __init__(self, app: ASGIApp, address: str = LOOPBACK, port: int = 0) -> None:
-        """Take the port, any free one if it is 0.
+        """Listen on a port; 0 means any free port.
 
-        :raises UsageError: it cannot be listened on.
+        :raises UsageError: the port cannot be used.
         """
         try:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -58,7 +58,7 @@ class Served:
         config = uvicorn.Config(
             self.guard,
             log_config=None,
-            log_level="error",  # anybody can send what is no HTTP: that is no news
+            log_level="error",  # warnings about malformed HTTP are of no use here
             lifespan="off",
             access_log=False,
             server_header=False,
@@ -70,11 +70,11 @@ class Served:
 
     @property
     def url(self) -> str:
-        """The address to open; it counts once."""
+        """The address to open in a browser; it works once."""
         return f"http://{self._name}:{self.port}/?token={self.guard.token}"
 
     def end(self) -> None:
-        """End :meth:`serve`; from within its event loop."""
+        """End :meth:`serve`; call it in the event loop."""
         self._server.should_exit = True
 
     async def serve(self) -> None:
@@ -83,7 +83,7 @@ class Served:
             await self._server.serve(sockets=[self._socket])
 
     def close(self) -> None:
-        """Let go of the port."""
+        """Close the port."""
         self._socket.close()
 
 
@@ -99,9 +99,9 @@ def open_page(
 ) -> None:
     """Show a lab on a machine until the page is closed or Ctrl-C.
 
-    :param connect: opens the machine; the target's own if it is not given.
-    :param hand_in: makes the file to hand in, its name and text; the score if it is not given.
-    :raises LabwrightError: the page cannot be served, or the steps not be examined at all.
+    :param connect: opens the machine; the default opens the target.
+    :param hand_in: makes the file to hand in; returns its name and text. Default: the score.
+    :raises LabwrightError: the page cannot be served, or the steps cannot be checked at all.
     """
     connect = connect or (lambda: open_machine(run.target))
     shells = _Shells(connect)
@@ -145,13 +145,13 @@ def open_page(
 
 
 def invite(url: str, folder: Path, say: Callable[[str], None], *, browser: bool) -> None:
-    """Open a browser where there is one, and say the address."""
+    """Open a browser if there is one, and print the address."""
     say(f"open {url}")
     say("it ends when the page is closed, or with Ctrl-C")
     if not browser or not _has_desktop():
         return
-    # By a file that only this user can read: every user can read the arguments of a program,
-    # and the address is as good as a password until it has been opened.
+    # The browser gets the address in a file that only this user can read. Every user can read a
+    # program's arguments, and the address is a password until it has been used.
     page = folder / "open.html"
     with os.fdopen(os.open(page, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         safe = html.escape(url)
@@ -163,14 +163,14 @@ def invite(url: str, folder: Path, say: Callable[[str], None], *, browser: bool)
 
 
 def _has_desktop() -> bool:
-    """Whether a browser would open a window, and not take over this terminal."""
+    """Whether a browser would open a window instead of using this terminal."""
     return sys.platform == "darwin" or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
 
 
 class _Shells:
-    """Programs that are shells on the machine, over a connection of their own."""
+    """Starts shells on the machine, over a separate connection."""
 
     def __init__(self, connect: Callable[[], Machine]) -> None:
         self._connect = connect
@@ -178,7 +178,7 @@ class _Shells:
         self._lock = threading.Lock()
 
     def program(self) -> list[str]:
-        """Return one more; a lost connection is made again."""
+        """Return the arguments of a new shell; a lost connection is reopened."""
         with self._lock:
             try:
                 return self._open().login_shell()
@@ -187,7 +187,7 @@ class _Shells:
                 return self._open().login_shell()
 
     def machine(self) -> Machine:
-        """Return the machine."""
+        """Return the connected machine."""
         with self._lock:
             return self._open()
 
@@ -197,7 +197,7 @@ class _Shells:
         return self._machine
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._machine:
             self._machine.close()
             self._machine = None

@@ -1,4 +1,4 @@
-"""What is known of a lab that is followed, as the terminal and the page show it."""
+"""The state of a watched lab, for the terminal view and the page."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepState:
-    """One step, as far as it is known."""
+    """The state of one step."""
 
     result: StepResult | None = None
-    """None: not examined yet."""
+    """None: not checked yet."""
     unsettled: str = ""
-    """Why its verdict may not hold at this moment."""
+    """Why the outcome may be out of date; empty if it is current."""
     changing: bool = False
-    """Whether it failed and may yet come to hold by itself."""
+    """Whether it failed and may still become right by itself."""
     since: float = 0.0
-    """When it got this outcome, in seconds since the epoch."""
+    """When the outcome last changed, in seconds since the epoch."""
 
     @property
     def outcome(self) -> str:
-        """The outcome, ``waiting`` before it is examined, or ``changing``."""
+        """The outcome; ``waiting`` before the first check; ``changing``."""
         if self.changing:
             return "changing"
         return str(self.result.outcome) if self.result else "waiting"
 
 
 def may_yet_hold(wait_s: float) -> str:
-    """Return what is to be said of a step that is changing."""
+    """Return the sentence for a step that is changing."""
     return "it may become right by itself" + (f", within {wait_s:g} s" if wait_s else "")
 
 
 class State:
-    """Collects a watch's events. Read and written from several threads."""
+    """Collects the events of a watch. Several threads use it."""
 
     def __init__(self, lab: Lab, changed: Callable[[], None] = lambda: None) -> None:
         self.lab = lab
         self.steps = {step.id: StepState() for step in lab.steps}
         self.busy: Examining | None = None
-        """What is being examined at this moment."""
+        """The check that is running now, or None."""
         self.gone = ""
-        """Why the machine cannot be asked."""
+        """Why the machine cannot be reached; empty if it can."""
         self.version = 0
-        """Counts the changes."""
+        """Number of changes so far."""
         self._changed = changed
         self._lock = threading.Lock()
 
     def hear(self, event: Event) -> None:
-        """Take over an event."""
+        """Process an event."""
         with self._lock:
             if isinstance(event, StepChanged):
                 self._step(event)
@@ -85,7 +85,7 @@ class State:
 
     @property
     def points(self) -> float:
-        """The points of what holds."""
+        """The points of the steps that pass."""
         return sum(state.result.points for state in self.steps.values() if state.result)
 
     @property
@@ -95,12 +95,12 @@ class State:
 
     @property
     def passed(self) -> int:
-        """How many steps hold."""
+        """The number of steps that pass."""
         return sum(state.outcome == Outcome.PASSED for state in self.steps.values())
 
     @property
     def next(self) -> str:
-        """The id of the step to be done next; empty when all hold."""
+        """The id of the next step to do; empty when all pass."""
         for step in self.lab.steps:
             if self.steps[step.id].outcome != Outcome.PASSED:
                 return step.id

@@ -1,8 +1,8 @@
-"""Terminals on the machine that outlive a page: a pty each, and what it showed last.
+"""Terminals on the machine, each with a pty and its latest output. They survive a page reload.
 
-All is bounded: how many there are, what is kept of each, and what waits for a slow page. While
-a page is slow its terminal is not read, so that a program that prints without end waits, as it
-would before a real terminal.
+Their number, the output kept, and the output waiting for a slow page are all limited. While a
+page is slow, its terminal is not read: a program that prints without end then blocks, as with
+a real terminal.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST = 6
-"""Terminals at a time."""
+"""Maximum number of terminals."""
 KEPT = 200_000
-"""Bytes of a terminal's last output, shown again after a reload."""
+"""Bytes of the latest output that are shown again after a reload."""
 CHUNK = 1 << 16
 WAITING = 1 << 18
-"""Bytes that may wait for a slow page before its terminal is not read any more."""
+"""Bytes waiting for a slow page at which its terminal is no longer read."""
 UNSEEN_S = 0.05
-"""Pause between two reads while no page is there that could slow it down."""
+"""Seconds between two reads while no page is open that would slow them down."""
 LARGEST = 500
 """Columns and rows."""
 HANG_UP_S = 2.0
 TYPING_TRIES = 250
-"""How often, 20 ms apart, it is tried to hand over what was typed."""
+"""Number of attempts, 20 ms apart, to write typed text to the program."""
 
 
 class Viewer:
-    """A page that shows a terminal: what it has still to be sent."""
+    """A page that shows a terminal, with the output it has not been sent yet."""
 
     def __init__(self) -> None:
         self._pieces: deque[bytes] = deque()
@@ -56,7 +56,7 @@ class Viewer:
         self._there.set()
 
     def end(self) -> None:
-        """Say that no more will come."""
+        """Mark the end of the output."""
         self.ended = True
         self._there.set()
 
@@ -73,14 +73,14 @@ class Viewer:
 
 
 class Pty:
-    """A program on a pseudo-terminal of its own."""
+    """A program on its own pseudo-terminal."""
 
     def __init__(self, argv: list[str]) -> None:
         """Start it."""
         self.descriptor, far = os.openpty()
         try:
-            # Not by fork: this process has threads. A session's leader that opens a terminal
-            # has it as its controlling one.
+            # Not pty.fork(): this process has threads. A session leader that opens a terminal
+            # gets it as its controlling terminal.
             place = os.ttyname(far)
             self._pid = os.posix_spawnp(
                 argv[0],
@@ -103,7 +103,7 @@ class Pty:
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def signal(self, number: int) -> None:
-        """Send a signal to the program, and to what it has started in its group."""
+        """Send a signal to the program and its process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if not self._ended:
                 os.killpg(self._pid, number)
@@ -121,7 +121,7 @@ class Pty:
             self._ended = True
 
     def close(self) -> None:
-        """Hang up: the kernel notifies whatever still has the terminal."""
+        """Close the terminal; the kernel sends SIGHUP to its programs."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -131,7 +131,7 @@ class Terminal:
     """A shell on the machine."""
 
     def __init__(self, argv: list[str], on_end: Callable[[], None]) -> None:
-        """Start it; from within the event loop."""
+        """Start it; call it in the event loop."""
         self._pty = Pty(argv)
         self._kept = bytearray()
         self._viewers: set[Viewer] = set()
@@ -140,7 +140,7 @@ class Terminal:
         self._reading = asyncio.create_task(self._read())
 
     def show(self) -> tuple[bytes, Viewer]:
-        """Return what was kept, and a viewer that is shown what comes after it."""
+        """Return the kept output, and a viewer that receives all later output."""
         viewer = Viewer()
         if self.ended:
             viewer.end()
@@ -148,31 +148,31 @@ class Terminal:
         return bytes(self._kept), viewer
 
     def leave(self, viewer: Viewer) -> None:
-        """Forget a viewer."""
+        """Remove a viewer."""
         self._viewers.discard(viewer)
         viewer.drained.set()
 
     async def type(self, text: str) -> None:
-        """Hand over what was typed."""
+        """Write typed text to the program."""
         data = memoryview(text.encode("utf-8", "replace"))
         for _ in range(TYPING_TRIES):
             try:
                 while data and not self.ended:
                     data = data[os.write(self._pty.descriptor, data) :]
                 return
-            except BlockingIOError:  # the program is slower than the paste
+            except BlockingIOError:  # the program reads more slowly than the text was pasted
                 await asyncio.sleep(0.02)
             except OSError:
                 return
 
     def resize(self, columns: int, rows: int) -> None:
-        """Fit it to a page."""
+        """Set its size to the page's."""
         if not self.ended:
             with contextlib.suppress(OSError):
                 self._pty.resize(min(max(columns, 2), LARGEST), min(max(rows, 2), LARGEST))
 
     async def close(self) -> None:
-        """Hang up, and end it if that does not."""
+        """Close the terminal, and kill the program if that does not end it."""
         self._reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._reading
@@ -201,7 +201,7 @@ class Terminal:
                 data = os.read(descriptor, CHUNK)
             except BlockingIOError:
                 continue
-            except OSError:  # what Linux says when the far end of a pty has closed
+            except OSError:  # Linux reports a closed pty this way
                 data = b""
             if not data:
                 break
@@ -216,7 +216,7 @@ class Terminal:
     def _keep(self, data: bytes) -> None:
         self._kept += data
         if len(self._kept) > KEPT:
-            # From a line's beginning: not from the middle of a character or an escape.
+            # Start at a line, not in the middle of a character or an escape sequence.
             cut = self._kept.find(b"\n", len(self._kept) - KEPT)
             del self._kept[: cut + 1 if cut >= 0 else len(self._kept) - KEPT]
         for viewer in self._viewers:
@@ -229,12 +229,12 @@ class Terminal:
 
 
 class Terminals:
-    """The terminals of one start, by their numbers."""
+    """All open terminals, by number."""
 
     def __init__(self, argv: Callable[[], list[str]], changed: Callable[[], None]) -> None:
-        """None yet.
+        """Create it without terminals.
 
-        :param argv: returns the program that is a shell on the machine.
+        :param argv: returns the arguments of a program that is a shell on the machine.
         """
         self._argv, self._changed = argv, changed
         self._open: dict[int, Terminal] = {}
@@ -242,17 +242,17 @@ class Terminals:
 
     @property
     def numbers(self) -> list[int]:
-        """Those that there are."""
+        """The numbers of the open terminals."""
         return list(self._open)
 
     def get(self, number: int) -> Terminal | None:
-        """Return a terminal."""
+        """Return a terminal, or None if the number is unknown."""
         return self._open.get(number)
 
     async def open(self) -> int | None:
-        """Open one more; None: there are too many.
+        """Open a terminal and return its number, or None if there are too many.
 
-        :raises MachineError: there is no way to the machine.
+        :raises MachineError: the machine cannot be reached.
         """
         if len(self._open) >= MOST:
             return None
@@ -265,14 +265,14 @@ class Terminals:
         return number
 
     async def close(self, number: int) -> None:
-        """Close one."""
+        """Close a terminal."""
         terminal = self._open.pop(number, None)
         if terminal:
             self._changed()
             await terminal.close()
 
     async def close_all(self) -> None:
-        """Close all."""
+        """Close all terminals."""
         await asyncio.gather(*(self.close(number) for number in self.numbers))
 
     def _ended(self, number: int) -> None:

@@ -1,8 +1,8 @@
-"""Visits machines of a class, again and again: ``python -m labwright.live.visitor``.
+"""Checks the machines of a class repeatedly: ``python -m labwright.live.visitor``.
 
-A line of JSON on standard input says which lab and which machines; lines of JSON on standard
-output tell what is new of whom. All ends when standard input does. Whoever does not move is
-visited less and less often.
+The first line on standard input is JSON with the lab and the machines. Changes are written to
+standard output as lines of JSON. The process ends when standard input is closed. A machine on
+which nothing changes is visited less and less often.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from labwright.grading.watch import Event, Watch
 
 SOON_S, LATE_S = 5.0, 60.0
-"""Seconds until the next visit: after something has moved, and at the most."""
+"""Seconds until the next visit: after a change, and at most."""
 
 
 class Visited:
@@ -52,7 +52,7 @@ class Visited:
         )
 
     def visit(self) -> float:
-        """Visit it, and return the seconds until the next time."""
+        """Visit the machine, and return the seconds until the next visit."""
         self._moved = False
         start = time.process_time()
         try:
@@ -64,13 +64,13 @@ class Visited:
         return self._pause
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         self._watch.stop()
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, StepChanged):
             self._moved = True
-            # The record is for grading; here it would be most of the traffic.
+            # The record is not needed here, and would be most of the data.
             told = replace(event.result, observations=(), evidence=())
             self._tell(self._id, "step", [asdict(told), event.unsettled, event.changing])
         elif isinstance(event, MachineGone):
@@ -83,9 +83,9 @@ class Visited:
 
 
 def main() -> int:
-    """Visit until the reader is gone."""
+    """Visit until standard input is closed."""
     told = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
-    os.dup2(2, 1)  # whatever else is printed must not get into our messages
+    os.dup2(2, 1)  # other output must not get between the JSON lines
     tasks = [Task.from_json(text) for text in json.loads(sys.stdin.readline())]
     threading.Thread(target=_end_with_input, daemon=True).start()
     with Scratch() as folder:
@@ -94,7 +94,7 @@ def main() -> int:
 
 
 def visit_all(tasks: list[Task], folder: Path, told: TextIO) -> NoReturn:
-    """Visit each, in the order in which they are due."""
+    """Visit each machine when it is due."""
 
     def tell(id: str, what: str, body: Any) -> None:
         told.write(json.dumps([id, what, body]) + "\n")
@@ -110,7 +110,7 @@ def visit_all(tasks: list[Task], folder: Path, told: TextIO) -> NoReturn:
 
 
 def _end_with_input() -> None:
-    """End with the parent process; connections end with our end of their pipes."""
+    """End this process when standard input is closed; its connections then end, too."""
     os.read(0, 1)
     os._exit(0)
 

@@ -39,7 +39,7 @@ def test_images_are_loaded_where_there_are_none_and_the_lab_is_done_with_them(la
     assert loaded.returncode == 0, loaded.stderr
     assert loaded.stderr.count("is built, on labwright/own-base") == 3
     again = labwright("images", "load", target)
-    assert again.stderr.count("is there already") == 3
+    assert again.stderr.count("exists already") == 3
     # Its last act is a check of all steps, when all of the document has been typed.
     followed = labwright("gate", "--only", "perform", target, "gorb")
     assert followed.returncode == 0, followed.stdout + followed.stderr

@@ -81,7 +81,7 @@ def test_a_rootless_engine_is_told_apart(options, rootless, engine, engine_serve
 def test_an_engine_elsewhere_is_named(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
     with pytest.raises(
-        MachineError, match=r"at tcp://10\.0\.0\.1:2375 \(DOCKER_HOST\), not on the"
+        MachineError, match=r"at tcp://10\.0\.0\.1:2375 \(DOCKER_HOST\), but the lab"
     ):
         Engine(LocalMachine()).containers()
 

@@ -87,8 +87,8 @@ def test_images_of_others_and_those_up_to_date_are_left(components):
         "client:latest": {LABEL: "of before"},
     }
     done = dict(load(components, machine := Machine(images)))
-    assert done["kobolog/gorb:latest"] == "is there already, and left as it is"
-    assert done["server:latest"] == "is there already"
+    assert done["kobolog/gorb:latest"] == "exists already and is not changed"
+    assert done["server:latest"] == "exists already"
     assert len(machine.builds()) == 1
     assert "--tag client:latest" in machine.builds()[0]
 

@@ -1,10 +1,10 @@
-"""Runs on a machine: writes its own Python and shell, as the files of a container image.
+"""Runs on a machine: packs its own Python and shell as the files of a container image.
 
     python3 -I base_image.py COMMAND ...
 
-hands the command a tar file on its input: python3 with its standard library, a shell and a
-few small programs, and the libraries that those load. So an image can be made where no
-registry is reachable, on any distribution and architecture.
+runs the command with a tar file as its input: python3 with its standard library, a shell, a
+few small programs, and the shared libraries of these. So an image can be built where no registry
+is reachable, on any distribution and architecture.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def main(command: list[str]) -> int:
                     tree.add_link("/usr/bin/python3", python)
             process.stdin.close()
         except BrokenPipeError:
-            pass  # the command says why it ended
+            pass  # the command prints why it ended
         return process.wait(timeout=COPY_S)
 
 
 def which(name: str) -> str | None:
-    """Return where a program is."""
+    """Return the path of a program."""
     places = (os.path.join(folder, name) for folder in ("/usr/bin", "/bin"))
     return next((path for path in places if os.access(path, os.X_OK)), None)
 
@@ -73,7 +73,7 @@ def modules_of(stdlib: str) -> list[str]:
 
 
 def libraries(paths: list[str]) -> list[str]:
-    """Return the shared libraries that programs and modules load, by ldd."""
+    """Return the shared libraries that programs and modules load, found with ldd."""
     done = subprocess.run(
         ["ldd", *paths],
         stdout=subprocess.PIPE,
@@ -86,7 +86,7 @@ def libraries(paths: list[str]) -> list[str]:
 
 
 class Tree:
-    """A tar file that a path at a time is added to, with the links that lead to it."""
+    """A tar file to which paths are added, each with the symbolic links on its way."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
@@ -97,7 +97,7 @@ class Tree:
         return path in self._done
 
     def add(self, path: str) -> None:
-        """Add a file; a link in its path is added, and what it leads to."""
+        """Add a file; if its path contains a link, add the link and its target."""
         parts = os.path.normpath(path).strip("/").split("/")
         for count in range(1, len(parts) + 1):
             here = "/" + "/".join(parts[:count])
@@ -136,7 +136,7 @@ class Tree:
 
 
 def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Return it as a file of root's."""
+    """Return the entry with root as its owner."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = "root"
     return entry

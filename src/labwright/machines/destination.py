@@ -1,9 +1,9 @@
 """Where ssh connects to, and the options that a user's configuration must not change.
 
-OpenSSH takes the first value that it finds for an option. So ssh reads a file of ours, in
-which these options come first and people's own configuration second: their host names, keys,
-agents and jump hosts count; what would change what a grade sees, or outlive it, does not.
-The file is handed on to the ssh of each jump host, too.
+OpenSSH uses the first value that it finds for an option. So ssh reads a file made by
+labwright: these options come first, then the user's own configuration is included. The user's
+host names, keys, agents and jump hosts work; options that would influence a grading, or outlive
+it, are overridden. The ssh of each jump host gets the same file.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 15
 OWN_CONFIGURATION = ("~/.ssh/config", "/etc/ssh/ssh_config")
-"""What ssh reads where no other file is named."""
+"""The files that ssh reads by default."""
 
 OVERRIDES: tuple[tuple[str, str, tuple[int, int]], ...] = (
-    # Nobody is there to answer a question.
+    # Nobody can answer a question.
     ("BatchMode", "yes", (0, 0)),
     ("ConnectTimeout", str(CONNECT_TIMEOUT_S), (0, 0)),
     ("ConnectionAttempts", "1", (0, 0)),
-    # A machine that is gone is noticed.
+    # Notice a lost machine.
     ("ServerAliveInterval", "5", (0, 0)),
     ("ServerAliveCountMax", "3", (0, 0)),
     ("ChannelTimeout", "none", (9, 6)),
-    # What runs there, and how its input and output come here.
+    # The remote command, and its input and output.
     ("SessionType", "default", (8, 7)),
     ("RemoteCommand", "none", (7, 6)),
     ("ForkAfterAuthentication", "no", (8, 7)),
@@ -41,7 +41,7 @@ OVERRIDES: tuple[tuple[str, str, tuple[int, int]], ...] = (
     ("RequestTTY", "no", (0, 0)),
     ("EscapeChar", "none", (0, 0)),
     ("PermitLocalCommand", "no", (0, 0)),
-    # The connection is of one labwright, and ends with it.
+    # The connection belongs to one labwright process, and ends with it.
     ("ControlMaster", "no", (0, 0)),
     ("ControlPath", "none", (0, 0)),
     ("ControlPersist", "no", (0, 0)),
@@ -53,41 +53,41 @@ OVERRIDES: tuple[tuple[str, str, tuple[int, int]], ...] = (
     ("GatewayPorts", "no", (0, 0)),
     ("StreamLocalBindMask", "0177", (0, 0)),
     ("Tunnel", "no", (0, 0)),
-    # What ssh prints says why a connection failed.
+    # ssh's messages show why a connection failed.
     ("LogLevel", "INFO", (0, 0)),
     ("VisualHostKey", "no", (0, 0)),
-    # People's own files stay as they are.
+    # The user's own files are not changed.
     ("AddKeysToAgent", "no", (7, 2)),
     ("UpdateHostKeys", "no", (6, 8)),
 )
-"""Option, value, and the first release of OpenSSH that knows it: an older one refuses it."""
+"""Option, value, and the first OpenSSH release that knows it; older ones would refuse it."""
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where ssh connects to, and with what beyond the user's own configuration."""
+    """Where ssh connects to, with settings beyond the user's own configuration."""
 
     host: str
-    """As it was written: the patterns of an ssh_config know upper and lower case."""
+    """As the user wrote it: patterns in an ssh_config are case-sensitive."""
     port: int | None = None
     user: str | None = None
     key: Path | None = None
     known_hosts: Path | None = None
-    """Instead of the user's own. A jump host's new key is accepted and added."""
+    """Used instead of the user's known_hosts. A jump host's new key is accepted and added."""
     strict: bool = True
-    """With ``known_hosts``: whether the machine's own key must be there already."""
+    """With ``known_hosts``: whether the machine's key must already be in it."""
     alias: str = ""
-    """The name of the machine's key in ``known_hosts``; else its host name."""
+    """The name of the machine's key in ``known_hosts``; default: its host name."""
     jump: str = ""
-    """As ssh's ProxyJump; else as the user's configuration has it."""
+    """ssh's ProxyJump; default: the one in the user's configuration."""
     plain: bool = False
-    """Without the user's own configuration: for a QEMU guest."""
+    """Whether the user's configuration is ignored, for a QEMU guest."""
 
     @classmethod
     def parse(cls, target: str) -> Destination:
-        """Read ``ssh://[user@]host[:port]``; an IPv6 address stands in brackets.
+        """Parse ``ssh://[user@]host[:port]``; an IPv6 address needs brackets.
 
-        :raises UsageError: it is something else.
+        :raises UsageError: the text is not such a target.
         """
         try:
             parts = urlsplit(target)
@@ -100,13 +100,13 @@ class Destination:
             raise UsageError(f"not a target: {target!r}: a name cannot begin with a dash")
         if parts.password:
             raise UsageError(f"{parts.hostname}: no password in a target; use a key or an agent")
-        # Not parts.hostname, which is in lower case.
+        # Not parts.hostname, which is lower case.
         place = parts.netloc.rpartition("@")[2]
         host = place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
         return cls(host, port, parts.username)
 
     def configuration(self) -> str:
-        """Return the text of the file that ssh reads, for this machine and its jump hosts."""
+        """Return the text of ssh's configuration file for this machine and its jump hosts."""
         release = client_release()
         lines = [
             "Host *",
@@ -124,9 +124,9 @@ class Destination:
         return "\n".join([*lines, ""])
 
     def options(self, configuration: Path) -> list[str]:
-        """Return ssh's arguments for this machine alone, without its name.
+        """Return ssh's arguments for this machine only, without its name.
 
-        :param configuration: the file with :meth:`configuration`.
+        :param configuration: the path of the file with :meth:`configuration`.
         """
         options = [f"-F{configuration}"]
         if self.port:
@@ -148,12 +148,12 @@ class Destination:
 def client_release() -> tuple[int, int]:
     """Return the release of this computer's OpenSSH client.
 
-    :raises SetupError: there is none.
+    :raises SetupError: ssh is not installed.
     """
     try:
         said = run_bounded(["ssh", "-V"], timeout=10, limit=4096).stderr.decode(errors="replace")
     except FileNotFoundError:
         raise SetupError("the program ssh is missing: install openssh-client") from None
     found = re.search(r"OpenSSH_[A-Za-z_]*(\d+)\.(\d+)", said)
-    # Another vendor's ssh, or one that hides its release: it gets what all of them know.
+    # Another vendor's ssh, or one without a release: use only options that all releases know.
     return (int(found[1]), int(found[2])) if found else (7, 6)

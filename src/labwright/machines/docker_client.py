@@ -1,8 +1,7 @@
-"""A client of a Docker Engine whose every answer is bounded in bytes and in seconds.
+"""A client for a Docker Engine that limits the size and duration of each answer.
 
-docker's own time-out is for one read: an Engine that sends a byte now and then would hold us
-for ever, and what it sends is kept in memory whole. The bound is at the socket, below all that
-reads from it.
+The docker package's time-out is for one read: an Engine that sends a byte now and then would
+block forever, and the whole answer is kept in memory. So the limit is applied at the socket.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 ANSWER_LIMIT = 16 << 20
-"""Bytes of one answer."""
+"""Maximum bytes of one answer."""
 ANSWER_S = 30
-"""Seconds for one question and its answer."""
+"""Maximum seconds for one request and its answer."""
 
 
 class AnswerTooLong(docker.errors.DockerException):
-    """One answer had more bytes, or took more seconds, than any answer may."""
+    """An answer exceeded the size or time limit."""
 
 
 class _Bound:
-    """What is left of one answer's bytes and seconds."""
+    """The bytes and seconds that are left for one answer."""
 
     def __init__(self) -> None:
         self.begin()
@@ -47,7 +46,7 @@ class _Bound:
         return left
 
     def is_over(self) -> None:
-        """Note that the time is over. An Engine that sent nothing has not begun to answer."""
+        """Note that the time is over, unless the Engine has sent nothing at all."""
         if self._left < ANSWER_LIMIT:
             self.exceeded = f"took more than {ANSWER_S} s"
 
@@ -59,7 +58,7 @@ class _Bound:
 
 
 class _Socket(socket.socket):
-    """A socket whose reads end with the bound."""
+    """A socket whose reads fail when the limit is exceeded."""
 
     bound: _Bound
 
@@ -87,7 +86,7 @@ class _Connection(unixconn.UnixHTTPConnection):
 class _Pool(unixconn.UnixHTTPConnectionPool):
     bound: _Bound
 
-    def _new_conn(self) -> Any:  # of urllib3, which types it as a kind of its own
+    def _new_conn(self) -> Any:  # urllib3's type is private
         connection = _Connection(self.base_url, self.socket_path, ANSWER_S)
         connection.bound = self.bound
         return connection
@@ -129,7 +128,7 @@ class _Api(docker.APIClient):
 
 
 class Client(docker.DockerClient):
-    """A docker client over a Unix socket of this computer."""
+    """A docker client that uses a Unix socket on this computer."""
 
     def __init__(self, path: str) -> None:
         self.api = _Api(path)

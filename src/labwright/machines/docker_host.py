@@ -1,4 +1,4 @@
-"""Where a machine's Docker Engine listens: where its user's own `docker` command goes to."""
+"""Finds the socket of a machine's Docker Engine: the one that the user's `docker` command uses."""
 
 from __future__ import annotations
 
@@ -57,25 +57,25 @@ class DockerHost:
     """A Docker Engine's socket on a machine."""
 
     path: str = ""
-    """Empty: there is none."""
+    """The socket's path; empty if there is no Docker Engine."""
     source: str = ""
-    """What leads there, in words; empty for the ordinary socket."""
+    """The setting that leads there, in words; empty for the default socket."""
     user: str = ""
     installed: bool = False
-    """Whether there is a ``docker`` command."""
+    """Whether the ``docker`` command is installed."""
     there: bool = False
-    """Whether there is a socket at the path."""
+    """Whether a socket exists at the path."""
     writable: bool = False
     sudo: bool = False
-    """Whether root may use it, and sudo asks for no password."""
+    """Whether sudo works without a password, so that root can use the socket."""
 
     def relay(self) -> str:
-        """Return a command that is a connection to it, on its input and output."""
+        """Return a command that connects its standard input and output to the socket."""
         root = "" if self.writable else "sudo -n "
         return f"exec {root}env DOCKER_HOST=unix://{self.path} docker system dial-stdio"
 
     def problem(self, target: str) -> str:
-        """Say why it cannot be asked, as far as the machine's files say; empty: it can be."""
+        """Return why the Engine cannot be used, judged by the machine's files; "" if it can."""
         via = f" ({self.source})" if self.source else ""
         if not self.path and not self.installed:
             return f"Docker is not installed on {target}"
@@ -92,17 +92,17 @@ class DockerHost:
 
 
 def find(machine: Machine) -> DockerHost:
-    """Return where the Docker Engine of a machine's user listens.
+    """Return the socket of the Docker Engine that a machine's user uses.
 
-    :raises MachineError: it is not one of this machine's sockets.
+    :raises MachineError: the Engine is not on this machine.
     """
     said = machine.execute(_FIND, timeout=FIND_S).stdout
     facts = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     host, source = facts.get("host", ""), facts.get("from", "")
     if host and not host.startswith(("unix:///", "/")):
         raise MachineError(
-            f"the Docker of {machine.target} is at {host[:200]} ({source[:100]}), not on the "
-            "machine itself, where the lab is graded"
+            f"the Docker of {machine.target} is at {host[:200]} ({source[:100]}), but the lab "
+            "is graded on the machine itself"
         )
     return DockerHost(
         path=host.removeprefix("unix://"),

@@ -1,4 +1,4 @@
-"""A machine's Docker Engine: its images, its containers, and what those have printed."""
+"""A machine's Docker Engine: its images, containers and their output."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TUPLES = ("arguments", "addresses", "capabilities")
-"""What of a container JSON has as lists."""
+"""The fields of a container that are lists in JSON."""
 NEVER = "0001-01-01"
-"""The day on which Docker says something has happened that has not: Go's zero time."""
+"""Docker's date for an event that has not happened: Go's zero time."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ class Container:
 
     name: str
     status: str
-    """``running``, ``exited``, ``paused`` ...; ``absent`` if there is none."""
+    """``running``, ``exited``, ``paused`` ...; ``absent`` if the container does not exist."""
     image: str = ""
-    """The name by which it was made."""
+    """The image's name when the container was created."""
     image_id: str = ""
     addresses: tuple[str, ...] = ()
-    """One on each of its networks; none when it does not run."""
+    """Its addresses, one for each network; empty if it does not run."""
     network_mode: str = ""
     privileged: bool = False
     capabilities: tuple[str, ...] = ()
-    """What was added to those that each container has, such as ``NET_ADMIN``."""
+    """Capabilities added to the default ones, such as ``NET_ADMIN``."""
     arguments: tuple[str, ...] = ()
     exit_status: int = 0
     ended_before: bool = False
-    """Whether it has ended since it was made; it may have been started again."""
+    """Whether it has ended at least once; it may run again now."""
 
     @property
     def address(self) -> str:
@@ -59,9 +59,9 @@ class Container:
 
     @classmethod
     def of(cls, name: str, attributes: dict[str, Any]) -> Container:
-        """Return what ``docker inspect`` says about a container.
+        """Parse the output of ``docker inspect``.
 
-        :raises MachineError: its answer is malformed.
+        :raises MachineError: the output is malformed.
         """
         try:
             networks = attributes["NetworkSettings"].get("Networks") or {}
@@ -92,9 +92,9 @@ class Container:
 
 
 class Engine:
-    """The Docker Engine by its API; failures are kept apart from its answers.
+    """The Docker Engine's API. A failure is never taken for an answer.
 
-    Once it has given no answer, later questions fail at once and do not wait again.
+    After a question without an answer, all later questions fail at once.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -111,7 +111,7 @@ class Engine:
         return sorted(map(str, self.ask("images")))
 
     def container(self, name: str) -> Container:
-        """Return a container as it is now."""
+        """Return the current state of a container."""
         found = self.ask("container", name)
         if found is None:
             return Container(name, "absent")
@@ -122,26 +122,26 @@ class Engine:
             raise MachineError(f"the record of {name} is malformed: {problem}") from None
 
     def containers(self) -> dict[str, str]:
-        """Return the names of all containers, also of those that do not run, and their images."""
+        """Return the names of all containers, also stopped ones, with their images."""
         return dict(self.ask("containers"))
 
     def console(self, name: str, since: float | None = None, tail: int | None = None) -> str:
-        """Return what a container has printed; empty if there is no such container.
+        """Return the output of a container; empty if the container does not exist.
 
-        :param since: seconds since the epoch, by the machine's own clock.
-        :raises EngineRefused: its log cannot be read: its logging driver keeps none.
+        :param since: only output after this time, in seconds since the epoch (the machine's clock).
+        :raises EngineRefused: the log cannot be read, since the logging driver keeps none.
         """
         return str(self.ask("console", name, since, tail) or "")
 
     def is_rootless(self) -> bool:
-        """Whether the Engine runs without root: its host network is not the machine's."""
+        """Whether the Engine runs without root; then its host network is not the machine's."""
         return bool(self.ask("rootless"))
 
     def ask(self, what: str, *arguments: Any) -> Any:
-        """Ask one question; the answer is plain data, None for what there is not.
+        """Ask one question. The answer is plain data; None means "not found".
 
         :raises EngineRefused: the Engine answered this question with an error.
-        :raises MachineError: the Engine cannot answer: never the student's zero.
+        :raises MachineError: the Engine gave no valid answer.
         """
         import docker.errors
         import requests
@@ -157,7 +157,7 @@ class Engine:
         except docker.errors.NotFound:
             return None
         except docker.errors.APIError as problem:
-            # It has answered; other questions may still fail.
+            # The Engine works; other questions may succeed.
             raise EngineRefused(
                 f"the Docker Engine on {self._machine.target} refused the question {asked}: "
                 f"{str(problem.explanation or problem)[:200]}"
@@ -176,7 +176,7 @@ class Engine:
             raise MachineError(self._lost) from problem
 
     def _reach(self) -> None:
-        """Check that the Engine can be reached; a failure is found once."""
+        """Check that the Engine can be reached; a failure is remembered."""
         try:
             _ = self._machine.docker
         except (HostUnreachable, CommandTimedOut):
@@ -186,7 +186,7 @@ class Engine:
             raise
 
     def _diagnosis(self, problem: Exception) -> str:
-        """Say why the Engine gives no answer, as far as it can be known."""
+        """Return why the Engine gives no answer, as far as it can be found out."""
         where = self._machine.target
         try:
             seen = docker_host.find(self._machine).problem(where)
@@ -201,7 +201,7 @@ def _containers(machine: Machine) -> dict[str, str]:
 
 
 def _console(machine: Machine, name: str, since: float | None, tail: int | None) -> str:
-    # By the plain API, which need not describe the container first: a question less.
+    # The low-level API saves one request: it does not inspect the container first.
     text = machine.docker.api.logs(name, since=since, tail="all" if tail is None else tail)
     return bytes(text).decode(errors="backslashreplace")
 
@@ -220,4 +220,4 @@ QUESTIONS: dict[str, Callable[..., Any]] = {
         "rootless" in str(option) for option in machine.docker.api.info()["SecurityOptions"] or []
     ),
 }
-"""What can be asked, each answered by the docker SDK."""
+"""All questions, with the functions that answer them."""

@@ -1,4 +1,4 @@
-"""What a lab's Docker image is built from: the context that ``docker build`` is given."""
+"""The build context of a lab's Docker image, for ``docker build``."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Component:
 
     image: str
     folder: Path
-    """The context: its Dockerfile, and whatever stands beside it."""
+    """The folder with the Dockerfile and the other files of the context."""
     package: str = ""
-    """The Python package that runs in it, by its dotted name, if it is one of ours; it imports
-    nothing else of what is above it."""
+    """The dotted name of the labwright package that runs in it, if any. The package imports
+    nothing else from labwright."""
     dependencies: tuple[str, ...] = ()
-    """Distributions that the package imports: all of it pure Python."""
+    """Distributions that the package imports; all are pure Python."""
     published: bool = False
-    """Whether the student fetches it: it is in the registry, and not in Docker."""
+    """Whether the student pulls it: it is in the registry, not in Docker."""
 
 
 def sources(component: Component) -> Iterator[tuple[str, bytes]]:
-    """Yield a component's own files with their places in the context, sorted."""
+    """Yield a component's own files with their paths in the context, sorted."""
     if component.package:
         yield from _package(component.package)
     for file in sorted(path for path in component.folder.rglob("*") if path.is_file()):
@@ -41,7 +41,7 @@ def sources(component: Component) -> Iterator[tuple[str, bytes]]:
 
 
 def _package(name: str) -> Iterator[tuple[str, bytes]]:
-    """Yield a package's modules with their places, and what makes it one of those above it."""
+    """Yield a package's modules with their paths, and ``__init__.py`` of its parent packages."""
     try:
         spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:
@@ -56,7 +56,7 @@ def _package(name: str) -> Iterator[tuple[str, bytes]]:
 
 
 def version(distribution: str) -> str:
-    """Return which version of a package is installed here."""
+    """Return the installed version of a distribution."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -66,9 +66,9 @@ def version(distribution: str) -> str:
 
 
 def context(component: Component, dependencies: str = "dependencies") -> bytes:
-    """Return what Docker builds an image from, as a tar file.
+    """Return the build context as a tar file.
 
-    :param dependencies: the folder in it for the packages that the image's own imports.
+    :param dependencies: the folder in it for the distributions that the package imports.
     """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -80,7 +80,7 @@ def context(component: Component, dependencies: str = "dependencies") -> bytes:
 
 
 def _dependencies(component: Component, folder: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the modules of the packages that are imported, as they are installed here."""
+    """Yield the modules of the dependencies, as they are installed here."""
     for name in component.dependencies:
         version(name)
         files = [file for file in metadata.files(name) or [] if file.suffix == ".py"]

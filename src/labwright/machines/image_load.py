@@ -1,7 +1,7 @@
-"""Puts a lab's images into the Docker of a machine that is not ours.
+"""Builds a lab's images in the Docker of any machine.
 
-They are built there, from their own Dockerfiles: on the ordinary base where a registry is
-reachable from there, else on the machine's own Python.
+They are built there from their own Dockerfiles: on the ordinary base if the machine can reach
+a registry, otherwise on the machine's own Python.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OWN_BASE = "labwright/own-base"
 LABEL = "labwright.context"
-"""Has a hash of what an image was built from: so an image that is out of date is built again."""
+"""The label with a hash of the image's sources; an outdated image is built again."""
 OLDEST_PYTHON = (3, 11)
 PULL_S = 120.0
 BUILD_S = 600.0
@@ -37,11 +37,11 @@ import {_NEEDED}'"""
 
 
 def load(components: Sequence[Component], machine: Machine) -> Iterator[tuple[str, str]]:
-    """See that a machine's Docker has images; yield each one's name and what was done.
+    """Make sure that a machine's Docker has the images; yield each name and what was done.
 
-    One that is there and was not built by this is left as it is.
+    An image that was not built by labwright is not changed.
 
-    :raises MachineError: there is no Docker, or it could not build them.
+    :raises MachineError: there is no Docker, or a build failed.
     """
     docker = _docker(machine)
     bases: dict[str, str] = {}
@@ -49,9 +49,9 @@ def load(components: Sequence[Component], machine: Machine) -> Iterator[tuple[st
         made_of = hashlib.sha256(context(component)).hexdigest()
         there = _label(machine, docker, component.image)
         if there == "another's":
-            yield component.image, "is there already, and left as it is"
+            yield component.image, "exists already and is not changed"
         elif there == made_of:
-            yield component.image, "is there already"
+            yield component.image, "exists already"
         else:
             ordinary = _ordinary_base(component)
             if ordinary not in bases:
@@ -61,7 +61,7 @@ def load(components: Sequence[Component], machine: Machine) -> Iterator[tuple[st
 
 
 def _docker(machine: Machine) -> str:
-    """Return the docker command as the machine's user must write it."""
+    """Return the docker command, with sudo if the user needs it."""
     host = machine.docker_host
     if problem := host.problem(machine.target):
         raise MachineError(problem)
@@ -74,7 +74,7 @@ def _docker(machine: Machine) -> str:
 
 
 def _label(machine: Machine, docker: str, image: str) -> str:
-    """Return what an image was built from; empty without one, ``another's`` if not by us."""
+    """Return an image's label; "" without an image, ``another's`` if labwright did not build it."""
     found = machine.run(f"{docker} image inspect --format '{{{{json .Config}}}}' %s", image)
     if not found.ok:
         return ""
@@ -86,14 +86,14 @@ def _label(machine: Machine, docker: str, image: str) -> str:
 
 
 def _ordinary_base(component: Component) -> str:
-    """Return the base that an image's Dockerfile has where no other is named."""
+    """Return the default base in an image's Dockerfile."""
     text = (component.folder / "Dockerfile").read_text(encoding="utf-8")
     found = re.search(r"^ARG BASE=(\S+)", text, re.MULTILINE)
     return found[1] if found else ""
 
 
 def _base(machine: Machine, docker: str, ordinary: str) -> str:
-    """Return a base that the machine has, or can have."""
+    """Return a base that the machine has or can get."""
     if ordinary:
         there = machine.run(f"{docker} image inspect %s", ordinary).ok
         pull = f"timeout {PULL_S:g} {docker} pull --quiet %s"
@@ -123,11 +123,11 @@ def _base(machine: Machine, docker: str, ordinary: str) -> str:
 
 
 def _build(machine: Machine, docker: str, component: Component, base: str, made_of: str) -> None:
-    # Compiled only where the machine's Python is the image's.
+    # Compile only if the image uses the machine's Python.
     compiled = "python3 -m compileall -q site-packages" if base == OWN_BASE else ":"
     options = f"--quiet --build-arg BASE={base} --label {LABEL}={made_of} --tag {component.image}"
     legacy = f"{docker.removesuffix('docker')}env DOCKER_BUILDKIT=0 docker"
-    # Newer clients refuse to build without buildx, unless the legacy builder is asked for.
+    # Newer clients without buildx refuse to build unless the legacy builder is requested.
     script = f"""
         set -eu
         folder=$(mktemp -d)

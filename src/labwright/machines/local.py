@@ -28,7 +28,7 @@ class LocalMachine(Machine):
         return CommandResult.of(command, output)
 
     def docker_socket(self) -> str:
-        """Return the path of the Docker Engine's socket, or of one of ours that leads to it."""
+        """Return the path of the Docker Engine's socket, or of a relay to it."""
         host = self.docker_host
         if problem := host.problem(self.target):
             raise MachineError(problem)
@@ -41,7 +41,7 @@ class LocalMachine(Machine):
         return str(self._scratch.path / "d")
 
     def close(self) -> None:
-        """Let go of what was started."""
+        """End what was started."""
         super().close()
         if self._relay:
             self._relay.close()
@@ -49,13 +49,13 @@ class LocalMachine(Machine):
             self._relay = None
 
     def program(self, command: str) -> list[str]:
-        """Return a shell that runs it."""
+        """Return a program that runs a shell command."""
         return ["sh", "-c", command]
 
     def shell(self) -> list[str]:
-        """Return a shell."""
+        """Return a program that is a shell."""
         return ["bash", "--noediting", "-i"]
 
     def login_shell(self) -> list[str]:
-        """Return the shell that this user has chosen."""
+        """Return the user's login shell."""
         return [os.environ.get("SHELL", "bash")]

@@ -1,4 +1,4 @@
-"""A machine, and the little that is asked of one."""
+"""A machine: the computer on which a lab is done. All kinds of machines have this interface."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 PROBE = "labwright/probe/v1"
 ENVIRONMENT = "LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH\n"
-"""What comes before a command that looks."""
+"""The prefix of a command that only reads."""
 OUTPUT_LIMIT = 1 << 20
-"""Bytes kept of each of a command's two outputs; the target is hostile."""
+"""Maximum bytes kept of each of a command's two outputs; the target is hostile."""
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command did. Output is text, at most the limit, undecodable bytes escaped."""
+    """The result of a command. Output is text of limited length; undecodable bytes are escaped."""
 
     command: str
     exit_status: int
@@ -40,7 +40,7 @@ class CommandResult:
     stderr: str
     duration_s: float
     truncated: bool = False
-    """Whether output beyond the limit was thrown away."""
+    """Whether output beyond the limit was dropped."""
 
     @property
     def ok(self) -> bool:
@@ -49,7 +49,7 @@ class CommandResult:
 
     @classmethod
     def of(cls, command: str, output: Output) -> CommandResult:
-        """Make text of a program's output, so that no byte of it can raise."""
+        """Decode a program's output without raising an error."""
         return cls(
             command,
             output.exit_status,
@@ -74,10 +74,10 @@ class Reply:
     error: str
     detail: str
     took_s: float | None = None
-    """Seconds from opening the connection to the end of the answer; None without one."""
+    """Seconds from opening the connection to the end of the answer; None without an answer."""
 
     def summary(self) -> str:
-        """Say in a line what came back."""
+        """Return the result in one line."""
         if self.error:
             return f"{self.error} ({self.detail})" if self.detail else self.error
         return f"{self.status} {self.body.strip()[:500]}".rstrip()
@@ -88,7 +88,7 @@ class Reply:
 
 
 def _json(text: str) -> Any:
-    """Return what a text that is not trusted says as JSON, or None if it is not JSON."""
+    """Parse untrusted text as JSON; return None if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -96,9 +96,9 @@ def _json(text: str) -> Any:
 
 
 def reply_of(answer: Any) -> Reply:
-    """Make a reply of what a probe says it is.
+    """Convert a probe's answer into a reply.
 
-    :raises TypeError: it is something else.
+    :raises TypeError: the answer does not have the right form.
     """
     reply = Reply(**answer)
     texts = (reply.body, reply.error, reply.detail)
@@ -114,7 +114,7 @@ def reply_of(answer: Any) -> Reply:
 
 
 def _result_of(command: str, answer: Any, timeout: float) -> CommandResult | MachineError:
-    """Make a result of what a probe says a command did."""
+    """Convert a probe's answer into the result of a command."""
     if answer["status"] is None:
         return CommandTimedOut(f"`{command[:200]}` did not end within {timeout:g} s")
     return CommandResult(
@@ -128,10 +128,10 @@ def _result_of(command: str, answer: Any, timeout: float) -> CommandResult | Mac
 
 
 class Machine(ABC):
-    """Where a lab is done and inspected. All machines are reached alike."""
+    """A machine on which a lab is done and checked."""
 
     target: str
-    """How the user names it: ``local``, ``ssh://...`` or ``vm:NAME``."""
+    """The target: ``local``, ``ssh://...`` or ``vm:NAME``."""
     session: ProbeSession | None = None
 
     @abstractmethod
@@ -141,12 +141,12 @@ class Machine(ABC):
         """Run a shell command as the machine's user.
 
         :param timeout: seconds.
-        :raises HostUnreachable: there is no way to the machine, or it was lost.
+        :raises HostUnreachable: no connection could be made, or it was lost.
         :raises CommandTimedOut: the command did not end in time.
         """
 
     def program(self, command: str) -> list[str]:
-        """Return a program of this computer that runs a shell command on the machine."""
+        """Return a program on this computer that runs a shell command on the machine."""
         raise MachineError(f"{self.target} cannot run the grader's programs: {command[:80]}")
 
     @abstractmethod
@@ -154,10 +154,9 @@ class Machine(ABC):
         """Return the path, on this computer, of a socket to the machine's Docker Engine."""
 
     def shell(self) -> list[str]:
-        """Return a program of this computer that is an interactive shell on the machine.
+        """Return a program on this computer that is an interactive shell on the machine.
 
-        It needs a terminal. It edits no lines, so that it prints nothing but what a command
-        does.
+        It needs a terminal. It has no line editing, so that it prints only the output of commands.
         """
         raise MachineError(f"{self.target} has no terminal")
 
@@ -166,26 +165,26 @@ class Machine(ABC):
         return time.monotonic()
 
     def pause(self, seconds: float) -> None:
-        """Wait until the machine may have changed."""
+        """Wait some seconds for the machine to change."""
         time.sleep(seconds)
 
     def login_shell(self) -> list[str]:
-        """Return a program of this computer that is a person's own shell on the machine.
+        """Return a program on this computer that is the user's login shell on the machine.
 
         It needs a terminal.
         """
         raise MachineError(f"{self.target} has no terminal")
 
     def prepare(self) -> None:
-        """Begin with what the first question would have to wait for, without waiting."""
+        """Start connecting in the background, so that the first question waits less."""
         self._probe_session()
 
     def ask_anew(self) -> None:
-        """Forget that the Docker Engine gave no answer: it may have been started since."""
+        """Forget a failure of the Docker Engine: it may have been started since."""
         self.__dict__.pop("engine", None)
 
     def close(self) -> None:
-        """Let go of the machine; the machine itself is left as it is."""
+        """Close the connection; the machine itself is not changed."""
         if self.session:
             self.session.close()
 
@@ -197,9 +196,9 @@ class Machine(ABC):
         stdin: bytes = b"",
         limit: int = OUTPUT_LIMIT,
     ) -> CommandResult:
-        """Run a shell command, each ``%s`` replaced by one quoted argument.
+        """Run a shell command in which each ``%s`` is replaced by a quoted argument.
 
-        Example: ``machine.run("cat %s", path)``. Errors as of :meth:`execute`.
+        Example: ``machine.run("cat %s", path)``. It raises the same errors as :meth:`execute`.
         """
         if arguments:
             command %= tuple(shlex.quote(argument) for argument in arguments)
@@ -208,12 +207,12 @@ class Machine(ABC):
     def run_all(
         self, commands: Sequence[str], timeout: float = 10.0
     ) -> list[CommandResult | MachineError]:
-        """Run several shell commands in one visit, one after another; they must only look.
+        """Run several shell commands in one visit, one after another; they must only read.
 
-        Each finds the programs in ``/usr/sbin``, and speaks English.
+        Their PATH includes ``/usr/sbin``, and their messages are English.
 
-        :param timeout: seconds for each. The error of one is its own answer.
-        :raises MachineError: the machine or the way to it failed.
+        :param timeout: seconds for each command. The error of a command is returned as its result.
+        :raises MachineError: the machine or the connection failed.
         """
         task = {"task": "run", "commands": [ENVIRONMENT + c for c in commands], "timeout": timeout}
         try:
@@ -238,12 +237,12 @@ class Machine(ABC):
         return result.stdout if result.ok else None
 
     def probe(self, task: Mapping[str, Any], timeout: float) -> Any:
-        """Let the probe do one task on the machine, and return its answer.
+        """Run one task of the probe on the machine, and return its answer.
 
-        Its tasks are described in :mod:`labwright.components.workload.probe`.
+        The tasks are described in :mod:`labwright.components.workload.probe`.
 
         :param timeout: seconds for the whole task.
-        :raises ProbeError: what came back is not a probe's answer.
+        :raises ProbeError: the output is not a valid answer.
         """
         result = self.ask_probe(json.dumps(task), timeout)
         if result.exit_status == 127:
@@ -269,9 +268,9 @@ class Machine(ABC):
         )
 
     def ask_probe(self, task: str, timeout: float) -> CommandResult:
-        """Return what the probe printed for a task, whatever that is.
+        """Return the probe's output for a task, without validating it.
 
-        :param task: JSON, on one line.
+        :param task: one line of JSON.
         :raises CommandTimedOut: it did not answer in time.
         """
         output = self._probe_session().ask(task, timeout)
@@ -285,8 +284,7 @@ class Machine(ABC):
     def http(self, requests: list[Mapping[str, Any]], timeout: float = 5.0) -> list[Reply]:
         """Make HTTP requests from the machine itself, in order, each on its own connection.
 
-        A request is ``{"url": ...}`` with ``method``, ``headers`` and ``body`` where
-        they differ from a plain GET.
+        A request is ``{"url": ...}``, optionally with ``method``, ``headers`` and ``body``.
 
         :param timeout: seconds for each request.
         """
@@ -299,17 +297,17 @@ class Machine(ABC):
 
     @cached_property
     def engine(self) -> Engine:
-        """The machine's Docker Engine as a witness: what it says, never what it raises."""
+        """The machine's Docker Engine."""
         return Engine(self)
 
     @cached_property
     def docker_host(self) -> DockerHost:
-        """Where the Docker Engine of the machine's user listens."""
+        """The socket of the Docker Engine that the machine's user uses."""
         return docker_host.find(self)
 
     @cached_property
     def docker(self) -> docker.DockerClient:
-        """The client of the machine's Docker Engine."""
+        """A client for the machine's Docker Engine."""
         from labwright.machines.docker_client import Client  # slow to load
 
         return Client(self.docker_socket())

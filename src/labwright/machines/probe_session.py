@@ -1,9 +1,9 @@
-"""The probe on a machine: one process of it, which does task after task.
+"""A session of the probe: one process on a machine that does many tasks.
 
-A process costs a session of ssh, the start of a Python and the compiling of the probe, which
-together take longer than most tasks. The probe arrives by standard input, nothing is
-installed; then comes a task a line, and a line is answered to each. The process ends when its
-input does, however the asking process ends.
+Starting a process needs an ssh session, a Python start and compiling the probe, which together
+take longer than most tasks. The probe's source is sent on standard input; nothing is installed.
+Then each line of input is a task, and each line of output is its answer. The process ends when
+its input is closed, so it also ends if labwright is killed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OLDEST_PYTHON = (3, 7)
 TOO_OLD = 125
-"""Exit status where the machine's python3 is older; its release is on standard error."""
+"""Exit status if the machine's python3 is too old; its release is on standard error."""
 _COMMAND = """\
 exec python3 -I -c 'import os, sys
 word = "NAME-%s" % "NONCE"
@@ -40,9 +40,10 @@ for line in lines: probe["main"]([line.decode()])'"""
 
 
 def command(nonce: str) -> str:
-    """Return what the machine's shell runs.
+    """Return the shell command that starts the probe.
 
-    :param nonce: of the mark, which Python itself prints: its wrapper may have said something.
+    :param nonce: part of the mark. Python prints the mark, since a wrapper of python3 can print
+        other text before.
     """
     words = {"NAME": login.NAME, "NONCE": nonce, "OLDEST": OLDEST_PYTHON, "TOO_OLD": TOO_OLD}
     text = _COMMAND
@@ -52,24 +53,24 @@ def command(nonce: str) -> str:
 
 
 ANSWER = b'{"probe":'
-"""What an answer begins with. Anything else was not printed by the probe."""
+"""The beginning of an answer. Any other output does not come from the probe."""
 ANSWER_LIMIT = 8 << 20
-"""Bytes kept of an answer; the target is hostile."""
+"""Maximum bytes of an answer; the target is hostile."""
 ENDING_S = 5.0
-"""Seconds that a process may take to end after the end of its output."""
+"""Seconds that a process has to end after it has closed its output."""
 
 
 class ProbeSession:
     """A process of the probe.
 
-    An answer must not be taken for that of another task, so after a time-out, and after
-    whatever is not one answer, the process is ended and ``ended`` is true.
+    After a time-out or a malformed answer the process is ended and ``ended`` is true, so that an
+    answer is never taken for the answer of another task.
     """
 
     def __init__(self, program: Callable[[str], Sequence[str]]) -> None:
-        """Start it, without waiting for it.
+        """Start the process without waiting for it.
 
-        :param program: returns a program of this computer that runs a command on the machine.
+        :param program: returns a program on this computer that runs a command on the machine.
         """
         self.ended = False
         nonce = secrets.token_hex(8)
@@ -80,7 +81,7 @@ class ProbeSession:
         self._streams.send(b"%d\n%b" % (len(source), source), last=False)
 
     def begin(self, timeout: float) -> None:
-        """Wait until Python has started there, and have it compile the probe meanwhile.
+        """Wait until Python has started, and send it the probe.
 
         :param timeout: seconds.
         """
@@ -89,7 +90,7 @@ class ProbeSession:
     def ask(self, task: str, timeout: float) -> Output:
         """Do a task; the exit status is 0 while the process keeps running.
 
-        :param task: JSON, on one line.
+        :param task: one line of JSON.
         :param timeout: seconds.
         :raises CommandTimedOut: there was no answer in time.
         """
@@ -114,11 +115,11 @@ class ProbeSession:
 
     @property
     def group(self) -> str:
-        """The number of its process group on the machine; empty before it has begun."""
+        """The process group's number on the machine; empty before the process has started."""
         return self._mark.note
 
     def _enough(self) -> bool:
-        """Whether there is an answer, or what cannot become one."""
+        """Whether the output is a whole answer, or cannot become one."""
         if not self._mark.seen:
             return self._streams.truncated
         said = self._streams.stdout
@@ -126,6 +127,6 @@ class ProbeSession:
         return self._streams.truncated or not begun or b"\n" in said
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self.ended = True
         self._streams.close()

@@ -1,4 +1,4 @@
-"""Runs a program of this computer with bounded time and output."""
+"""Runs a program on this computer with limited time and output."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16
 KILLED_S = 5.0
-"""Seconds in which a process that was killed is gone."""
+"""Seconds that a killed process has to end."""
 LOGIN_LIMIT = 1 << 20
-"""Bytes that may be printed before a mark."""
+"""Maximum bytes before the mark."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a program did; its outputs are bytes, cut at the limit."""
+    """The result of a program; its outputs are bytes, cut at the limit."""
 
     exit_status: int
     stdout: bytes
@@ -43,15 +43,14 @@ def run_bounded(
     what: str = "",
     mark: Mark | None = None,
 ) -> Output:
-    """Run a program in a session of its own, so that a time-out ends its children too.
+    """Run a program in its own session, so that a time-out ends its children, too.
 
-    Output beyond ``limit`` bytes is read and thrown away: a talkative program is neither
-    blocked nor believed.
+    Output beyond ``limit`` bytes is read and dropped, so that the program is not blocked.
 
     :param timeout: seconds.
-    :param what: how a message names the program; the program itself if empty.
-    :param mark: printed before the program's own output; what comes before it is left out.
-    :raises CommandTimedOut: it did not end in time; it has been killed.
+    :param what: the program's name in messages; default: the program itself.
+    :param mark: a line before the program's own output; output before it is dropped.
+    :raises CommandTimedOut: the program did not end in time, and was killed.
     """
     start = time.monotonic()
     process = start_piped(argv)
@@ -75,7 +74,7 @@ def run_bounded(
 
 
 def start_piped(argv: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, with three pipes."""
+    """Start a program in its own session, with three pipes."""
     return subprocess.Popen(
         list(argv),
         stdin=subprocess.PIPE,
@@ -86,12 +85,12 @@ def start_piped(argv: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def end_session(process: subprocess.Popen[bytes], gentle_s: float = 0.0) -> None:
-    """End a process that leads a session, and all in its group, and wait for it.
+    """End a session leader and its process group, and wait for it.
 
-    Its group may be alive after it: the process must not have been waited for before, else
-    its number could be another's.
+    The process must not have been waited for before: its number could then belong to another
+    process group.
 
-    :param gentle_s: seconds for which it may end by itself, when it is asked to.
+    :param gentle_s: seconds between SIGTERM and SIGKILL.
     """
     if process.returncode is not None:
         return
@@ -101,7 +100,7 @@ def end_session(process: subprocess.Popen[bytes], gentle_s: float = 0.0) -> None
             process.wait(gentle_s)
     if process.returncode is None:
         _signal(process.pid, signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # it waits for a device
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it is blocked in the kernel
             process.wait(KILLED_S)
 
 
@@ -111,27 +110,27 @@ def _signal(group: int, number: int) -> None:
 
 
 class Mark:
-    """A line before a program's own output, which is on both outputs.
+    """A line that is printed on both outputs before the program's own output.
 
-    What is printed before it, by whatever runs before the program, is not the program's.
+    Text before the mark comes from something that ran before the program, and is dropped.
     """
 
     def __init__(self, word: bytes) -> None:
         self.word = word
         self.note = ""
-        """What follows the word on the first output; empty until it was seen."""
+        """The text after the word on the first output; empty until the mark was seen."""
         self.seen = False
-        """Whether it was on the first output."""
+        """Whether the mark was seen on the first output."""
         self._passed: set[int] = set()
 
     def passed(self, fd: int) -> bool:
-        """Whether it was on this output."""
+        """Whether the mark was seen on this output."""
         return fd in self._passed
 
     def cut(self, output: bytearray, fd: int, *, first: bool) -> None:
-        """Remove all up to the end of the mark's line, once there is one.
+        """Remove everything up to the end of the mark's line, if the mark is there.
 
-        :param fd: which of the outputs this is; ``first``, whether it is the first one.
+        :param fd: the output's file descriptor; ``first`` tells whether it is standard output.
         """
         if fd in self._passed:
             return
@@ -148,10 +147,10 @@ class Mark:
 
 
 class Streams:
-    """The three pipes of a process, none of which may block the others.
+    """The three pipes of a process, handled without blocking.
 
-    With a mark, the input is kept back until the mark was seen: what runs before the program
-    cannot read it away.
+    With a mark, the input is sent only after the mark was seen, so that nothing that runs before
+    the program can read it.
     """
 
     def __init__(
@@ -173,9 +172,9 @@ class Streams:
         self._selector.register(process.stderr, selectors.EVENT_READ, self.stderr)
 
     def send(self, data: bytes, *, last: bool) -> None:
-        """Write to the process, what does not fit at once while it is pumped.
+        """Write to the process; :meth:`pump` writes the rest that does not fit at once.
 
-        :param last: whether this ends its input.
+        :param last: whether the input ends here.
         """
         self._left = memoryview(bytes(self._left) + data)
         self._last = last
@@ -185,9 +184,9 @@ class Streams:
             self._selector.register(self._input, selectors.EVENT_WRITE)
 
     def pump(self, deadline: float, enough: Callable[[], bool] = lambda: False) -> bool:
-        """Move bytes until both outputs are closed, or it is enough.
+        """Move bytes until both outputs are closed, or ``enough`` returns true.
 
-        :param deadline: by the monotonic clock; False is returned when it came first.
+        :param deadline: by the monotonic clock; if it is reached first, False is returned.
         """
         while any(key.fileobj is not self._input for key in self._selector.get_map().values()):
             if enough():
@@ -203,7 +202,7 @@ class Streams:
         return True
 
     def close(self) -> None:
-        """End the process and its children, unless it was waited for, and close the pipes."""
+        """End the process and its children (unless it was waited for), and close the pipes."""
         self._selector.close()
         end_session(self._process)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
@@ -212,13 +211,13 @@ class Streams:
                     pipe.close()
 
     def _write(self) -> bool:
-        """Write what can be written at once; return whether something is left."""
+        """Write as much as possible without blocking; return whether something is left."""
         try:
             while self._left:
                 self._left = self._left[os.write(self._input.fileno(), self._left[:CHUNK]) :]
         except BlockingIOError:
             return True
-        except BrokenPipeError:  # it need not read all of it
+        except BrokenPipeError:  # a program need not read all of its input
             self._left = self._left[:0]
         if self._last:
             self._input.close()

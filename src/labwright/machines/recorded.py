@@ -1,8 +1,8 @@
-"""What was asked of a machine, kept; and a machine that answers from what was kept.
+"""Records the questions to a machine and their answers; and replays such a record.
 
-All that a check learns of a machine goes through its commands and its Docker Engine. Both
-are plain data: kept beside the results, they let the checks judge once more, without the
-machine, after a change of points or thresholds.
+Checks learn about a machine only through commands and its Docker Engine. The answers are plain
+data. Saved with the results, they let the checks judge again without the machine, after a change
+of points or thresholds.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 KEPT_BYTES = 1 << 20
-"""Of one output: more is no answer to any of our questions."""
+"""Maximum characters of one output; no question has a longer answer."""
 
 
 _NEW_DATA = re.compile(r'"task": "(traffic|load)"')
-"""Requests that are sent again are other requests: their answers count only once."""
+"""Tasks that send traffic: each answer may be replayed only once."""
 _SPENT = Observation("")
 CLOCK = "seconds since the grading began"
-"""What is kept of a look at the clock."""
+"""The question under which a reading of the clock is recorded."""
 
 
 class NotRecorded(MachineError):  # noqa: N818
-    """It was not asked when the machine was graded, so the answer is unknown."""
+    """The question was not asked when the machine was graded, so its answer is unknown."""
 
 
 class RecordingMachine(Machine):
-    """Another machine, of which every question and answer is kept."""
+    """Wraps a machine, and records every question and answer."""
 
     def __init__(self, machine: Machine, tape: list[Observation]) -> None:
         self._machine = machine
         self._tape = tape
         self.target = machine.target
-        # A record's clock begins at 0 already, and each look at it is there once.
+        # The clock of a record already begins at 0, and each reading is recorded once.
         self._began = 0.0 if isinstance(machine, RecordedMachine) else machine.now()
 
     def execute(
@@ -58,7 +58,7 @@ class RecordingMachine(Machine):
     def run_all(
         self, commands: Sequence[str], timeout: float = 10.0
     ) -> list[CommandResult | MachineError]:
-        """Run several commands; see :meth:`Machine.run_all`. Each is a question of its own."""
+        """Run several commands; see :meth:`Machine.run_all`. Each is recorded as one question."""
         answers = self._machine.run_all(commands, timeout)
         for command, answer in zip(commands, answers, strict=True):
             asked = _command(command)
@@ -69,7 +69,7 @@ class RecordingMachine(Machine):
         return answers
 
     def ask_probe(self, task: str, timeout: float) -> CommandResult:
-        """Have the probe do a task; see :meth:`Machine.ask_probe`."""
+        """Run a task of the probe; see :meth:`Machine.ask_probe`."""
         return self._result_of(_probe(task), lambda: self._machine.ask_probe(task, timeout))
 
     def _result_of(self, asked: str, run: Callable[[], CommandResult]) -> CommandResult:
@@ -92,7 +92,7 @@ class RecordingMachine(Machine):
         )
 
     def now(self) -> float:
-        """Return the time in seconds, to measure how long something takes; it is kept, too."""
+        """Return and record the time in seconds, to measure how long something takes."""
         now: float = self._keep(CLOCK, lambda: round(self._machine.now() - self._began, 3))
         return now
 
@@ -105,7 +105,7 @@ class RecordingMachine(Machine):
         return self._machine.docker_socket()
 
     def close(self) -> None:
-        """Let go of the machine."""
+        """Close the connection."""
         self._machine.close()
 
     def _keep(self, asked: str, answer: Callable[[], Any]) -> Any:
@@ -119,9 +119,10 @@ class RecordingMachine(Machine):
 
 
 class RecordedMachine(Machine):
-    """A machine that answers as it did when it was recorded.
+    """A machine that gives the recorded answers.
 
-    What was asked several times is answered in the same order, the last answer for ever.
+    A question that was asked several times gets its answers in the same order, and then the last
+    one again and again.
     """
 
     def __init__(self, target: str, observations: Iterable[Observation]) -> None:
@@ -131,9 +132,9 @@ class RecordedMachine(Machine):
             self._answers.setdefault(observation.asked, []).append(observation)
 
     def now(self) -> float:
-        """Return what the clock said then; 0 if it was not read.
+        """Return the recorded time; 0 if the clock was not read.
 
-        :raises NotRecorded: it was not looked at so often.
+        :raises NotRecorded: the clock was not read so often.
         """
         if CLOCK not in self._answers:
             return 0.0
@@ -144,16 +145,16 @@ class RecordedMachine(Machine):
         return float(found)
 
     def pause(self, seconds: float) -> None:  # noqa: ARG002  nothing takes time here
-        """Go on to what was seen after the pause.
+        """Continue with the answers after the pause.
 
-        :raises NotRecorded: nothing was seen later.
+        :raises NotRecorded: nothing was recorded after it.
         """
         self._require_clock()
 
     def _require_clock(self) -> None:
         if not self._answers.get(CLOCK):
             raise NotRecorded(
-                f"{self.target} was not looked at again later when it was graded: grade it again"
+                f"the record of {self.target} ends before this time: grade the machine again"
             )
 
     def execute(
@@ -164,9 +165,9 @@ class RecordedMachine(Machine):
         stdin: bytes = b"",  # noqa: ARG002
         limit: int = OUTPUT_LIMIT,  # noqa: ARG002
     ) -> CommandResult:
-        """Return what the command did.
+        """Return the recorded result of a command.
 
-        :raises NotRecorded: it was not run then.
+        :raises NotRecorded: the command was not run.
         """
         return self._result_of(_command(command))
 
@@ -175,7 +176,7 @@ class RecordedMachine(Machine):
         commands: Sequence[str],
         timeout: float = 10.0,
     ) -> list[CommandResult | MachineError]:
-        """Return what each command did; errors as of :meth:`execute`."""
+        """Return the recorded result of each command; raises as :meth:`execute` does."""
         answers: list[CommandResult | MachineError] = []
         for command in commands:
             try:
@@ -185,7 +186,7 @@ class RecordedMachine(Machine):
         return answers
 
     def ask_probe(self, task: str, timeout: float) -> CommandResult:  # noqa: ARG002
-        """Return what the probe said of a task; errors as of :meth:`execute`."""
+        """Return the recorded answer of the probe; raises as :meth:`execute` does."""
         return self._result_of(_probe(task))
 
     def _result_of(self, asked: str) -> CommandResult:
@@ -197,15 +198,15 @@ class RecordedMachine(Machine):
 
     @cached_property
     def engine(self) -> Engine:
-        """The machine's Docker Engine, as it was."""
+        """The recorded Docker Engine."""
         return _TapedEngine(self, lambda asked, *_: self.answer(asked))
 
     def docker_socket(self) -> str:
-        """Raise: a record has no Docker Engine that could be changed."""
+        """Raise an error: a record has no Docker socket."""
         raise NotRecorded(f"{self.target} is a record, not a machine")
 
     def answer(self, asked: str) -> Any:
-        """Return the answer that a question had, or raise the error that it ended with."""
+        """Return the recorded answer to a question, or raise the recorded error."""
         answers = self._answers.get(asked)
         if not answers:
             raise NotRecorded(
@@ -213,8 +214,8 @@ class RecordedMachine(Machine):
             )
         if _NEW_DATA.search(asked) and answers[0] is _SPENT:
             raise NotRecorded(
-                f"more requests would be needed than were sent to {self.target} when it was "
-                "graded: grade it again"
+                f"the record of {self.target} has fewer requests than this check needs: "
+                "grade the machine again"
             )
         found = answers.pop(0) if len(answers) > 1 else answers[0]
         if _NEW_DATA.search(asked) and found is answers[0]:
@@ -227,7 +228,7 @@ class RecordedMachine(Machine):
 
 
 class _TapedEngine(Engine):
-    """A Docker Engine whose questions go over a tape."""
+    """A Docker Engine whose questions are recorded or replayed."""
 
     def __init__(self, machine: Machine, tape: Callable[..., Any]) -> None:
         super().__init__(machine)
@@ -239,7 +240,7 @@ class _TapedEngine(Engine):
 
 
 def _told(result: CommandResult) -> dict[str, Any]:
-    """Return what is kept of a command's result."""
+    """Return a command's result as plain data for the record."""
     whole = len(result.stdout) <= KEPT_BYTES and len(result.stderr) <= KEPT_BYTES
     return {
         "exit_status": result.exit_status,
@@ -254,5 +255,5 @@ def _command(command: str) -> str:
 
 
 def _probe(task: str) -> str:
-    # As it was when each task was a command of its own: records are kept for years.
+    # The form of earlier versions, in which each task was a command: records are kept for years.
     return _command(f"exec python3 -I - {shlex.quote(task)}")

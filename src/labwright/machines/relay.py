@@ -1,6 +1,6 @@
-"""A local Unix socket: each connection to it is a command's input and output.
+"""A local Unix socket that connects each client to the input and output of a new command.
 
-For a machine whose sshd does not forward sockets, or whose socket only root may use.
+It is used if sshd does not forward sockets, or if only root may use Docker's socket.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 TICK_S = 0.5
 START_S = 30.0
-"""Seconds in which the command must have begun."""
+"""Seconds that the command has to start."""
 IDLE_S = 600.0
-"""Seconds after which a connection on which nothing moves is closed."""
+"""Seconds without data after which a connection is closed."""
 CHUNK = 1 << 16
 
 
 class Relay:
-    """Listens until it is closed."""
+    """A listening socket; it works until it is closed."""
 
     def __init__(self, path: Path, argv: Sequence[str], mark: bytes = b"") -> None:
-        """Begin to listen.
+        """Start to listen.
 
-        :param argv: a program of this computer.
-        :param mark: what it prints before what counts, to the end of the line.
+        :param argv: a program on this computer.
+        :param mark: the beginning of the line that the program prints before the data.
         """
         self._argv, self._mark = list(argv), mark
         self.words = ""
-        """What the program said last on standard error."""
+        """The latest text on the program's standard error."""
         self._closed = threading.Event()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -63,7 +63,7 @@ class Relay:
                 connection, _ = self._listener.accept()
             except TimeoutError:
                 continue
-            except OSError:  # closed
+            except OSError:  # the socket was closed
                 return
             connection.settimeout(IDLE_S)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
@@ -93,10 +93,10 @@ class Relay:
         end_session(process)
         words.join(TICK_S)
         with connection, contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)  # what is read from it ends, too
+            connection.shutdown(socket.SHUT_RDWR)  # also ends the thread that reads from it
 
     def _pass_mark(self, descriptor: int) -> bytes | None:
-        """Return what followed the mark; None if it was not printed."""
+        """Return the data after the mark; None if the mark was not printed."""
         heard, deadline = b"", time.monotonic() + START_S
         while self._mark:
             _, mark, rest = heard.partition(self._mark)
@@ -111,13 +111,13 @@ class Relay:
     def _listen(self, descriptor: int) -> None:
         kept = b""
         with contextlib.suppress(OSError):
-            while data := os.read(descriptor, CHUNK):  # until its process ends, which we see to
+            while data := os.read(descriptor, CHUNK):  # ends with the process, which _serve ends
                 kept = (kept + data)[-4096:]
                 self.words = login.reason(kept.decode(errors="backslashreplace"))
 
 
 def _read(descriptor: int, timeout: float) -> bytes:
-    """Return what can be read, empty at the end or when nothing came in time."""
+    """Return available data; empty at the end of the file or after the time-out."""
     if not select.select([descriptor], [], [], max(0.0, timeout))[0]:
         return b""
     return os.read(descriptor, CHUNK)

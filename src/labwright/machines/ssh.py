@@ -1,6 +1,6 @@
-"""A machine over SSH: OpenSSH's client with a control master.
+"""A machine over SSH, with OpenSSH's client and a control master.
 
-People's ssh_config, agents and jump hosts work, since it is their own ssh.
+The user's ssh_config, agents and jump hosts work, since it is the user's own ssh.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
 
 ALIVE_TIMEOUT_S = 8
 BEGIN_S = 20.0
-"""Seconds for which the first question waits for the probe's start."""
+"""Seconds that the first question waits for the probe to start."""
 CLOSING_S = 3.0
-"""Seconds in which ssh may close its connection before it is killed."""
+"""Seconds that ssh has to close its connection before it is killed."""
 DOCKER_START_S = 30.0
-"""Seconds that an Engine may take for its first answer: it may be started by it."""
+"""Seconds for an Engine's first answer: systemd may start the Engine on the first request."""
 SSH_FAILED = 255
-"""ssh's own exit status for a connection that failed or was lost. A remote command
-that exits with the same is told apart by being made to exit 254."""
+"""ssh's exit status if the connection failed or was lost. A remote command that exits with
+255 is made to exit with 254 instead."""
 LAST_WORDS = 16384
-"""Bytes kept of what ssh itself says."""
+"""Maximum bytes kept of ssh's own messages."""
 
 
 class SshMachine(Machine):
-    """A machine reached by SSH. Connects at the first command, with one connection for all."""
+    """A machine over SSH. It connects at the first command; one connection is used for all."""
 
     def __init__(self, target: str, destination: Destination) -> None:
         self.target = target
@@ -61,9 +61,9 @@ class SshMachine(Machine):
         self._configuration = self._folder / "config"
         self._nonce = secrets.token_hex(8)
         self._lock = threading.RLock()
-        """Held while the connection, or what goes over it, is made."""
+        """Held while the connection, or a channel in it, is set up."""
         self._asking = threading.RLock()
-        """Held while the probe is asked."""
+        """Held while the probe does a task."""
         self._warming: threading.Thread | None = None
         self._master: subprocess.Popen[bytes] | None = None
         self._words: _LastWords | None = None
@@ -73,7 +73,7 @@ class SshMachine(Machine):
         self._lost = ""
 
     def prepare(self) -> None:
-        """Connect, and begin with the probe and the way to Docker, in a thread of its own."""
+        """Connect, start the probe and find Docker, in a background thread."""
         self._warming = threading.Thread(target=self._warm_up, daemon=True)
         self._warming.start()
 
@@ -85,8 +85,8 @@ class SshMachine(Machine):
             session.begin(BEGIN_S)
 
     def _begin(self) -> subprocess.Popen[bytes]:
-        # The master's own session is a `cat` at the end of a pipe of ours: however this
-        # process ends, the pipe closes, the cat ends, and the connection with it.
+        # The master's session is a `cat` that reads from a pipe of this process. When this
+        # process ends, even by SIGKILL, the pipe closes and the connection ends.
         script = f"printf '%s-%s\\n' {login.NAME} {self._nonce}; exec cat >/dev/null"
         master = subprocess.Popen(
             [*self._argv("-oControlMaster=yes"), login.quoted(script)],
@@ -104,8 +104,8 @@ class SshMachine(Machine):
     ) -> CommandResult:
         """Run a shell command; see :meth:`Machine.execute`.
 
-        Once the connection is lost, every later command says so without waiting again. A
-        command that does not end in time is ended there, with all that it started.
+        After the connection is lost, every later command fails at once. A command that does not
+        end in time is ended on the machine, with all its children.
         """
         argv = self.program(command)
         mark = Mark(login.mark(self._nonce))
@@ -113,7 +113,7 @@ class SshMachine(Machine):
             output = run_bounded(argv, timeout=timeout, limit=limit, stdin=stdin, mark=mark)
         except CommandTimedOut:
             self._end(mark.note)
-            began = "did not end" if mark.seen else "was not begun by the account's login"
+            began = "did not end" if mark.seen else "was not started by the account's login"
             raise CommandTimedOut(
                 f"`{_short(command)}` {began} within {timeout:g} s on {self.target}"
             ) from None
@@ -126,12 +126,12 @@ class SshMachine(Machine):
         return result
 
     def program(self, command: str) -> list[str]:
-        """Return a session of ssh over the one connection, which is made if it was not."""
+        """Return an ssh program that runs a command over the connection; connect if needed."""
         self._connect()
         return [*self._argv(), login.command_line(command, self._nonce)]
 
     def ask_probe(self, task: str, timeout: float) -> CommandResult:
-        """Return what the probe printed for a task; see :meth:`Machine.ask_probe`."""
+        """Return the probe's output for a task; see :meth:`Machine.ask_probe`."""
         self._connect()
         try:
             with self._asking:
@@ -149,9 +149,9 @@ class SshMachine(Machine):
         return result
 
     def docker_socket(self) -> str:
-        """Return a local socket that leads to the machine's Docker Engine; it is made once.
+        """Return a local socket that is connected to the machine's Docker Engine; it is made once.
 
-        :raises MachineError: none does; it says why.
+        :raises MachineError: the Engine cannot be reached; the message says why.
         """
         with self._lock:
             if not self._docker:
@@ -161,11 +161,11 @@ class SshMachine(Machine):
             return self._docker
 
     def _forwarded(self) -> str:
-        """Forward the Engine's socket; return nothing if the machine does not let us."""
+        """Forward the Engine's socket; return "" if the machine does not allow it."""
         host, path = self.docker_host, self._folder / "d"
         if not host.writable:
             return ""
-        # Without our file: ClearAllForwardings would clear this one too.
+        # Without labwright's file: its ClearAllForwardings would clear this forwarding, too.
         argv = ["ssh", "-Fnone", f"-oControlPath={self.control}", "-Oforward"]
         argv += [f"-L{path}:{host.path}", "--", self.destination.host]
         output = run_bounded(argv, timeout=10, limit=OUTPUT_LIMIT)
@@ -180,9 +180,9 @@ class SshMachine(Machine):
         if self._answers(str(path)):
             return str(path)
         said = self._relay.words or "`docker system dial-stdio` gave no answer"
-        # sshd says the same of a socket that it may not forward and of one nobody listens at.
+        # sshd gives the same error for a forbidden forwarding and for a socket without a listener.
         perhaps = (
-            "; where sockets are forwarded, no docker command is needed: see whether its sshd "
+            "; without socket forwarding, a docker command is needed there: see whether its sshd "
             "has `AllowStreamLocalForwarding no`, or the key `restrict`"
         )
         if "Cannot connect to the Docker daemon" in said or not self.docker_host.writable:
@@ -192,9 +192,9 @@ class SshMachine(Machine):
         )
 
     def _answers(self, path: str) -> bool:
-        """Whether an Engine answers at a local socket, and the connection stays open.
+        """Whether an Engine answers at a local socket.
 
-        :raises MachineError: it does neither.
+        :raises MachineError: the connection stays open, but there is no answer.
         """
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -210,21 +210,21 @@ class SshMachine(Machine):
             return False
 
     def shell(self) -> list[str]:
-        """Return a session of its own over the one connection."""
+        """Return an ssh program that is the user's login shell, over the connection."""
         self._connect()
         return [*self._argv("-tt", "-q", "-enone"), login.quoted("exec bash --noediting -i")]
 
     def login_shell(self) -> list[str]:
-        """Return a session of its own over the one connection."""
+        """Return an ssh program that is the user's login shell, over the connection."""
         self._connect()
         return self._argv("-tt", "-q", "-enone")
 
     def close(self) -> None:
-        """End the connection and remove its sockets."""
+        """Close the connection and remove its sockets."""
         if self._master:
             end_session(self._master, gentle_s=CLOSING_S)
         if self._warming:
-            self._warming.join(CLOSING_S)  # there is no connection any more
+            self._warming.join(CLOSING_S)  # ends soon, since the connection is closed
         super().close()
         if self._master:
             for pipe in (self._master.stdin, self._master.stdout):
@@ -236,25 +236,25 @@ class SshMachine(Machine):
         self._scratch.close()
 
     def interactive(self, command: str = "") -> int:
-        """Hand the terminal to a shell or a command on the machine; return its exit status."""
+        """Give the terminal to a shell or a command on the machine; return its exit status."""
         options = self._options("-oRequestTTY=auto", "-oEscapeChar=~", "-oControlPath=none")
         argv = ["ssh", *options, "--", self.destination.host]
         return subprocess.run([*argv, command] if command else argv, check=False).returncode
 
     def _connect(self) -> None:
-        """Wait for the connection, which is begun if it was not."""
+        """Wait for the connection; start it if needed."""
         with self._lock:
             if self._lost:
                 raise HostUnreachable(self._lost)
             if self._master is None:
                 self._master = self._begin()
             if self._ready:
-                # Without its master, ssh would quietly make a new connection: to a machine
-                # that was started again, perhaps, on which nothing runs of what ran before.
+                # Without its master, ssh would silently open a new connection, perhaps to a
+                # machine that was restarted and has lost its state.
                 if self._master.poll() is not None:
                     self._give_up("the connection was lost")
                 return
-            # Its session is no `cat` yet, which would end when we are killed.
+            # Its session is not the `cat` yet, so it would not end if this process is killed.
             leash = Leash(self._master.pid, group=True)
             try:
                 problem = self._await_mark(self._master)
@@ -265,7 +265,7 @@ class SshMachine(Machine):
             self._ready = True
 
     def _await_mark(self, master: subprocess.Popen[bytes]) -> str:
-        """Wait until a command runs; return why it does not, or nothing."""
+        """Wait until the master's command runs; return the problem, or ""."""
         heard, mark = b"", login.mark(self._nonce)
         timeout = CONNECT_TIMEOUT_S + 10
         deadline = time.monotonic() + timeout
@@ -290,7 +290,7 @@ class SshMachine(Machine):
         return login.refusal(heard.decode(errors="backslashreplace"), self._words.text(), status)
 
     def _end(self, group: str) -> None:
-        """End a process group on the machine; a slow command is not a machine that is gone."""
+        """End a process group on the machine, and test whether the machine still answers."""
         script = f"kill -s KILL -- -{group}" if group.isdecimal() and int(group) > 1 else "true"
         try:
             output = run_bounded(
@@ -305,12 +305,12 @@ class SshMachine(Machine):
         raise HostUnreachable(self._lost)
 
     def _argv(self, *options: str) -> list[str]:
-        """Return the ssh command up to and with the host's name."""
+        """Return the ssh command including the host's name."""
         control = f"-oControlPath={self.control}"
         return ["ssh", control, *self._options(*options), "--", self.destination.host]
 
     def _options(self, *options: str) -> list[str]:
-        """Return these options, and those of the destination, whose file is written."""
+        """Return these options and the destination's; write the destination's file."""
         if not self._configuration.exists():
             text = self.destination.configuration()
             try:
@@ -321,7 +321,7 @@ class SshMachine(Machine):
 
 
 class _LastWords(threading.Thread):
-    """Reads what ssh says for as long as it runs, and keeps the end of it."""
+    """Reads ssh's messages while it runs, and keeps the last ones."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         super().__init__(daemon=True)
@@ -330,18 +330,18 @@ class _LastWords(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Read until the pipe is closed at its other end."""
+        """Read until the pipe is closed."""
         with self._pipe:
             while data := os.read(self._pipe.fileno(), 4096):
                 self._kept = (self._kept + data)[-LAST_WORDS:]
 
     def text(self) -> str:
-        """Return what was said, of an ssh that has ended."""
+        """Return the messages of an ssh that has ended."""
         self.join(CLOSING_S)  # its last line may still be in the pipe
         return self._kept.decode(errors="backslashreplace")
 
     def so_far(self) -> str:
-        """Return what was said until now."""
+        """Return the messages until now."""
         return self._kept.decode(errors="backslashreplace")
 
 

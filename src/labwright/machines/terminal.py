@@ -1,7 +1,7 @@
-"""A student's terminal: an interactive shell on a pty of the machine.
+"""A terminal as a student has it: an interactive shell on a pty of the machine.
 
-Commands are typed line by line, each when the shell asks for it. How each ended, and what
-every ``curl`` was answered, is in the shell's prompt, which only we know.
+Commands are typed line by line, each after the shell's prompt. The prompt contains a secret
+mark, the exit status of the last command, and the HTTP status of each ``curl``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 OUTPUT_LIMIT = 1 << 20
 START_S = 60.0
 HANG_UP_S = 2.0
-"""How long a shell may take to clean up; most need no hundredth of it."""
+"""Seconds that a shell has to clean up; most need less than a hundredth of this."""
 _FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "${XDG_RUNTIME_DIR:-/tmp}", "~")  # noqa: S108  there
-"""Where the shell's own files may be: the first in which a program can be written and run."""
+"""Folders for the shell's own files; the first is used in which a program can be run."""
 _SETUP = r"""
 stty -echo
 for D in FOLDERS; do mkdir -m 700 $D && mkdir $D/bin && printf '#!/bin/sh\nexit 0\n' >$D/bin/true &&
@@ -44,31 +44,31 @@ printf '%s' \"\${all:- 000}\"; rm \$f; fi; done
 printf '>'; }"
 unset C D; PS2='<MARK+>'; PS1='$(__labwright)'
 """
-"""Prepares the shell. Each ``curl`` notes the headers that it receives in a file of its own:
-a student sees nothing of that."""
+"""Prepares the shell. Each ``curl`` writes the received headers to a file, which a student does
+not notice."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the shell made of what was typed."""
+    """The result of typed text."""
 
     output: str
     exit_status: int
     http: tuple[int, ...]
-    """The status of each answer to a ``curl``; 0 where none came."""
+    """The HTTP status of each ``curl``; 0 without an answer."""
     lines: int
-    """How many lines were typed until the shell was ready for the next command."""
+    """The number of lines typed until the shell was ready for the next command."""
     unfinished: bool = False
-    """The shell waits for more: what was typed is not a whole command."""
+    """Whether the shell waits for more, since the typed text is not a whole command."""
 
 
 class Terminal:
-    """One terminal. Until :meth:`ready`, its shell is being started without waiting for it."""
+    """One terminal. Its shell is started in the background; :meth:`ready` waits for it."""
 
     def __init__(self, machine: Machine, *, root: bool = False) -> None:
-        """Start one.
+        """Start a terminal.
 
-        :param root: whether its shell is root's, by sudo, which must ask for no password.
+        :param root: whether its shell runs as root, with sudo, which must not need a password.
         """
         self._machine, self._target = machine, machine.target
         self.mark = f"lw-{secrets.token_hex(6)}"
@@ -94,9 +94,9 @@ class Terminal:
         self._child.send(become + setup.strip() + "\n")
 
     def ready(self) -> None:
-        """Wait until the shell asks for a command.
+        """Wait for the shell's first prompt.
 
-        :raises HostUnreachable: there is no way to the machine.
+        :raises HostUnreachable: the machine cannot be reached.
         """
         if not self._is_ready:
             self._until(r"<" + self.mark + r":0:>", START_S, "the shell of a terminal")
@@ -105,9 +105,9 @@ class Terminal:
     def type(self, text: str, timeout: float) -> Reply:
         """Type a command and return its result.
 
-        A command that ends before its last line is not typed further.
+        If a command ends before its last line, the rest is not typed.
 
-        :param timeout: seconds for all of it.
+        :param timeout: seconds for the whole text.
         :raises CommandTimedOut: it did not end in time.
         :raises HostUnreachable: the connection was lost.
         """
@@ -128,7 +128,7 @@ class Terminal:
     def interrupt(self, text: str, after: float, timeout: float) -> Reply:
         """Type a command, press Ctrl-C after some seconds, and return its result.
 
-        That it ended by Ctrl-C is no failure: its exit status is then 0.
+        If Ctrl-C ended it, its exit status is 0.
 
         :raises CommandTimedOut: Ctrl-C did not end it.
         """
@@ -165,8 +165,10 @@ class Terminal:
         return Reply(self.said, int(status or 0), (), 1)
 
     def close(self) -> None:
-        """Hang up on the terminal, and on what runs in it; its shell cleans up."""
-        # Not one that `exec` in a document replaced, nor one that was still setting itself up.
+        """Close the terminal and its programs; the shell cleans up.
+
+        A shell does not clean up if an ``exec`` replaced it, or if it was still starting.
+        """
         cleans_up = self._is_set_up and not self._child.flag_eof
         try:
             self._child.kill(signal.SIGHUP)
@@ -180,7 +182,7 @@ class Terminal:
 
     @property
     def said(self) -> str:
-        """What was printed before the last prompt, or since it while none came."""
+        """The output before the last prompt, or after it while there is no new prompt."""
         return str(self._child.before or "").replace("\r\n", "\n")
 
     def _until(self, pattern: str | re.Pattern[str], timeout: float, what: str) -> re.Match[str]:
@@ -196,14 +198,14 @@ class Terminal:
         except pexpect.EOF:
             last = str(self._child.before or "").strip().splitlines() or ["nothing"]
             raise HostUnreachable(
-                f"a terminal of {self._target} was closed; it said last: {last[-1][:200]}"
+                f"a terminal of {self._target} was closed; its last output: {last[-1][:200]}"
             ) from None
         if found == 1:
             raise self._password_asked()
         if found == 2:
             raise MachineError(
-                f"a terminal on {self._target} needs a folder with room, in which a program can be "
-                f"written and run: none of {', '.join(_FOLDERS)} is one"
+                f"a terminal on {self._target} needs a folder in which a program can be written "
+                f"and run: none of {', '.join(_FOLDERS)} has free space and allows it"
             )
         match = self._child.match
         assert isinstance(match, re.Match)  # noqa: S101  a pattern was waited for

@@ -186,7 +186,7 @@ def test_steps_in_which_nothing_is_done_are_examined_together_with_the_one_befor
     ]
     (finding,), _, _ = follow(toy, Outcome.FAILED, "seen-too")
     assert finding.line == toy.step("seen-too").line
-    assert "fails after what was typed before it" in finding.message
+    assert "fails after the commands before it" in finding.message
 
 
 def test_a_step_that_could_not_be_examined_is_no_finding(lab, follow):

@@ -126,9 +126,9 @@ def test_a_class_is_graded_by_settings_and_the_texts_have_them(toy, monkeypatch,
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
-        ("Write {{word}} into", "Write hello into", 4, "hello stands here in words"),
-        ("# A lab of {{port}}", "# A lab of 4444", 1, "4444 stands here in words"),
-        ("{{word}}", "it", 1, "names the variant 'word' nowhere"),
+        ("Write {{word}} into", "Write hello into", 4, "hello is written here"),
+        ("# A lab of {{port}}", "# A lab of 4444", 1, "4444 is written here"),
+        ("{{word}}", "it", 1, "does not contain the variant 'word'"),
     ],
 )
 def test_a_value_that_is_named_in_words_is_a_finding(toy, old, new, line, says):

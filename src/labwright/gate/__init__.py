@@ -1,1 +1,1 @@
-"""The gate for a document: covered, linted, and followed to the letter on a machine."""
+"""The gate: tests a lab's document in three stages: cover, lint and perform."""

@@ -1,4 +1,4 @@
-"""What a student does who follows a document, one thing after another."""
+"""Plans the actions of a student who follows a document, in order."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Action:
-    """One thing that is done: typed at a prompt, or as ``lab.toml`` says."""
+    """One action: a command typed at a prompt, or a command of ``lab.toml``."""
 
     step: str
     text: str
     line: int
-    """Of the document: where it stands, or what asks for it."""
+    """The line of the document with the action, or with the text that asks for it."""
     lines: tuple[int, ...] = ()
-    """Of the document, for each line of the text; none where the text is not the document's."""
+    """The document's line for each line of the text; empty if the text is not the document's."""
     output: str | None = None
-    """What the document shows for it; None where it shows nothing."""
+    """The output that the document shows; None if it shows none."""
     output_line: int = 0
     ready: str = ""
-    """For a program that keeps its terminal: a command that succeeds once it can be used."""
+    """For a program that keeps its terminal: a command that succeeds when the program is ready."""
     interrupt_s: float = 0.0
-    """Ctrl-C is pressed after so many seconds; 0 if it is not."""
+    """Press Ctrl-C after this many seconds; 0: never."""
     note: str = ""
-    """Why this is done, and not what the document says."""
+    """Why this is done instead of the document's own text."""
     command: Command | None = None
-    """The command of ``lab.toml`` that this is; None for what the document says."""
+    """The command of ``lab.toml``; None for a command of the document."""
     entry: Typed | None = None
-    """What stands in the document."""
+    """The text in the document."""
 
     @property
     def root(self) -> bool:
-        """Whether it is typed at a prompt of root's."""
+        """Whether it is typed at root's prompt."""
         return self.entry is not None and self.entry.root
 
     @property
     def stays(self) -> bool:
-        """Whether it keeps its terminal, and the student opens another one."""
+        """Whether it keeps its terminal, so that the student opens another one."""
         return bool(self.ready) and not self.interrupt_s
 
     @property
@@ -62,7 +62,7 @@ class Action:
 
 @dataclass(frozen=True)
 class NotPerformed:
-    """Something of the document that is not done as it stands, and why."""
+    """A part of the document that is not performed as written, and the reason."""
 
     line: int
     reason: str
@@ -70,21 +70,21 @@ class NotPerformed:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is done when a document is followed."""
+    """All actions for following a document."""
 
     actions: tuple[Action, ...]
     not_performed: tuple[NotPerformed, ...]
     commands: int
-    """How many commands the document has."""
+    """The number of commands in the document."""
 
 
 def plan(document: Document, lab: Lab) -> Plan:
-    """Return all that is to be done, in the document's order.
+    """Return all actions, in the document's order.
 
-    What stands in a fence is typed as it is, unless a ``[[typed]]`` of the definition says
-    otherwise; the rest is done by the commands of the definition, or has a reason.
+    Commands in fenced blocks are typed as written, unless a ``[[typed]]`` of the definition says
+    otherwise. Everything else is done by commands of the definition, or has a reason why not.
 
-    :raises DefinitionError: a ``[[typed]]`` or ``[[block]]`` fits nothing in the document.
+    :raises DefinitionError: a ``[[typed]]`` or ``[[block]]`` matches nothing in the document.
     """
     planner = _Planner(document, lab)
     done = tuple(planner.actions())
@@ -108,10 +108,10 @@ def plan(document: Document, lab: Lab) -> Plan:
 def examined_together(
     steps: Sequence[Step], to_do: Sequence[Action]
 ) -> dict[str, tuple[Step, ...]]:
-    """Return for each step in which something is done what is examined after it.
+    """Return, for each step with actions, the steps that are checked after it.
 
-    The steps that follow it and have nothing to be done are examined with it: one check sees
-    them all, and a load that several judge is sent once.
+    These are the step itself and the following steps without actions. They are checked together,
+    so that a load that several of them judge is sent only once.
     """
     acted = {action.step for action in to_do}
     found: dict[str, tuple[Step, ...]] = {}
@@ -126,7 +126,7 @@ def examined_together(
 
 
 def closing_sentence(plan: Plan, typed: int, done: Set[str] = frozenset()) -> str:
-    """Say how many of a document's commands were typed; name all that was not, with its reason."""
+    """Return how many of the document's commands were typed, and which were not and why."""
     given = sorted(
         action.line for action in plan.actions if action.step in done and action.command is None
     )
@@ -147,12 +147,12 @@ def _line(entry: NotPerformed) -> int:
 
 
 class _Planner:
-    """Goes through a document once."""
+    """Makes the plan of one document."""
 
     def __init__(self, document: Document, lab: Lab) -> None:
         self.document, self.lab = document, lab
         self.typings = list(lab.typed)
-        """Those that no command has used yet."""
+        """The ``[[typed]]`` entries that have matched no command yet."""
         self.not_performed: list[NotPerformed] = []
         self.commands = 0
         self._said = spoken(document, lab.prose)
@@ -182,7 +182,7 @@ class _Planner:
                 yield from _done(block.step, block.line, commands, note)
 
     def _in_words(self, block: Block) -> Iterator[Action]:
-        """Yield what does the sentences of a block that ask for something."""
+        """Yield the definition's commands for the sentences of a block that ask for something."""
         end = block.line + len(block.columns)
         for said in list(self._said):
             if said.step == block.step and block.line <= said.line < end and not is_typed(block):
@@ -193,7 +193,7 @@ class _Planner:
                 yield from _done(said.step, said.line, said.prose.perform, note)
 
     def _code(self, block: Block) -> Iterator[Action]:
-        """Yield what does with a block that is not typed as the text asks."""
+        """Yield the definition's commands for a block of code that is not typed."""
         code = code_of(block, self.lab.code)
         if code and not code.reason:
             note = f"the text of {code.file}" if code.file else "for this block"
@@ -233,10 +233,10 @@ class _Planner:
             )
 
     def _kept(self, step: str, entry: Typed, typing: Typing | None) -> tuple[str, float]:
-        """Return when a command that keeps its terminal is ready, and when it is interrupted.
+        """Return a command's ``ready`` command, and the seconds after which it is interrupted.
 
-        What the step's own ``perform`` says of the same command is not said again; nor of one that
-        would not end either and was edited, so that what it does is seen.
+        The default is taken from the step's own ``perform`` if it has the same command, or if both
+        would not end by themselves: the document's command was then edited.
         """
         if typing:
             return typing.ready, typing.interrupt_s

@@ -1,4 +1,4 @@
-"""What has changed in a document since it was locked."""
+"""Finds the changes in a document since it was locked."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Change:
-    """One piece that is not as it was."""
+    """One piece of the document that has changed."""
 
     kind: str
     """``new``, ``gone``, ``changed`` or ``moved``."""
     before: Piece | None
     after: Piece | None
     line: int
-    """In the document as it is now; where a piece is gone, of what follows it."""
+    """The line in the current document; for a removed piece, the line of the text after it."""
 
     @property
     def piece(self) -> Piece:
-        """The piece as it is now, or as it was if it is gone."""
+        """The current piece, or the old one if it was removed."""
         found = self.after or self.before
         assert found  # noqa: S101  one of them is always there
         return found
 
     def difference(self) -> str:
-        """Return the lines that were (``-``) and that are (``+``), with those around them."""
+        """Return the old (``-``) and new (``+``) lines, with context."""
         if self.kind == "moved":
             return f"  {self.piece.text}".replace("\n", "\n  ")
         old = self.before.text.split("\n") if self.before else []
@@ -41,7 +41,7 @@ class Change:
 
 
 def changes(locked: Sequence[Piece], now: Sequence[Piece]) -> list[Change]:
-    """Return all that makes a document another one, in its order."""
+    """Return all changes, in the document's order."""
     found = list(_differences(locked, now))
     came = {c.after.key: c for c in found if c.kind == "new" and c.after}
     went = {c.before.key: c for c in found if c.kind == "gone" and c.before}
@@ -77,10 +77,10 @@ def _differences(locked: Sequence[Piece], now: Sequence[Piece]) -> Iterator[Chan
 
 
 def _counterpart(piece: Piece, old: Sequence[Piece], new: Sequence[Piece]) -> Piece | None:
-    """Return what a piece was before it was changed: the most similar of those left over."""
+    """Return the old version of a piece: the most similar one that is left."""
     keys = {other.key for other in new}
     if piece.key in {other.key for other in old}:
-        return None  # it has moved
+        return None  # the piece has moved
     best, likeness = None, 0.5
     for other in old:
         if other.key not in keys and (other.kind, other.step) == (piece.kind, piece.step):
@@ -91,7 +91,7 @@ def _counterpart(piece: Piece, old: Sequence[Piece], new: Sequence[Piece]) -> Pi
 
 
 def _first_difference(before: Piece, after: Piece) -> int:
-    """Return the line of the document at which a changed piece first differs."""
+    """Return the document's line at which a changed piece first differs."""
     old, new = before.text.split("\n"), after.text.split("\n")
     same = 0
     while same < min(len(old), len(new)) and old[same] == new[same]:

@@ -1,4 +1,4 @@
-"""The first stage of the gate: is all that the document asks for covered by the definition?"""
+"""The first stage of the gate: does the definition cover everything that the document asks for?"""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from labwright.lab.document import Block, Document
     from labwright.lab.model import Lab, Prose
 
-_FOLLOWED = "A student does what is written; what is not covered is neither tried nor graded."
-_REVIEWED = "The checks were written for what the document said when it was reviewed."
+_FOLLOWED = "A student follows the text; a part that is not covered is neither tested nor graded."
+_REVIEWED = "The checks were written for the document as it was at its last review."
 
 
 def cover(document: Document, lab: Lab | None, locked: Sequence[Piece] | None) -> list[Finding]:
-    """Hold a document against its definition and against what was locked.
+    """Compare a document with its definition and with its locked version.
 
-    :param lab: None if there is no definition, or none that can be read.
-    :param locked: None if nothing has been locked yet.
+    :param lab: None if there is no valid definition.
+    :param locked: None if the document was never locked.
     """
     said = pieces(document)
     found = list(_nothing_to_do(document, said))
@@ -51,7 +51,7 @@ def cover(document: Document, lab: Lab | None, locked: Sequence[Piece] | None) -
                     1,
                     1,
                     "cover/unlocked",
-                    f"what the document says has not been locked: there is no {lock.NAME}",
+                    f"the document has never been locked: there is no {lock.NAME}",
                     _REVIEWED,
                     "review the document and its definition, then run `labwright gate --update`",
                 )
@@ -70,7 +70,7 @@ def _nothing_to_do(document: Document, said: Sequence[Piece]) -> Iterator[Findin
             1,
             "cover/nothing-to-do",
             "the document asks for nothing",
-            "With nothing to check, the gate would pass anything.",
+            "With nothing to check, the gate would always pass.",
             "write numbered items and fenced commands",
         )
 
@@ -108,14 +108,14 @@ def _empty_steps(document: Document, said: Sequence[Piece]) -> Iterator[Finding]
 
 
 def _unperformed(document: Document, lab: Lab, said: Sequence[Piece]) -> Iterator[Finding]:
-    """Yield the steps of which nothing says how they are performed."""
+    """Yield the steps for which neither document nor definition has a command."""
     typed = {block.step for block in document.blocks if is_typed(block)}
     spoken = [prose.says for prose in lab.prose if prose.perform]
     for step in lab.steps:
         told = any(
             words in piece.text for words in spoken for piece in said if piece.step == step.id
         )
-        # An empty 'perform' says that nothing is to be done: the step is only looked at.
+        # An empty 'perform' means that nothing has to be done: the step is only checked.
         if step.id not in typed and step.as_written and not step.perform and not told:
             yield Finding(
                 document.path,
@@ -133,7 +133,7 @@ def _unperformed(document: Document, lab: Lab, said: Sequence[Piece]) -> Iterato
 def _uncovered_prose(
     document: Document, said: Sequence[Piece], covered: Sequence[Prose]
 ) -> Iterator[Finding]:
-    """Yield the sentences that ask for something which nothing covers."""
+    """Yield the sentences that ask for something and are not covered."""
     for piece in said:
         if piece.kind == "prose" and not any(prose.says in piece.text for prose in covered):
             yield Finding(
@@ -141,7 +141,7 @@ def _uncovered_prose(
                 piece.line,
                 1,
                 "cover/unbound",
-                f"this sentence asks for something that nothing performs: {_short(piece.text)}",
+                f"this sentence asks for something that is not performed: {_short(piece.text)}",
                 _FOLLOWED,
                 "cover it in lab.toml: [[prose]] with says = some of its words, and either the "
                 "commands that perform it or the reason why there are none",
@@ -149,9 +149,9 @@ def _uncovered_prose(
 
 
 def _items_without_commands(document: Document, lab: Lab) -> Iterator[Finding]:
-    """Yield the numbered items that ask for something and have no command of their own.
+    """Yield the numbered items that ask for something but have no command.
 
-    Their step has some, of other items: so nothing else performs this one.
+    Their step has commands only in other items, so nothing performs these.
     """
     fenced = {block.step for block in document.blocks if is_typed(block)}
     said = [prose.says for prose in lab.prose]
@@ -176,7 +176,7 @@ def _items_without_commands(document: Document, lab: Lab) -> Iterator[Finding]:
 
 
 def _belonging(blocks: Sequence[Block], item: Block) -> Iterator[Block]:
-    """Yield what follows an item up to the next one, mark or heading."""
+    """Yield the blocks after an item, up to the next item, mark or heading."""
     for block in blocks:
         if block.kind == "heading" or (block.kind == "item" and block.level <= item.level):
             return
@@ -186,7 +186,7 @@ def _belonging(blocks: Sequence[Block], item: Block) -> Iterator[Block]:
 
 
 def _unread_blocks(document: Document, lab: Lab | None) -> Iterator[Finding]:
-    """Yield the blocks of code of which nothing says what they are."""
+    """Yield the blocks of code that are neither commands nor output, and are not covered."""
     for block in document.blocks:
         if block.kind != "fence" or is_typed(block) or not block.text.strip():
             continue
@@ -194,7 +194,7 @@ def _unread_blocks(document: Document, lab: Lab | None) -> Iterator[Finding]:
             continue
         what = f"this block of {block.language}" if block.language else "this block of code"
         if block.language in SESSIONS:
-            what = "this block shows a terminal and no prompt, and"
+            what = "this block shows a terminal without a prompt, and"
         yield Finding(
             document.path,
             block.line,
@@ -208,21 +208,21 @@ def _unread_blocks(document: Document, lab: Lab | None) -> Iterator[Finding]:
 
 
 def _unseen(document: Document) -> Iterator[Finding]:
-    """Yield the directives of a site's own whose content cannot be seen, each once."""
+    """Yield the directives of a site generator whose content is not in the file, each once."""
     for directive, line in document.unknown.items():
         yield Finding(
             document.path,
             line,
             1,
             "cover/unseen",
-            f"`{directive}` stands for something that is not in this file, and was not read",
+            f"the content of `{directive}` is not in this file, and was not read",
             _FOLLOWED,
             "write its content here, or hand over the file that the site makes of it",
         )
 
 
 def _orphaned_prose(lab: Lab, said: Sequence[Piece]) -> Iterator[Finding]:
-    """Yield what covers no sentence, or several."""
+    """Yield the [[prose]] entries that match no sentence, or several."""
     for prose in lab.prose:
         speaking = instructions(prose, said)
         if len({piece.text for piece in speaking}) != 1:
@@ -248,7 +248,7 @@ def _before_its_needs(document: Document, lab: Lab) -> Iterator[Finding]:
                     "cover/order",
                     f"the step {step.id!r} stands before {need!r}, which it needs "
                     f"(line {lab.step(need).line})",
-                    "A reader who follows the document from top to bottom cannot do it yet.",
+                    "A reader who follows the document from top to bottom cannot do it here.",
                     "move it after what it needs, or correct 'needs' in lab.toml",
                 )
 
@@ -276,7 +276,7 @@ def _changed(path: Path, change: Change) -> Finding:
         f"cover/{change.kind}",
         f"{says}{where}: {_short(piece.text)}",
         _REVIEWED,
-        "see that its step's check and performance still fit, then run `labwright gate --update`",
+        "see that the step's check and commands still fit, then run `labwright gate --update`",
         change.difference(),
     )
 

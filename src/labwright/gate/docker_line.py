@@ -1,4 +1,4 @@
-"""The command line of ``docker``, as far as a document's reader must know it."""
+"""Parses command lines of ``docker``, as far as the gate needs it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ OFFICIAL = frozenset(
     solr tomcat traefik ubuntu vault wordpress zookeeper
     """.split()
 )
-"""Images that Docker Hub has under a name without a slash."""
+"""Images on Docker Hub whose names have no slash."""
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
@@ -66,16 +66,16 @@ class Run:
     interactive: bool
     removed_at_end: bool
     publishes: bool
-    """Whether it has a port for others: it serves, and stays."""
+    """Whether it publishes a port: then it is a server, and keeps running."""
     ports: tuple[str, ...]
-    """As ``-p`` has them."""
+    """The values of ``-p``."""
     entrypoint: bool
-    """Whether it runs another program than the image's."""
+    """Whether it runs another program than the image's default."""
     arguments: tuple[Word, ...]
 
 
 def action(call: Call) -> tuple[str, tuple[Word, ...]]:
-    """Return the command of ``docker`` and what follows it; ``container run`` is ``run``."""
+    """Return the command of ``docker`` and its arguments; ``container run`` becomes ``run``."""
     words = [word for word in call.words if word.text not in ("container",)]
     if call.name not in ("docker", "podman") or not words:
         return "", ()
@@ -85,7 +85,7 @@ def action(call: Call) -> tuple[str, tuple[Word, ...]]:
 
 
 def run(call: Call) -> Run | None:
-    """Return what a call runs or creates, if it is one that does."""
+    """Return the container that a call runs or creates, or None."""
     name, words = action(call)
     if name not in ("run", "create"):
         return None
@@ -122,7 +122,7 @@ def run(call: Call) -> Run | None:
 
 
 def built_image(call: Call) -> str:
-    """Return the name that ``docker build`` (or ``tag``) gives to an image, or nothing."""
+    """Return the name that ``docker build`` (or ``tag``) gives to an image, or ""."""
     name, words = action(call)
     if name == "tag":
         return words[-1].text if words else ""
@@ -136,7 +136,7 @@ def built_image(call: Call) -> str:
 
 
 def pulled_image(call: Call) -> Word | None:
-    """Return the image that a call fetches, if it is one that does."""
+    """Return the image that a call pulls, or None."""
     name, words = action(call)
     if name == "pull":
         return next((word for word in words if not word.text.startswith("-")), None)
@@ -145,7 +145,7 @@ def pulled_image(call: Call) -> Word | None:
 
 
 def used_containers(call: Call) -> Iterator[Word]:
-    """Yield the names of containers that a call takes for granted."""
+    """Yield the names of containers that must exist before a call."""
     name, words = action(call)
     if name == "cp":
         for word in words:

@@ -1,4 +1,4 @@
-"""A lab drafted from a document: marks, steps, and what is left to decide."""
+"""Drafts a lab from a document: marks, steps, claims, and a list of open decisions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_ID = 40
 
 @dataclass
 class Draft:
-    """The files of a lab, and what its author has to decide."""
+    """The files of a drafted lab, and the decisions that are left to its author."""
 
     document: str
     definition: str
@@ -38,10 +38,10 @@ class Draft:
 
 @dataclass
 class _Unit:
-    """What becomes one step: an item with its commands, or commands with what introduces them."""
+    """The text of one step: an item with its commands, or commands with their introduction."""
 
     line: int
-    """Before which its mark is put, counted from 1."""
+    """The line before which its mark is inserted, counted from 1."""
     text: str
     indent: str = ""
     typed: list[Typed] = field(default_factory=list)
@@ -78,7 +78,7 @@ def draft(path: Path, name: str) -> Draft:
 
 
 def _units(document: Document) -> Iterator[_Unit]:
-    """Yield what becomes a step each, in the document's order."""
+    """Yield the units that become steps, in the document's order."""
     unit: _Unit | None = None
     lead: Block | None = None
     for block in document.blocks:
@@ -111,7 +111,7 @@ def _first_command(block: Block) -> str:
 
 
 def _id(text: str, taken: set[str]) -> str:
-    """Return an id that nothing has yet, of the first words of a text."""
+    """Return a new id made of the first words of a text."""
     words = re.findall(r"[a-z0-9]+", re.sub(r"[`*_]|\[|\]\([^)]*\)", "", text.lower()))
     id = ""
     for word in words[:6]:
@@ -127,7 +127,7 @@ def _id(text: str, taken: set[str]) -> str:
 
 
 def _marked(document: Document, units: list[_Unit]) -> str:
-    """Return the document's lines with marks, and with its fences normalised."""
+    """Return the document with marks, and with normalised fences."""
     lines = list(document.source)
     for block in document.blocks:
         if block.kind == "fence":
@@ -143,7 +143,7 @@ def _marked(document: Document, units: list[_Unit]) -> str:
 
 
 def _normalise(document: Document, block: Block, lines: list[str]) -> None:
-    """Write the language of a fence where it has none, and ``$`` for a user's longer prompt."""
+    """Add a missing language to a fence, and replace a user's longer prompt by ``$``."""
     opening = block.line - 2
     prompts = prompts_of(block)
     typed = is_typed(block)
@@ -165,14 +165,14 @@ def _normalise(document: Document, block: Block, lines: list[str]) -> None:
 
 
 def _is_output(document: Document, block: Block) -> bool:
-    """Whether a block is output: it says so, or stands right below what is typed."""
+    """Whether a block is output: it is labelled so, or directly follows commands."""
     before = document.blocks[document.blocks.index(block) - 1]
     below = not block.language and before.kind == "fence" and is_typed(before)
     return below or shows_output(document, block)
 
 
 def _definition(document: Document, units: list[_Unit], name: str) -> tuple[str, list[str]]:
-    """Return lab.toml, and what is left to decide in it."""
+    """Return the text of lab.toml, and the open decisions in it."""
     undecided: list[str] = []
     title = document.title or name
     parts = [
@@ -200,7 +200,7 @@ def _definition(document: Document, units: list[_Unit], name: str) -> tuple[str,
 
 
 def _prose(document: Document, units: list[_Unit]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield what covers the sentences that ask for something, each text once."""
+    """Yield [[prose]] entries for the sentences that ask for something, each text once."""
     told: set[str] = set()
     own = {unit.line for unit in units}
     for piece in pieces(document):
@@ -223,7 +223,7 @@ def _stays(command: str) -> bool:
 
 
 def _blocks(document: Document) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield what is done with the blocks of code that are not typed."""
+    """Yield [[block]] entries for the blocks of code that are not typed."""
     told: set[str] = set()
     lead = ""
     for block in document.blocks:
@@ -245,7 +245,7 @@ def _blocks(document: Document) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _points(number: int) -> list[int]:
-    """Return points for so many steps: whole numbers that add up to 100."""
+    """Return points for this many steps: whole numbers that add up to 100."""
     each, more = divmod(100, number)
     return [each + (place < more) for place in range(number)]
 
@@ -256,7 +256,7 @@ def _title(unit: _Unit) -> str:
 
 
 def _pairs(table: dict[str, Any]) -> list[str]:
-    """Return keys and values as TOML, whose strings and lists are JSON's."""
+    """Return keys and values as lines of TOML; its strings and lists are written as in JSON."""
     return [f"{key} = {_toml(value)}" for key, value in table.items()]
 
 

@@ -1,4 +1,4 @@
-"""Holds what a command printed against what the document shows for it."""
+"""Compares a command's output with the output that the document shows."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ELLIPSIS = "..."
-"""Stands for any lines on a line of its own, and for any text within one."""
+"""On its own line it matches any lines; within a line, any text."""
 SHOWN_LINES = 60
-"""Of either side in a difference; comparing thousands of lines with thousands takes minutes."""
+"""Maximum lines of each side of a difference: comparing thousands of lines takes minutes."""
 _READINGS = 16
-"""How many readings of the values that vary are followed at once. Where one value could be
-read in more places than that, the first ones count."""
+"""Maximum number of possible readings of the varying values that are followed at once. If there
+are more, the first ones are used."""
 _VARYING = (
-    r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b",  # an id of Docker's
+    r"\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b",  # a Docker id
     r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?",
     r"\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\b",  # HTTP's date
 )
-"""What is another one each time: any other of its kind will do."""
+"""Texts that differ each time: any other text of the same form matches."""
 
 Values = tuple[tuple[str, str], ...]
-"""Values of the document, each with the one that this machine has in its place."""
+"""Values of the document, each with this machine's value."""
 
 
 class Varying:
@@ -42,11 +42,11 @@ class Varying:
 
     @property
     def known(self) -> dict[str, str]:
-        """The document's values that are others on this machine."""
+        """The document's values that differ on this machine, with the machine's values."""
         return {shown: value for shown, value in self._values.items() if shown != value}
 
     def substitute(self, text: str) -> str:
-        """Return a text of the document with this machine's values."""
+        """Replace the document's values in a text by this machine's values."""
         if not self._values:
             return text
         either = "|".join(
@@ -56,9 +56,9 @@ class Varying:
         return re.sub(either, lambda match: self._values[match[0]], text)
 
     def differs(self, shown: str, printed: str) -> str:
-        """Return the difference between what is shown and what was printed; empty if none.
+        """Return the difference between the shown and the printed output; "" if there is none.
 
-        Values that are seen for the first time are kept.
+        Values that are seen for the first time are remembered.
         """
         wanted, got = _lines(shown), _lines(printed)
         values = self._match(wanted, got)
@@ -70,10 +70,10 @@ class Varying:
         return "\n".join(row.rstrip() for row in rows if not row.startswith("?"))
 
     def _match(self, wanted: Sequence[str], got: Sequence[str]) -> Values | None:
-        """Return the values that the machine shows if it shows what is wanted, else None.
+        """Return the machine's values if the output matches, else None.
 
-        For each line that is wanted it is noted how many lines of the output can be used up
-        by then, and with which values: so the time is that of comparing each with each.
+        For each wanted line, it keeps how many lines of output can be consumed up to it, and with
+        which values. So each wanted line is compared with each line of output only once.
         """
         reached: dict[int, list[Values]] = {0: [tuple(self._values.items())]}
         for text in wanted:
@@ -94,7 +94,7 @@ class Varying:
 
 
 def _any_lines(reached: Mapping[int, list[Values]], end: int) -> dict[int, list[Values]]:
-    """Return what can be reached when any number of lines is skipped from there."""
+    """Return the states that are reached by skipping any number of lines."""
     skipped: dict[int, list[Values]] = {}
     readings: list[Values] = []
     for used in range(min(reached, default=end + 1), end + 1):
@@ -116,7 +116,7 @@ class _Line:
 
     @cached_property
     def _pieces(self) -> list[tuple[str, str]]:
-        """The line cut into ``any``, ``value``, ``form`` and ``text``, each with its content."""
+        """The line's parts: ``any``, ``value``, ``form`` or ``text``, each with its content."""
         either = "|".join(
             [re.escape(shown) for shown in sorted(self.forms, key=len, reverse=True)]
             + [re.escape(ELLIPSIS)]
@@ -140,7 +140,7 @@ class _Line:
         return {}
 
     def match(self, got: str, values: Values) -> Values | None:
-        """Return the values with those that a line shows, if it is as this one, else None."""
+        """Return the values, extended by those in a line, if the line matches; else None."""
         known = dict(values)
         own = tuple((kind, known[kind]) for tag, kind in self._pieces if known.get(kind))
         if own not in self._patterns:
@@ -152,10 +152,10 @@ class _Line:
         return (*values, *zip(names, found.groups(), strict=True))
 
     def _pattern(self, known: Mapping[str, str]) -> tuple[re.Pattern[str], tuple[str, ...]]:
-        """Return the line as an expression, and the value that each of its groups is.
+        """Return the line as a regular expression, and the value of each of its groups.
 
-        What stands between two ``...`` is looked for once, at its first place: an atomic
-        group, without which the time would grow with each ``...`` by the line's length.
+        The text between two ``...`` is searched once, at its first place, with an atomic group.
+        Otherwise each ``...`` would multiply the time by the line's length.
         """
         parts, names = [""], list[str]()
         for kind, content in self._pieces:

@@ -1,4 +1,4 @@
-"""What a stage of the gate has to say about a document."""
+"""The findings of the gate."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing that is wrong, where it stands, and what to do about it."""
+    """One problem in a document: the place, the reason and what to do."""
 
     path: Path
     line: int
-    """Counted from 1, as the column is."""
+    """Counted from 1, like the column."""
     column: int
     rule: str
     """``stage/name``: ``lint/undefined-variable``."""
     message: str
-    """A sentence, without a stop at its end."""
+    """A sentence without a full stop at the end."""
     why: str = ""
     """Why it matters to a person who follows the document."""
     suggestion: str = ""
     details: str = ""
-    """Lines that show it: a difference, a command's output."""
+    """Lines that show the problem: a difference, or a command's output."""
 
     @property
     def stage(self) -> str:

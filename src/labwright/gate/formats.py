@@ -1,4 +1,4 @@
-"""The gate's findings, for the programs and the people that read them."""
+"""Renders the gate's findings: terminal, GitHub, Markdown, JUnit, SARIF."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOME = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif
 
 
 def shown(path: Path) -> str:
-    """Return a path as people and programs want it: relative to where they are."""
+    """Return a path relative to the current folder."""
     try:
         return path.resolve().relative_to(Path.cwd()).as_posix()
     except ValueError:
@@ -77,7 +77,7 @@ def _number(stage: Stage) -> str:
 
 
 def github(verdicts: Sequence[Verdict]) -> str:
-    """Return annotations for GitHub's web pages, one a line."""
+    """Return annotations for GitHub, one on each line."""
 
     lines = []
     for finding in _all(verdicts):
@@ -92,7 +92,7 @@ def github(verdicts: Sequence[Verdict]) -> str:
 
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
-    """Return a summary as GitHub shows it for a job."""
+    """Return a summary in Markdown for a GitHub job."""
     rows = ["## labwright gate", "", "| document | stage | verdict | looked at | time |"]
     rows.append("| --- | --- | --- | --- | --- |")
     for verdict in verdicts:
@@ -149,7 +149,7 @@ def _case(finding: Finding) -> Case:
 
 
 def sarif(verdicts: Sequence[Verdict]) -> str:
-    """Return SARIF 2.1.0, which code hosts and editors show beside the lines."""
+    """Return SARIF 2.1.0, which code hosts and editors show next to the lines."""
     found = _all(verdicts)
     about = {f"lint/{name}": rule.why for name, rule in RULES.items()}
     about.update({finding.rule: finding.why for finding in found if finding.why})
@@ -185,7 +185,7 @@ def sarif(verdicts: Sequence[Verdict]) -> str:
 
 
 def _invocation(problems: list[str]) -> dict[str, Any]:
-    """Tell no findings from a run that could find none."""
+    """Return SARIF's invocation, which tells "no findings" from "could not be run"."""
     notes = [{"level": "error", "message": {"text": visible(problem)}} for problem in problems]
     return {"executionSuccessful": not problems, "toolExecutionNotifications": notes}
 
@@ -219,7 +219,7 @@ def _all(verdicts: Iterable[Verdict]) -> list[Finding]:
 
 
 def _problems(verdicts: Iterable[Verdict]) -> list[str]:
-    """Return why nothing can be said of a document, where that is so."""
+    """Return the problems because of which a document could not be tested."""
     return [
         f"{shown(verdict.course.document.path)}: {stage.name}: {stage.problem}"
         for verdict in verdicts

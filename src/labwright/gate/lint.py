@@ -1,8 +1,7 @@
-"""The second stage of the gate: what breaks the document for people?
+"""The second stage of the gate: which parts of the document do not work for people?
 
-A finding that is right in general and wrong here is suppressed where it stands, with a
-reason: ``<!-- lint: ignore RULE: REASON -->`` holds to the next mark of a step or heading,
-and before the first heading for the whole document.
+A wrong finding is suppressed by a comment with a reason: ``<!-- lint: ignore RULE: REASON -->``.
+It applies up to the next step mark or heading; before the first heading, to the whole document.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _RULES = (
     *words.RULES,
 )
 RULES = {rule.name: rule for rule in _RULES}
-"""By name, in the order in which the documentation has them."""
+"""All rules by name, in the order of the documentation."""
 _SUPPRESSION = re.compile(r"<!--\s*lint:\s*(.*?)\s*-->", re.DOTALL)
 _WELL_FORMED = re.compile(r"ignore\s+([a-z-]+)\s*:\s*(\S.*)", re.DOTALL)
 
@@ -46,9 +45,9 @@ class _Suppression:
 
 
 def lint(document: Document, required: Sequence[Document] = ()) -> list[Finding]:
-    """Find what breaks a document for people.
+    """Run all rules on a document, and return the findings.
 
-    :param required: documents that come before it: what they make may be used.
+    :param required: documents that readers have done before: their files and containers exist.
     """
     reading = Reading(document, tuple(Reading(earlier) for earlier in required))
     suppressions, found = _suppressions(document)
@@ -72,7 +71,7 @@ def lint(document: Document, required: Sequence[Document] = ()) -> list[Finding]
 
 
 def _finding(document: Document, rule: Rule, problems: Sequence[Problem]) -> Finding:
-    """Return one finding for one thing that is wrong, with all places where it stands."""
+    """Return one finding for equal problems, with all their lines."""
     first = min(problems, key=lambda problem: (problem.line, problem.column))
     lines = sorted({problem.line for problem in problems} - {first.line})
     shown = ", ".join(map(str, lines[:10])) + (", ..." if len(lines) > 10 else "")
@@ -115,7 +114,7 @@ def _suppressions(document: Document) -> tuple[list[_Suppression], list[Finding]
 
 
 def _end(document: Document, number: int) -> int:
-    """Return the last line for which a suppression in a block holds."""
+    """Return the last line to which a suppression in a block applies."""
     blocks = document.blocks
     if not any(block.kind == "heading" for block in blocks[:number]):
         return len(document.source)
@@ -133,6 +132,6 @@ def _about_suppression(document: Document, line: int, message: str, do: str) -> 
         1,
         "lint/suppression",
         f"this comment is not valid: {message}",
-        "A rule that is switched off without a reason stays off when there is one.",
+        "Nobody can tell later whether a suppression without a reason is still needed.",
         do,
     )

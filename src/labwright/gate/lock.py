@@ -1,7 +1,7 @@
-"""``lab.lock``: what a document said when it was last reviewed with its definition.
+"""``lab.lock``: the content of a document when it was last reviewed with its definition.
 
-The file is for people too: it has the words of every instruction, so that its own
-difference shows what ``labwright gate --update`` has taken in.
+The file contains the words of each instruction, so that people can review what
+``labwright gate --update`` has changed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ HEAD = """\
 
 
 def read(path: Path) -> list[Piece] | None:
-    """Return what was locked, in order; None if there is no such file.
+    """Return the locked pieces, in order; None if there is no lock.
 
-    :raises DefinitionError: it is not a lock, or was changed by hand.
+    :raises DefinitionError: the file is not a lock, or was changed by hand.
     """
     if not path.exists():
         return None
@@ -52,7 +52,7 @@ _MEND = "write it again with `labwright gate --update`, and review the whole doc
 
 
 def write(path: Path, said: list[Piece]) -> None:
-    """Write a lock, whole or not at all."""
+    """Write a lock atomically."""
     parts = [HEAD]
     for piece in said:
         lines = "".join(f"    {_string(line)},\n" for line in piece.text.split("\n"))
@@ -64,5 +64,5 @@ def write(path: Path, said: list[Piece]) -> None:
 
 
 def _string(text: str) -> str:
-    """Return a TOML string: JSON's are, but for one character that TOML wants escaped."""
+    """Return a TOML string: a JSON string, with DEL escaped as well."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""The gate's third stage with what it needs: a fresh machine, and the lab's checks."""
+"""Prepares the third stage of the gate: a new machine, and the lab's checks."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _STOP_REGISTRY = "sudo pkill -x docker-registry"
 def follow(
     course: Course, target: str | None, system: str | None = None
 ) -> tuple[list[Finding], str]:
-    """Follow a lab's document on a machine; return what was found, and what was done.
+    """Follow a lab's document on a machine; return the findings, and a summary.
 
-    :param target: the machine; a fresh one of ours if none is named.
-    :param system: the name of what a fresh one runs; the lab's own if None.
+    :param target: the machine; None for a new lab machine.
+    :param system: the name of the new machine's system; None for the lab's own.
     """
     lab = course.lab
     assert lab  # noqa: S101  a document that belongs to no lab is not followed
@@ -52,7 +52,7 @@ def follow(
             done=frozenset(() if target else (step.id for step in lab.performed(lab.start))),
         )
         found = walkthrough.run()
-        where = target or f"a fresh {chosen.name} in the state {lab.start}"
+        where = target or f"a new {chosen.name} in the state {lab.start}"
         if found:
             return found, f"typed {walkthrough.typed} commands on {where}"
         return found, f"on {where}: {walkthrough.summary()}"
@@ -69,7 +69,7 @@ def _machine(stack: ExitStack, lab: Lab, target: str | None, system: System) -> 
 
 
 def _choose_registry(machine: Machine) -> None:
-    """Have images pulled from Docker Hub where it can be reached, as a student's would be."""
+    """Pull images from Docker Hub if it can be reached, as a student does."""
     if machine.run(_REACHED).ok:
         if not machine.run(_STOP_REGISTRY).ok:
             raise MachineError("the lab machine's registry could not be stopped")
@@ -79,7 +79,7 @@ def _choose_registry(machine: Machine) -> None:
 
 
 def _examined(lab: Lab, steps: Sequence[Step], machine: Machine) -> tuple[StepResult, ...]:
-    # What a step needs was examined when it was performed.
+    # The needed steps were checked when they were performed.
     run = plan(lab, machine.target, seed=1).only((step.id for step in steps), needs=False)
     on_the_way = len(steps) < len(lab.steps)
     return grade(replace(run, reached=on_the_way), machine=machine).steps

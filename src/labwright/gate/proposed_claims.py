@@ -1,4 +1,4 @@
-"""What a command implies: claims that are proposed for a step of a drafted lab."""
+"""Proposes claims for a step of a drafted lab, from its commands."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from labwright.lab.shell import Call, Typed
 
 Claim = dict[str, Any]
-"""As ``[[step.claim]]`` has it: its kind with what it is about, then the rest."""
+"""A claim as in ``[[step.claim]]``: first its kind with its subject, then the other keys."""
 _PLAIN = re.compile(r"[\w@%+=:,./~-]+")
 _INSTALLERS = ("apt", "apt-get", "dnf", "yum", "zypper", "apk")
 
 
 def proposed(typed: Sequence[Typed], following: Sequence[Typed] = ()) -> list[Claim]:
-    """Return what must hold after some commands, and still does at the document's end.
+    """Return claims that hold after some commands, and still hold at the end of the document.
 
-    :param following: what is typed after them: what it removes is not claimed.
+    :param following: the later commands; anything that they remove is not claimed.
     """
     found: list[Claim] = []
     for entry in (*typed, *following):
@@ -35,7 +35,7 @@ def proposed(typed: Sequence[Typed], following: Sequence[Typed] = ()) -> list[Cl
 
 
 def _is_gone(about: str, gone: Set[str]) -> bool:
-    """Whether something was removed, or the folder that it was in."""
+    """Whether something was removed, or its folder was."""
     return any(about == name or about.startswith(f"{name}/") for name in gone if name)
 
 
@@ -154,5 +154,5 @@ def _removed(call: Call) -> Iterator[str]:
 
 
 def _at_home(path: str) -> str:
-    """Return a path as a claim has it: a reader begins in the home directory."""
+    """Return a path for a claim: a reader begins in the home directory."""
     return path if path.startswith(("/", "~")) else f"~/{path.removeprefix('./')}"

@@ -1,4 +1,4 @@
-"""The gate: a document is covered by its definition, fit to be followed, and leads there."""
+"""Runs the stages of the gate, and collects their results."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ STAGES = ("cover", "lint", "perform")
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage found."""
+    """The result of one stage."""
 
     name: str
     findings: tuple[Finding, ...]
     seconds: float
     summary: str
-    """What it looked at, in a few words."""
+    """What was tested, in a few words."""
     problem: str = ""
-    """Why nothing can be said about the document: our fault, or the machine's."""
+    """Why the document could not be tested: a fault of labwright or of the machine."""
     skipped: str = ""
-    """Why it was not run; then another stage has found something."""
+    """Why it was not run, because of findings of another stage."""
 
     @property
     def passed(self) -> bool:
-        """Whether it was run and found nothing."""
+        """Whether it was run and has no findings."""
         return not (self.findings or self.problem or self.skipped)
 
 
 @dataclass(frozen=True)
 class Course:
-    """A document with its definition, as far as there is one."""
+    """A document with its definition, if it has one."""
 
     document: Document
     lab: Lab | None
     problem: DefinitionError | None
-    """What is wrong with the definition."""
+    """The error in the definition, if any."""
 
     @property
     def lock(self) -> Path | None:
-        """Where the document is locked; None for one that belongs to no lab."""
+        """The path of the lock; None for a document without a lab."""
         if self.lab is None and self.problem is None:
             return None
         return self.document.path.parent / lock.NAME
@@ -67,22 +67,22 @@ class Course:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says of one document."""
+    """The gate's results for one document."""
 
     course: Course
     stages: tuple[Stage, ...] = field(default=())
 
     @property
     def passed(self) -> bool:
-        """Whether all stages that were asked for found nothing."""
+        """Whether all requested stages passed."""
         return bool(self.stages) and all(stage.passed for stage in self.stages)
 
 
 def read(name: str, path: Path) -> Course:
-    """Read a document by the name of its lab, its folder, or its own.
+    """Read a document, given the name or folder of its lab, or the document's path.
 
-    :param path: the same as ``name``.
-    :raises UsageError: there is none.
+    :param path: ``name`` as a path.
+    :raises UsageError: there is no such document.
     :raises DefinitionError: the document cannot be read.
     """
     if path.suffix == ".md" or path.is_file():
@@ -99,7 +99,7 @@ def read(name: str, path: Path) -> Course:
     try:
         lab = load_lab(folder)
     except DefinitionError as problem:
-        # The definition may be wrong for what was done to the document.
+        # The definition can be wrong because the document was changed.
         document = path if path.is_file() else folder / "lab.md"
         if not document.is_file():
             raise
@@ -141,7 +141,7 @@ def run_lint(course: Course) -> Stage:
 
 
 def _off(document: Document, what: str) -> str:
-    """Say which rule is off, in a language that is not known."""
+    """Return a note that a rule is off because the document's language is not supported."""
     if document.language in languages.KNOWN:
         return ""
     known = ", ".join(languages.KNOWN)
@@ -151,7 +151,7 @@ def _off(document: Document, what: str) -> str:
 def run_perform(course: Course, follow: Callable[[], tuple[list[Finding], str]]) -> Stage:
     """Run the third stage.
 
-    :param follow: follows the document; what it cannot say is no finding.
+    :param follow: follows the document; its errors are problems, not findings.
     """
     problem = _unfit(course)
     if problem:
@@ -165,21 +165,21 @@ def run_perform(course: Course, follow: Callable[[], tuple[list[Finding], str]])
 
 
 def timed(name: str, look: Callable[[], tuple[list[Finding], str]]) -> Stage:
-    """Run a stage and note how long it took."""
+    """Run a stage and measure its time."""
     start = time.monotonic()
     found, summary = look()
     return Stage(name, tuple(found), time.monotonic() - start, summary)
 
 
 def _document(lab: Lab, name: str) -> Document:
-    """Return the document of a lab that another one requires: beside it, or one of ours."""
+    """Return the document of a required lab: in the same folder, or one that labwright has."""
     beside = lab.folder.parent / name
     folder = beside if (beside / "lab.toml").is_file() else find_lab(name)
     return Document.of(load_lab(folder))
 
 
 def _unfit(course: Course) -> DefinitionError | None:
-    """Return what is wrong with the definition, in itself or for this document."""
+    """Return the error in the definition, in itself or for this document."""
     try:
         if course.lab:
             plan(course.document, course.lab)

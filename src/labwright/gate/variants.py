@@ -1,4 +1,4 @@
-"""Is a document right in every student's edition of it?"""
+"""Tests whether a document with variants is correct in each student's edition."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from labwright.lab.model import Lab
 
-_WRONG = "In another student's edition it is wrong there."
-SECRET = "editions that are only tried"  # noqa: S105  nobody hands these in
+_WRONG = "In another student's edition this text is wrong."
+SECRET = "editions that are only tried"  # noqa: S105  these editions belong to no student
 
 
 def tried(lab: Lab, number: int) -> list[dict[str, Any]]:
-    """Return the values of a number of editions, no two of them the same as far as possible."""
+    """Return the values of a number of editions, all different if possible."""
     found: list[dict[str, Any]] = []
     for student in range(20 * number):
         values = values_for(lab, f"edition-{student}", SECRET)
@@ -32,7 +32,7 @@ def tried(lab: Lab, number: int) -> list[dict[str, Any]]:
 
 
 def about_variants(lab: Lab) -> list[Finding]:
-    """Find where the document names a value in words, and not by its variable."""
+    """Find values of a variant that the document has as text instead of ``{{...}}``."""
     if not lab.variants:
         return []
     path = lab.template or lab.document
@@ -54,10 +54,10 @@ def _in_words(lab: Lab, path: Path, lines: list[str]) -> Iterator[Finding]:
                         number,
                         found.start() + 1,
                         "cover/variant",
-                        f"{value} stands here in words, and is another value for each student",
+                        f"{value} is written here, but this value differs for each student",
                         _WRONG,
-                        f"write {{{{{key}}}}}; where it is the same for all, say why in lab.toml: "
-                        "'elsewhere' of this variant",
+                        f"write {{{{{key}}}}}; if all students have the same, give the reason in "
+                        "lab.toml: 'elsewhere' of this variant",
                     )
 
 
@@ -70,14 +70,14 @@ def _never_named(lab: Lab, path: Path, lines: list[str]) -> Iterator[Finding]:
                 1,
                 1,
                 "cover/variant",
-                f"the document names the variant {variant.name!r} nowhere",
+                f"the document does not contain the variant {variant.name!r}",
                 "A student cannot know the value that is checked.",
-                f"write {{{{{variant.keys[0]}}}}} in its place",
+                f"write {{{{{variant.keys[0]}}}}} where the value is used",
             )
 
 
 def _out_of_step(lab: Lab) -> Iterator[Finding]:
-    """Yield the first line in which the usual edition of a template is not the document."""
+    """Yield the first line where the template with the usual values is not the document."""
     if lab.template is None:
         return
     text = fill(lab.template.read_text(encoding="utf-8-sig"), lab.values)
@@ -94,9 +94,9 @@ def _out_of_step(lab: Lab) -> Iterator[Finding]:
         number,
         1,
         "cover/variant",
-        f"with the usual values this line is not that of {lab.document.name}",
-        "Students with an edition of their own read a text that was not reviewed.",
-        "make them the same but for {{...}}",
+        f"with the usual values this line differs from {lab.document.name}",
+        "Students with their own edition read a text that was not reviewed.",
+        "make both lines equal, except for {{...}}",
         f"- {ours[number - 1] if number <= len(ours) else ''}\n"
         f"+ {theirs[number - 1] if number <= len(theirs) else ''}",
     )

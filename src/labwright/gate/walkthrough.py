@@ -1,4 +1,4 @@
-"""The third stage of the gate: the document is followed to the letter, on a fresh machine."""
+"""The third stage of the gate: follows the document exactly, on a new machine."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 COMMAND_S = 180.0
 READY_S = 90.0
 SHOWN_LINES = 20
-"""Of what a command printed, in a finding."""
+"""Maximum lines of a command's output in a finding."""
 
 Examine = Callable[[Sequence["Step"]], Sequence["StepResult"]]
-"""Examines steps on the machine, and nothing else of the lab."""
+"""Checks steps on the machine, without the steps they need."""
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
-_ARRIVES = "A student who follows the document to the letter fails here."
+_ARRIVES = "A student who follows the document exactly fails here."
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What is reported while it runs."""
+    """A progress report."""
 
     line: int
-    """Of the document; 0 for what stands nowhere in it."""
+    """The document's line; 0 if the action is not in the document."""
     step: str
     what: str
     seconds: float
@@ -51,14 +51,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Done:
-    """What was typed, and what it printed."""
+    """A typed command and its output."""
 
     action: Action
     printed: str
 
 
-class _Stopped(Exception):  # noqa: N818  not an error of ours
-    """The document cannot be followed any further."""
+class _Stopped(Exception):  # noqa: N818  not an error
+    """Following the document must stop here."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
@@ -67,7 +67,7 @@ class _Stopped(Exception):  # noqa: N818  not an error of ours
 
 @dataclass
 class Walkthrough:
-    """A document that is being followed on a machine."""
+    """Follows one document on a machine."""
 
     document: Document
     lab: Lab
@@ -75,22 +75,22 @@ class Walkthrough:
     examine: Examine
     tell: Callable[[Progress], None]
     done: frozenset[str] = frozenset()
-    """The steps that the machine has already: their commands are not typed."""
+    """The steps that are already done on the machine; their commands are not typed."""
     settle_s: float = 15.0
-    """How long a machine may take until the check passes: what a command starts in the
-    background needs a moment, and a student reads on meanwhile."""
+    """Seconds that a machine has until the check passes: a program in the background needs
+    some time, while a student reads on."""
     typed: int = 0
-    """How many of the document's commands were typed."""
+    """The number of the document's commands that were typed."""
 
     def run(self) -> list[Finding]:
-        """Follow the document until its end, or until what is written does not work.
+        """Follow the document to its end, or until something in it does not work.
 
-        :raises MachineError: the machine or the way to it failed: that says nothing about
-            the document.
+        :raises MachineError: the machine or the connection failed, so nothing is known about the
+            document.
         """
         self._varying = Varying(self.lab.varies)
         self._typed: dict[str, _Done] = {}
-        """For each step what was typed last."""
+        """The last typed command of each step."""
         self._held = set[str]()
         """The steps that have passed."""
         self._plan = plan(self.document, self.lab)
@@ -109,13 +109,13 @@ class Walkthrough:
 
     @cached_property
     def _of_root(self) -> Terminal:
-        """The terminal in which all is typed that has root's prompt before it."""
+        """The terminal for all commands with root's prompt."""
         return self._terminal(root=True)
 
     def _open(self) -> None:
-        """Type what comes first in a terminal.
+        """Type the lab's ``opening`` commands in a new terminal.
 
-        :raises PerformError: it fails: the definition's fault, not the document's.
+        :raises PerformError: one fails, which is an error in the definition, not in the document.
         """
         for row in self.lab.opening.split("\n") if self.lab.opening else ():
             reply = self._front.type(row, COMMAND_S)
@@ -124,7 +124,7 @@ class Walkthrough:
                 raise PerformError(f"'opening' of the lab {self.lab.name} failed: `{row}`")
 
     def _follow(self, to_do: Sequence[Action]) -> None:
-        """Type one thing after another; check each step after its last, and all at the end."""
+        """Do all actions; check each step after its last action, and all steps at the end."""
         groups = examined_together(self.lab.steps, to_do)
         last = {action.step: number for number, action in enumerate(to_do)}
         for number, action in enumerate(to_do):
@@ -145,7 +145,7 @@ class Walkthrough:
         self._check(self.lab.steps)
 
     def summary(self) -> str:
-        """Say how much of the document was typed, and why the rest was not."""
+        """Return how much of the document was typed, and why the rest was not."""
         return closing_sentence(self._plan, self.typed, self.done)
 
     def _do(self, action: Action) -> Reply:
@@ -177,15 +177,15 @@ class Walkthrough:
                     "perform/no-end",
                     f"`{action.title}` has not ended after {COMMAND_S:.0f} s",
                     printed,
-                    "if it is to keep its terminal, say so in the document, and in lab.toml "
+                    "if it keeps its terminal, say so in the document, and in lab.toml "
                     "([[typed]] with 'ready')",
                 ) from None
             raise
 
     def _as_defined(self, action: Action, command: Command) -> Reply:
-        """Do what the definition says, just as ``labwright perform`` does it.
+        """Run a command of the definition, as ``labwright perform`` does.
 
-        What only sets a variable or changes the folder is of no use but in this terminal.
+        A command that only sets a variable or changes the folder is typed in this terminal.
         """
         if only_changes_the_shell(command.run):
             return self._front.type(command.run, COMMAND_S)
@@ -202,7 +202,7 @@ class Walkthrough:
         return Reply(printed, 0, (), len(command.run.split("\n")))
 
     def _leave(self, action: Action, text: str) -> Reply:
-        """Leave a program in its terminal, and go on in another one when it is ready."""
+        """Leave a program in its terminal, and continue in a new one when it is ready."""
         terminal, self._front = self._front, self._spare
         terminal.begin(f"sudo -n -H bash -c {shlex.quote(text)}" if action.root else text)
         self._spare = self._terminal()
@@ -217,7 +217,7 @@ class Walkthrough:
             time.sleep(0.2)
 
     def _not_ready(self, action: Action, ended: Reply | None, printed: str) -> _Stopped:
-        """Tell why a program cannot be used, as far as its step's check knows."""
+        """Return why a program is not ready, with the reason of its step's check, if any."""
         what = f"was not ready within {READY_S:.0f} s: `{action.ready}` does not succeed"
         if ended:
             what = f"ended with exit status {ended.exit_status}, but must keep running"
@@ -230,7 +230,7 @@ class Walkthrough:
         return self._stop(action, "perform/not-ready", title, printed, suggestion, more=more)
 
     def _judge(self, action: Action, reply: Reply) -> None:
-        """Hold what a command did against what a student may expect of it."""
+        """Compare a command's result with what a student expects."""
         said = reply.output
         if reply.unfinished:
             raise self._stop(
@@ -248,7 +248,7 @@ class Walkthrough:
             raise self._stop(
                 action,
                 "perform/http-status",
-                f"`{action.title}` was answered with HTTP status {refused[0]}",
+                f"`{action.title}` got an answer with HTTP status {refused[0]}",
                 said,
             )
         if reply.exit_status or not whole:
@@ -277,15 +277,15 @@ class Walkthrough:
                         action.output_line,
                         1,
                         "perform/output",
-                        f"`{action.title}` does not print what is shown for it",
-                        "A student who sees something else thinks that it went wrong.",
-                        "show what it prints (+); `...` stands for what may differ",
+                        f"`{action.title}` does not print the output that the document shows",
+                        "A student who sees other output thinks that something went wrong.",
+                        "show the real output (+); `...` matches any text",
                         difference,
                     )
                 )
 
     def _check(self, steps: Sequence[Step]) -> None:
-        """Examine steps: one that has just been performed, or all."""
+        """Check steps: those that were just performed, or all."""
         start = time.monotonic()
         while True:
             results = {result.id: result for result in self.examine(steps)}
@@ -296,7 +296,7 @@ class Walkthrough:
         for step in steps:
             result = results.get(step.id)
             if result is None or result.outcome is Outcome.BROKEN:
-                why = result.reason if result else "it was not examined"
+                why = result.reason if result else "it was not checked"
                 raise MachineError(f"the step {step.id} could not be checked: {why}")
             if result.outcome is not Outcome.PASSED:
                 raise _Stopped(self._check_failed(step, result))
@@ -313,15 +313,15 @@ class Walkthrough:
         line = typed.action.line if typed else step.line
         details, suggestion = _difference(result), _hint_for_author(result.hint)
         if step.id in self._held:
-            what = "passed before, and fails at the end of the document"
-            suggestion = "find what undoes it below this line, and correct it"
+            what = "passed earlier, but fails at the end of the document"
+            suggestion = "find the later command that undoes it, and correct it"
         elif typed:
             what = f"fails after `{typed.action.title}`"
             details = [*_shown(typed.action.text), *_few(typed.printed), *details]
         elif self.typed:
-            what = "fails after what was typed before it"
+            what = "fails after the commands before it"
         else:
-            what = "fails on the fresh machine"
+            what = "fails on the new machine"
         message = f"the step {step.id} {what}: {result.reason}"
         return Finding(
             self.document.path,
@@ -363,7 +363,7 @@ class Walkthrough:
 
 
 def _keeps_terminal(action: Action) -> str:
-    """Say why a command would not end, where the lint knows that; nothing where it may end."""
+    """Return why a command would not end, if the lint knows that; else ""."""
     entry = action.entry
     told = action.ready or action.interrupt_s
     if told or entry is None or action.text.rstrip().endswith("&"):
@@ -378,12 +378,12 @@ def _shown(text: str) -> list[str]:
 
 
 def _hint_for_author(hint: str) -> str:
-    """Return a hint, which is for students, as it is of use to an author."""
+    """Return a student's hint in words for the author."""
     return f"correct the document; a student would be told: {hint}" if hint else ""
 
 
 def _difference(result: StepResult) -> list[str]:
-    """Return what a check wanted and saw, line by line."""
+    """Return the expected and actual text of a check, line by line."""
     rows = [f"- {result.expected}", f"+ {result.actual}"] if result.expected else []
     for evidence in result.evidence:
         rows += [f"{evidence.claim}: {evidence.ran}".rstrip(": "), *_few(evidence.saw)]

@@ -1,1 +1,1 @@
-"""What breaks a document for the people who follow it."""
+"""The rules of the gate's second stage: what does not work for people who follow a document."""

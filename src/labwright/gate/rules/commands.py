@@ -1,4 +1,4 @@
-"""Rules about programs: what they do to the terminal, what they need, what they hide."""
+"""Rules about commands: blocked terminals, machine-specific values, hidden errors, missing sudo."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _STAYING = frozenset(
     serve start run
     """.split()
 )
-"""Programs in a container that do not end by themselves."""
+"""Programs in a container that keep running."""
 _SYSTEMS = frozenset(
     """
     almalinux alpine amazonlinux archlinux bash busybox centos debian docker fedora golang maven
     node openjdk php python rockylinux ruby rust ubuntu
     """.split()
 )
-"""Images that run a shell or an interpreter, which ends at once without a terminal."""
+"""Images with a shell or an interpreter, which ends at once without a terminal."""
 _SERVERS = {
     "uvicorn": (),
     "gunicorn": (),
@@ -45,7 +45,7 @@ _SERVERS = {
     "journalctl": ("-f", "--follow"),
     "tcpdump": (),
 }
-"""Programs that do not end by themselves, with the options that make them so."""
+"""Programs that keep running, with the options that make them do so."""
 _ROOT = frozenset(
     """
     modprobe insmod rmmod iptables ip6tables nft ipvsadm useradd userdel usermod groupadd
@@ -63,7 +63,7 @@ _AS_ROOT = re.compile(
     r"\broot[`*\"']*\s+(?:user|shell|prompt|privileges|access|permissions|account)|\bsudo -[is]\b",
     re.IGNORECASE,
 )
-"""What a document says that expects its reader to be root."""
+"""Phrases by which a document tells its reader to be root."""
 _FAILS = ("-f", "--fail", "--fail-with-body")
 _SHOWS = ("-i", "--include", "-I", "--head", "-v", "--verbose", "-w", "--write-out")
 _LONG = re.compile(r"inf(?:inity)?|\d+[hd]|\d{4,}")
@@ -79,7 +79,7 @@ _EVERYWHERE = re.compile(
 _OWN_NETWORK = re.compile(
     r"\b(?:topology|mininet|containerlab|network namespaces?)\b", re.IGNORECASE
 )
-"""What a document speaks of that makes a network of its own, with addresses of its own."""
+"""Words of a document that creates its own network with its own addresses."""
 _LOGIN = re.compile(r"\b([a-z_][a-z0-9_-]*)@[\w.-]+")
 _PLACEHOLDER = re.compile(r"your|user|name|student|example|_|-", re.IGNORECASE)
 _REPLACEABLE = re.compile(
@@ -90,7 +90,7 @@ _ADDRESS_OF = re.compile(r"\baddress of\b", re.IGNORECASE)
 
 
 def blocking(call: Call) -> str:
-    """Say why a command does not give the terminal back, or nothing."""
+    """Return why a command keeps the terminal, or ""."""
     started = docker_line.run(call)
     name, words = docker_line.action(call)
     if started:
@@ -118,12 +118,12 @@ def blocking(call: Call) -> str:
 
 
 def _stays(started: docker_line.Run) -> bool:
-    """Whether a container in the foreground keeps a terminal that its reader wants back."""
+    """Whether a container in the foreground keeps a terminal that its reader still needs."""
     image = started.image.text if started.image else ""
-    if not started.arguments:  # with a terminal, its reader wants what it runs there
+    if not started.arguments:  # with a terminal, the reader wants to use the program
         serves = started.publishes or image.partition(":")[0] in docker_line.OFFICIAL - _SYSTEMS
         return serves and not started.interactive and not started.entrypoint
-    if started.arguments[0].text.startswith("-"):  # options of what the image runs
+    if started.arguments[0].text.startswith("-"):  # options of the image's program
         one_shot = started.removed_at_end or started.entrypoint
         return started.interactive or not one_shot
     words = [word.text for word in started.arguments]
@@ -141,8 +141,8 @@ def _blocks_terminal(reading: Reading) -> Iterator[Problem]:
         ):
             yield Problem(
                 *call.place(),
-                f"{reason}, and the text says nothing about it",
-                "say that it keeps the terminal, what to see when it is ready, and where to go on",
+                f"{reason}, but the text does not mention it",
+                "say that it keeps the terminal, how to see that it is ready, where to continue",
             )
 
 
@@ -160,7 +160,7 @@ def _machine_specific(reading: Reading) -> Iterator[Problem]:
     } | {match[1] for match in _LOGIN.finditer("\n".join(reading.document.source))}
     for entry in reading.typed:
         if not entry.prompted and not begins_a_command(entry.text):
-            continue  # output that stands among commands, which another rule finds
+            continue  # output among commands, which another rule finds
         seen = set[str]()
         nearby = reading.around(entry.block)
         for pattern, what in (
@@ -186,13 +186,13 @@ def _machine_specific(reading: Reading) -> Iterator[Problem]:
                 seen.add(name)
                 yield Problem(
                     *entry.block.place(match.start()),
-                    f"{what} {name} is fixed in the text, and differs between machines",
-                    "read it from the machine into a variable, or say how to find one's own",
+                    f"{what} {name} is fixed in the text, but differs between machines",
+                    "read it from the machine into a variable, or explain how to find it",
                 )
 
 
 def _given(reading: Reading) -> set[str]:
-    """Return the networks whose addresses the document itself gives: they are no machine's."""
+    """Return the networks that the document itself defines; these are the same on all machines."""
     found = set[str]()
     for call in reading.calls:
         words = {word.text.partition("=")[0] for word in call.words}
@@ -208,7 +208,7 @@ def _network(address: str) -> str:
 
 
 def _curl_hides(reading: Reading) -> Iterator[Problem]:
-    """Find requests whose refusal nobody sees: they change something, or their answer is hidden."""
+    """Find requests that change something or hide their answer, and do not show HTTP errors."""
     for call in reading.calls:
         if call.name != "curl" or call.has(*_FAILS, *_SHOWS):
             continue
@@ -217,7 +217,7 @@ def _curl_hides(reading: Reading) -> Iterator[Problem]:
         if changes or hidden or re.search(r"[|>]", PLACEHOLDER.sub("", call.typed.text)):
             yield Problem(
                 *call.place(),
-                "`curl` neither fails nor says so when the answer is an HTTP error",
+                "`curl` neither fails nor prints a message when the answer is an HTTP error",
                 "add --fail-with-body",
             )
 
@@ -235,7 +235,7 @@ def _root(reading: Reading) -> Iterator[Problem]:
 
 
 def _becomes_another(call: Call) -> bool:
-    """Whether a command opens a shell, or a machine, in which another user may type."""
+    """Whether a command opens a shell, perhaps on another machine, for another user."""
     words = [word.text for word in call.words]
     if call.name in ("su", "ssh", "chroot", "unshare", "lxc", "incus", "multipass", "vagrant"):
         return True
@@ -266,12 +266,12 @@ def _needs_root(call: Call) -> bool:
 RULES = (
     Rule(
         "blocks-terminal",
-        "An unprepared reader waits for the prompt, or ends a program that later steps need.",
+        "A reader who does not know this waits for the prompt, or ends a needed program.",
         _blocks_terminal,
     ),
     Rule(
         "machine-specific",
-        "On any other machine the command does nothing, or does it to something else.",
+        "On another machine the command does nothing, or changes something else.",
         _machine_specific,
     ),
     Rule(

@@ -1,4 +1,4 @@
-"""Rules about what current systems no longer have: commands, templates, options."""
+"""Rules about commands, templates and options that current systems no longer have."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _REPLACED = {
     "mongo": "mongosh",
     "iptables-legacy": "nft, or iptables",
 }
-"""Programs that current systems lack when they are installed, and what to write instead."""
+"""Programs that current systems do not install by default, with replacements."""
 _ADDRESS = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
 _OF_THE_DEFAULT_BRIDGE = (
     "IPAddress IPPrefixLen Gateway MacAddress EndpointID GlobalIPv6Address GlobalIPv6PrefixLen "
@@ -63,16 +63,16 @@ _TEMPLATES = {
     ".ContainerConfig": "{{.Config}}",
     ".Config.MacAddress": "{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}",
 }
-"""Fields that ``docker inspect --format`` had, and what gives the same today."""
+"""Fields that ``docker inspect --format`` no longer has, with replacements."""
 
 
 @dataclass(frozen=True)
 class _Option:
-    """An option that a program has no more."""
+    """An option that a program no longer has."""
 
     program: str
     words: str
-    """Its command's first words; empty for any."""
+    """The command's first words; empty for any."""
     option: str
     instead: str
 
@@ -135,7 +135,7 @@ def _templates(call: Call) -> Iterator[Problem]:
             if re.search(rf"{{{{[^}}]*{re.escape(field)}\b", word.text):
                 yield Problem(
                     *call.place(word.offset),
-                    f"Docker 29 has no {field} in what it inspects: the template fails",
+                    f"Docker 29 has no field {field}, so the template fails",
                     f"write {instead}" if instead.startswith("{{") else f"use {instead}",
                 )
 

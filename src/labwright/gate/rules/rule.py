@@ -1,4 +1,4 @@
-"""A rule of the second stage of the gate, and what it reads."""
+"""A rule of the gate's second stage, and the document as a rule reads it."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Reading:
 
     document: Document
     before: tuple[Reading, ...] = ()
-    """The documents that it requires, read likewise."""
+    """The documents that it requires."""
 
     @cached_property
     def typed(self) -> list[Typed]:
-        """All that is typed, in order.
+        """All commands that are typed, in order.
 
-        In a block that names no language, what begins as no command does is output.
+        In a block without a language, a line that does not begin like a command is output.
         """
         return [
             entry
@@ -57,7 +57,7 @@ class Reading:
         return [block for block in self.document.blocks if block.kind not in ("fence", "comment")]
 
     def around(self, place: Block) -> str:
-        """Return what is said about a fence: in its step, or else beside it in its section."""
+        """Return the text about a fence: in its step, or otherwise near it in its section."""
         blocks = self.document.blocks
         here = next(n for n, b in enumerate(blocks) if b.kind == "fence" and _holds(b, place))
         told = []
@@ -81,7 +81,7 @@ def _holds(fence: Block, piece: Block) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """A name, the reason why it matters to a reader, and what finds where it is broken."""
+    """A rule: its name, why it matters to a reader, and the function that finds problems."""
 
     name: str
     why: str

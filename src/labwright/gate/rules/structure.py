@@ -20,7 +20,7 @@ _NAMED = re.compile(r"""(?:\b(?:id|name)=["']?|\{\s*#)([\w.:-]+)""")
 _REFERENCE = re.compile(r"\[([^\]\n]+)\]\[([^\]\n]*)\]")
 _DEFINED = re.compile(r" {0,3}\[([^\]]+)\]:")
 _TABLE = re.compile(r"[A-Z][A-Z0-9 _()%/-]{2,}\s{2,}[A-Z]|[A-Z][a-z]+( [a-z]+)+[.:]?$")
-"""The head of a table that a program prints, or a sentence of it."""
+"""The header of a table, or a sentence, that a program prints."""
 _BY_ANALOGY = re.compile(
     r"\b(?:modify|change|adapt|adjust|edit|repeat|reuse)\b[^.]*\b(?:previous|above|last|same|"
     r"first|earlier)\b[^.]*\bcommand|\b(?:in )?the same way\b|\blikewise\b",
@@ -30,7 +30,7 @@ _BY_ANALOGY = re.compile(
 
 def _skipped_heading(reading: Reading) -> Iterator[Problem]:
     levels = [block.level for block in reading.document.blocks if block.kind == "heading"]
-    # Where there is no first level, a site makes it of the title of the front matter.
+    # Without a first level, a site generator makes it from the title in the front matter.
     last = min(levels, default=1) - 1
     for block in reading.document.blocks:
         if block.kind != "heading":
@@ -47,10 +47,9 @@ def _skipped_heading(reading: Reading) -> Iterator[Problem]:
 
 
 def _numbering(reading: Reading) -> Iterator[Problem]:
-    """Follow the numbers of each section, at each depth of lists.
+    """Check the numbers of the items of each section, at each depth of lists.
 
-    ``1. 1. 1.`` is right: a browser counts by itself. A new list may begin again where a
-    paragraph stands between the two.
+    ``1. 1. 1.`` is correct: a browser counts by itself. After a paragraph, a new list may begin.
     """
     last: dict[int, Block] = {}
     between: dict[int, bool] = {}
@@ -75,7 +74,7 @@ def _numbering(reading: Reading) -> Iterator[Problem]:
                 block.line,
                 1,
                 f"the numbering {how}: this is item {block.number}, after {expected - 1}",
-                f"number it {expected}, or begin a section of its own",
+                f"number it {expected}, or begin a new section",
             )
 
 
@@ -94,14 +93,14 @@ def _parts(reading: Reading) -> Iterator[Problem]:
             yield Problem(
                 line,
                 column,
-                f"this is part {number} of {len(found)}, and says {match[0].rstrip(':')}",
+                f"this is part {number} of {len(found)}, but is called {match[0].rstrip(':')}",
                 f"write {right}",
             )
         if match[3] != usual:
             yield Problem(
                 line,
                 column,
-                "this part's heading is not written like the others'",
+                "the heading of this part has another form than the others",
                 f"write {right}{usual}",
             )
 
@@ -116,7 +115,7 @@ def _links(reading: Reading) -> Iterator[Problem]:
             parts = urlsplit(target)
             path = document.path.parent / unquote(parts.path)
             if "{" in unquote(target) or parts.path.startswith("/") or ".html" in parts.path:
-                continue  # a site's own: where its root is cannot be known from here
+                continue  # relative to the root of a site, which is not known here
             if parts.scheme or parts.netloc:
                 wrong = parts.scheme in ("http", "https") and not parts.hostname
             elif parts.path:
@@ -134,7 +133,7 @@ def _links(reading: Reading) -> Iterator[Problem]:
             yield Problem(
                 *block.place(match.start()),
                 f"{match[0]} refers to a link that is not defined",
-                "define it, or write the address into the link",
+                "define it, or write the address in the link",
             )
 
 
@@ -143,7 +142,7 @@ def _without_code(text: str) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """Return the name that web hosts give to a heading."""
+    """Return the anchor that code hosts give to a heading."""
     plain = re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower())
     return plain.strip().replace(" ", "-")
 
@@ -161,7 +160,7 @@ def _language(reading: Reading) -> Iterator[Problem]:
 
 
 def _output(reading: Reading) -> Iterator[Problem]:
-    """Find output in a block that is to be copied whole."""
+    """Find output in a block that readers will copy as a whole."""
     for entry in typed(reading.document):
         block = entry.block
         if block.language in SESSIONS or entry.prompted:
@@ -172,8 +171,8 @@ def _output(reading: Reading) -> Iterator[Problem]:
                 yield Problem(
                     block.line + number,
                     block.columns[number] + 1,
-                    "output stands among the commands of this block, and looks like them",
-                    "write ```console, and a prompt ($) before what is to be typed",
+                    "this block mixes output with commands",
+                    "write ```console, and a prompt ($) before each command",
                 )
                 break
 
@@ -189,15 +188,15 @@ def _not_shown(reading: Reading) -> Iterator[Problem]:
         if not any(b.kind == "fence" and b.language in SHELLS for b in following):
             yield Problem(
                 *block.place(match.start()),
-                "the command is described and not shown",
-                "write it out: what must change in it is then seen, and can be tried",
+                "the command is described, but not shown",
+                "write the whole command, so that readers can copy it and the gate can try it",
             )
 
 
 RULES = (
     Rule(
         "skipped-heading",
-        "The outline, and screen readers that go by it, show a section that is not there.",
+        "The outline, which screen readers use, shows a section that does not exist.",
         _skipped_heading,
     ),
     Rule(
@@ -212,7 +211,7 @@ RULES = (
     ),
     Rule(
         "broken-link",
-        "It leads nowhere. (Addresses on the web are not fetched.)",
+        "The link leads nowhere. (Addresses on the web are not tested.)",
         _links,
     ),
     Rule(

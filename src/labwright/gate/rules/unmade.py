@@ -1,4 +1,4 @@
-"""Rules about what must be there before it is used: containers, images, files."""
+"""Rules about containers, images and files that are used before they are made."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _READERS = frozenset(
     """.split()
 )
 _ELSEWHERE = frozenset("cd pushd ssh su vagrant multipass chroot scp rsync sftp unzip tar".split())
-"""After one of these, the document does not say which files there are."""
+"""After one of these commands, it is not known which files exist."""
 _NOT_PINNED = re.compile(r"(?:.*/)?hello-world$|localhost(?::\d+)?/|127\.0\.0\.1|scratch$")
-"""Images that have one version, or that the document itself has put there."""
+"""Images that have only one version, or that the document itself has made."""
 _FILE = re.compile(r"(?:\./)?[\w.-]+(?:/[\w.-]+)*/?")
 
 
 def _containers(reading: Reading) -> Iterator[Problem]:
-    """Follow the containers that are made and removed, from the required documents on."""
+    """Track which containers are made and removed, beginning with the required documents."""
     made: set[str] = set()
     removed: dict[str, int] = {}
     ends: set[str] = set()
@@ -42,10 +42,10 @@ def _containers(reading: Reading) -> Iterator[Problem]:
 def _follow(
     reading: Reading, made: set[str], removed: dict[str, int], ends: set[str]
 ) -> Iterator[Problem]:
-    """Follow one document.
+    """Track the containers of one document.
 
-    :param removed: containers that are gone, with the line that removed them.
-    :param ends: those that are gone as soon as they stop.
+    :param removed: removed containers, with the line that removed each.
+    :param ends: containers that are removed when they stop (``--rm``).
     """
     for call in reading.calls:
         started = docker_line.run(call)
@@ -62,16 +62,16 @@ def _follow(
                 yield Problem(
                     *call.place(word.offset),
                     f"the container {name} was removed in line {removed[name]}",
-                    "make it again before, or remove it later",
+                    "make it again before this line, or remove it later",
                 )
             elif name not in made and not _named_elsewhere(reading, name):
                 yield Problem(
                     *call.place(word.offset),
                     f"no earlier step makes the container {name}",
-                    "add the command that makes it, or name the lab that leaves it behind: "
+                    "add the command that makes it, or name the lab that makes it: "
                     "`requires` in lab.toml",
                 )
-                made.add(name)  # once is enough
+                made.add(name)  # report it only once
             if action == "rm" or (action in ("stop", "kill") and name in ends):
                 removed[name] = call.place()[0]
         if action == "rename" and len(words) == 2:
@@ -80,10 +80,10 @@ def _follow(
 
 
 def _named_elsewhere(reading: Reading, name: str) -> bool:
-    """Whether a file that the document shows, or a language we do not read, names a container."""
-    # `server-1` is a name of Compose's.
+    """Whether a shown file, or code in a language that is not parsed, names a container."""
+    # Compose makes names such as `server-1`.
     if re.fullmatch(r"[0-9a-f]{2,64}|[A-Z_]+|clab-.*|.+[_-]\d+", name):
-        return True  # an id that the reader has seen, a placeholder, one of a tool's
+        return True  # an id that the reader has seen, a placeholder, or a name made by a tool
     named = re.compile(rf"(?:--name[= ]|container_name:\s*)[\"']?{re.escape(name)}\b")
     return bool(named.search("\n".join(reading.document.source))) or any(
         "compose" in (call.name, *(word.text for word in call.words[:1])) for call in reading.calls
@@ -104,20 +104,20 @@ def _unpinned(reading: Reading) -> Iterator[Problem]:
         name, tag = _name_and_tag(image)
         pulled = docker_line.action(call)[0] == "pull" or "/" in name
         if not pulled and name not in docker_line.OFFICIAL:
-            continue  # made elsewhere, by the reader: nobody else publishes it
+            continue  # built by the reader elsewhere
         made = re.search(rf"(?:-t|--tag|tag \S+) +{re.escape(name)}\b", source)
         if made or name in built or tag not in ("", "latest") or _NOT_PINNED.match(name):
             continue
         lacks = "is the tag `latest`" if tag else "has no tag"
         yield Problem(
             *call.place(image.offset),
-            f"the image {image.text} {lacks}: what it is changes",
+            f"the image {image.text} {lacks}: its content can change",
             "pin a version, or a digest with @sha256:",
         )
 
 
 def _name_and_tag(image: Word) -> tuple[str, str]:
-    """Split an image's name; the port of a registry is no tag."""
+    """Split an image's name and tag; the port of a registry is not a tag."""
     name, colon, tag = image.text.rpartition(":")
     return (name, tag) if colon and "/" not in tag else (image.text, "")
 
@@ -125,7 +125,7 @@ def _name_and_tag(image: Word) -> tuple[str, str]:
 def _files(reading: Reading) -> Iterator[Problem]:
     made = set[str]()
     anywhere = False
-    """Whether the shell has gone where we cannot follow."""
+    """Whether the shell is in a place that cannot be tracked."""
     folder = reading.document.path.parent
     for entry in reading.typed:
         for call in _calls_of(reading, entry):
@@ -140,8 +140,8 @@ def _files(reading: Reading) -> Iterator[Problem]:
                 if not known:
                     yield Problem(
                         *call.place(word.offset),
-                        f"no earlier step makes {word.text}, nor does it come with the document",
-                        "say where it comes from: a command that fetches or writes it",
+                        f"no earlier step makes {word.text}, and the document has no such file",
+                        "add the command that downloads or writes it",
                     )
                     made.add(path)
             anywhere = anywhere or call.name in _ELSEWHERE
@@ -152,7 +152,7 @@ def _files(reading: Reading) -> Iterator[Problem]:
 
 
 def _is_spoken_of(reading: Reading, entry: Typed, path: str) -> bool:
-    """Whether the text, or a file that it shows, speaks of a file: it says where it is from."""
+    """Whether the text, or a shown file, mentions a file and so explains where it comes from."""
     name = re.compile(rf"(?<![\w-]){re.escape(PurePosixPath(path).name)}(?![\w-])")
     for block in reading.document.blocks:
         its_own = block.line <= entry.block.line < block.line + len(block.columns)
@@ -173,7 +173,7 @@ def _is_made(path: str, made: set[str]) -> bool:
 
 
 def _read_files(call: Call) -> Iterator[Word]:
-    """Yield the arguments that are files or folders which must be there, by relative paths."""
+    """Yield the arguments that are relative paths of files or folders that must exist."""
     action, _words = docker_line.action(call)
     chosen: list[Word] = []
     operands = call.operands()

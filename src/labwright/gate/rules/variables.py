@@ -21,16 +21,16 @@ KNOWN = frozenset(
     pwd SSH_AUTH_SOCK XDG_CONFIG_HOME
     """.split()
 )
-"""What every login has."""
+"""Variables that every login has."""
 _INTERPRETERS = frozenset(
     """
     awk gawk mawk sed perl python3 python ruby jq bash sh eval trap
     """.split()
 )
-"""These get programs in which ``$`` is their own."""
+"""Commands whose arguments are programs in which ``$`` has its own meaning."""
 _SHELL_NAME = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _ASSIGNED_BY_OTHERS = re.compile(r"^\s*(?:PS[^>]*>\s*)?\$(\w+)\s*=", re.MULTILINE)
-"""PowerShell's way."""
+"""A variable in PowerShell."""
 _SPOKEN = re.compile(r"\$[A-Za-z_]\w*")
 _ASSIGNED_IN_WORDS = re.compile(r"`([A-Za-z_][A-Za-z0-9_]*)=")
 
@@ -63,7 +63,7 @@ def _undefined(reading: Reading) -> Iterator[Problem]:
     sourced = False
     for entry in reading.typed:
         defined |= _assigned(entry)
-        # A file that is read in may set anything.
+        # A sourced file can set any variable.
         sourced = sourced or any(call.name in ("source", ".", "eval") for call in calls(entry))
         if sourced:
             continue
@@ -78,7 +78,7 @@ def _undefined(reading: Reading) -> Iterator[Problem]:
             )
             if not name or name in defined or name in seen or safe or f"${name}" in spoken:
                 continue
-            if name.isdigit() or unclear:  # of a function or script; of a syntax that is shown
+            if name.isdigit() or unclear:  # an argument of a script; or the syntax itself is shown
                 continue
             seen.add(name)
             alike = difflib.get_close_matches(name, (defined | set(in_words)) - KNOWN, 1, 0.5)
@@ -87,7 +87,7 @@ def _undefined(reading: Reading) -> Iterator[Problem]:
             if name in later:
                 suggestion = f"move the command that sets {name} before its first use"
             elif name in in_words:
-                message += f"; line {in_words[name]} gives it a value in words alone"
+                message += f"; line {in_words[name]} gives its value only in the text"
             elif alike:
                 message = f"the variable ${name} is not set anywhere: it looks like ${alike[0]}"
                 suggestion = f"write ${alike[0]}, or set {name}"
@@ -99,14 +99,14 @@ def _single_quotes(reading: Reading) -> Iterator[Problem]:
         if call.name in _INTERPRETERS or call.name == "envsubst":
             continue
         if call.name in ("echo", "printf") and re.search(r">|\|", call.typed.text):
-            continue  # it is written into a file, in which it is to be replaced
+            continue  # written to a file, where it is replaced later
         for word in call.words:
             name = _SHELL_NAME.search(word.text) if word.kind == "raw_string" else None
             if name:
                 yield Problem(
                     *call.place(word.offset + 1 + name.start()),
-                    f"{name[0]} stands between single quotes, where the shell leaves it as it is",
-                    "put the argument between double quotes, and a backslash before each inner one",
+                    f"{name[0]} is between single quotes, where the shell does not replace it",
+                    "use double quotes around the argument, with a backslash before inner ones",
                 )
 
 
@@ -117,7 +117,7 @@ def _continuation(reading: Reading) -> Iterator[Problem]:
             stripped = line.rstrip()
             column = entry.block.columns[number] + len(stripped)
             if stripped.endswith("\\") and stripped != line:
-                message = "there is white space after the backslash: the command ends here"
+                message = "there is a space after the backslash, so the command ends here"
             elif line.endswith("\\") and number == len(lines) - 1:
                 message = "the command ends with a backslash, so the shell waits for more"
             else:
@@ -133,17 +133,17 @@ def _continuation(reading: Reading) -> Iterator[Problem]:
 RULES = (
     Rule(
         "undefined-variable",
-        "The shell puts nothing in the place of a variable that is not set, and says nothing.",
+        "The shell replaces an unset variable by nothing, without a message.",
         _undefined,
     ),
     Rule(
         "variable-in-single-quotes",
-        "The program gets the variable's name, not its value, and often accepts it.",
+        "The program gets the variable's name instead of its value, and often accepts it.",
         _single_quotes,
     ),
     Rule(
         "broken-continuation",
-        "The rest of the command is run as another one, or the terminal waits.",
+        "The rest is run as a separate command, or the terminal waits for more.",
         _continuation,
     ),
 )

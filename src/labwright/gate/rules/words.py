@@ -1,4 +1,4 @@
-"""Rules about words: a spell checker, and names written as they are."""
+"""Rules about words: spelling, the spelling of names, and doubled words."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from labwright.lab.document import Block
 
 LIST = "words.txt"
-"""Beside a document: words that it may use, one a line or several. One with a capital
-letter is a name, which is written just so."""
+"""A file beside a document with extra words, separated by spaces or lines. A word with a capital
+letter is a name, which must be written exactly so."""
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d]|_)*(?:['\u2019][^\W\d_]+)?")
 _HIDDEN = re.compile(
     r"(`+).+?\1|\]\([^)]*\)|<?https?://\S+|\]\[[^\]]*\]|&\w+;|\b\w*\d\w*\b|\$\{?\w+", re.DOTALL
 )
 _OFTEN = 3
-"""A slip is not made more often than this; a term is."""
+"""A word that is used more often than this is a term, not a spelling mistake."""
 _COMMON = 2e-7
-"""The share of a word in its language, if people are likely to mean it."""
+"""The minimum frequency, in its language, of a word that is suggested."""
 _BASE = {
     "es": ("ar", "er", "ir", "o", "a", "e", "os", "as", "es", ""),
     "pt": ("ar", "er", "ir", "o", "a", "e", "os", "as", "es", "ão", ""),
@@ -68,9 +68,9 @@ _INFLECTED = {
         """.split()
     ),
 }
-"""Endings of forms; a dictionary has the word with another one."""
+"""Endings of inflected forms; a dictionary has the word with another ending."""
 LANGUAGES = ("en", "de", "es", "fr", "it", "pt")
-"""Those whose words the spell checker brings."""
+"""The languages that the spell checker supports."""
 _JOINTS = ("-", "/", ".", "@", ":", "_", "\\", "~", "#", "+", "=", "$", "<", "\u2011")
 _ENDINGS = (
     *(("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("d", ""), ("ing", "")),
@@ -105,13 +105,13 @@ _SPARED = frozenset(
     podman ansible wireshark github url cpu http https dns api tcp udp tls cli
     """.split()
 )
-"""Names that are written small as often as not, since programs are called so."""
+"""Names that are often written in lower case, since programs have these names."""
 
 
 def words_of(path: Path | None) -> frozenset[str]:
-    """Return the words that documents in a folder may use beyond the dictionary's.
+    """Return the extra words for documents in a folder.
 
-    :param path: None for those that every document may use.
+    :param path: None for the words that all documents may use.
     """
     own = path / LIST if path else None
     texts = [resources.files("labwright.gate.rules").joinpath(LIST).read_text(encoding="utf-8")]
@@ -126,7 +126,7 @@ def _dictionary(language: str) -> SpellChecker:
     extras.require("spellchecker", "the gate's spelling rule")
     from spellchecker import SpellChecker
 
-    # One letter off finds nearly all slips; two would take seconds for a long word.
+    # A distance of one letter finds nearly all mistakes; two would take seconds for long words.
     return SpellChecker(language=language, distance=1)
 
 
@@ -135,7 +135,7 @@ def _hidden(text: str) -> list[str]:
 
 
 def _spoken(block: Block) -> Iterator[re.Match[str]]:
-    """Yield the words of a block that are prose."""
+    """Yield the words in the prose of a block."""
     hidden = _HIDDEN.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), block.text)
     return _WORD.finditer(hidden)
 
@@ -145,10 +145,10 @@ def _stem(word: str) -> str:
 
 
 def _spelling(reading: Reading) -> Iterator[Problem]:
-    """Find what is probably a slip: a word that is one letter away from a common one.
+    """Find probable spelling mistakes: words that are one letter away from a common word.
 
-    What the dictionary lacks and nothing resembles is a word that it does not know: a name,
-    or a term. So is what stands in the document's commands, and what it says all the time.
+    A word that resembles no common word is a name or a term that the dictionary lacks. The same
+    holds for words in the document's commands, and for words that it uses often.
     """
     language = reading.document.language
     if language not in LANGUAGES:
@@ -167,7 +167,7 @@ def _spelling(reading: Reading) -> Iterator[Problem]:
         if low in programs() or id(block) in strange:
             continue
         if word != low and (language == "de" or not _begins_a_sentence(block, match)):
-            continue  # a name, or in German any noun
+            continue  # a name, or in German a noun
         likely = "" if _is_word(low, known, language) else _slip_of(low, language)
         if likely:
             yield Problem(
@@ -178,7 +178,7 @@ def _spelling(reading: Reading) -> Iterator[Problem]:
 
 
 def _is_in_another_language(block: Block, language: str) -> bool:
-    """Whether most words of a block are not of the document's language."""
+    """Whether most words of a block are in another language than the document."""
     words = [match[0].lower() for match in _spoken(block) if match[0].islower()]
     unknown = [word for word in words if not _is_native(word, language)]
     return len(words) > 1 and len(unknown) * 2 >= len(words)
@@ -208,7 +208,7 @@ def _begins_a_sentence(block: Block, match: re.Match[str]) -> bool:
 
 
 def _slip_of(word: str, language: str) -> str:
-    """Return the common word that was probably meant, or nothing."""
+    """Return the common word that was probably meant, or ""."""
     words = _dictionary(language)
     other = words.correction(word)
     if not other or other == word or words.word_usage_frequency(other) < _COMMON:
@@ -217,7 +217,7 @@ def _slip_of(word: str, language: str) -> str:
 
 
 def _is_word(word: str, known: AbstractSet[str], language: str) -> bool:
-    """Whether a word is known, or made of ones that are: the dictionary has few of these."""
+    """Whether a word is known, or composed of known words, of which the dictionary has few."""
 
     def is_known(form: str) -> bool:
         return form in known or bool(_dictionary(language).known([form]))
@@ -237,7 +237,7 @@ def _is_word(word: str, known: AbstractSet[str], language: str) -> bool:
 
 
 def _is_inflected(word: str, language: str) -> bool:
-    """Whether a word is a form of one that is known: the dictionaries lack most of them."""
+    """Whether a word is an inflected form of a known word; dictionaries lack most of these."""
     stems = _stems(language)
     ends = _INFLECTED.get(language, ())
     return any(word.endswith(end) and word.removesuffix(end) in stems for end in ends)
@@ -262,22 +262,22 @@ def _names(reading: Reading) -> Iterator[Problem]:
             name = names.get(_flat(word))
             if not name or word == name or _is_part(block, match):
                 continue
-            # What is a program's name, too, or stands in capitals, is often meant so.
+            # A word in capitals, or one that is also a program's name, is often correct.
             spared = name in usual and (word.isupper() or word in _SPARED or "_" in word)
             if word == "docker" and _is_its_command(block, match):
                 continue
-            # Small letters are worth a word where the document writes it right elsewhere.
+            # Report lower case only if the document writes the name correctly elsewhere.
             spared = spared or (word.islower() and name in usual and name not in written)
             if not spared or name == "IPVS":
                 yield Problem(
                     *block.place(match.start()),
-                    f"{word} is written {name}",
-                    f"write {name}, or `{word}` if it is what is typed",
+                    f"{word} should be written {name}",
+                    f"write {name}, or `{word}` if it is typed as a command",
                 )
 
 
 def _is_its_command(block: Block, match: re.Match[str]) -> bool:
-    """Whether the program is meant: it is quoted, or one of its commands follows."""
+    """Whether the program is meant: the word is quoted, or a subcommand follows."""
     around = block.text[: match.start()][-1:], block.text[match.end() :]
     return bool(around[0] in ("*", '"', "'", "[") or _COMMANDS.match(around[1]))
 
@@ -294,13 +294,13 @@ def _doubled(reading: Reading) -> Iterator[Problem]:
                 between = block.text[last.end() : match.start()]
                 if not between.strip() and match[0].lower() not in ("had", "that"):
                     yield Problem(
-                        *block.place(match.start()), f"{match[0]} stands twice", "remove one"
+                        *block.place(match.start()), f"{match[0]} is written twice", "remove one"
                     )
             last = match
 
 
 RULES = (
-    Rule("spelling", "It makes the reader doubt the rest.", _spelling),
+    Rule("spelling", "Mistakes make the reader doubt the rest.", _spelling),
     Rule("name", "A reader who searches for the name does not find it.", _names),
-    Rule("doubled-word", "It makes the reader doubt the rest.", _doubled),
+    Rule("doubled-word", "Mistakes make the reader doubt the rest.", _doubled),
 )

@@ -1,1 +1,1 @@
-"""What can be claimed about a machine."""
+"""The checks: functions that verify a step on a machine; ``claims`` has those without Python."""

@@ -1,8 +1,8 @@
-"""Which server each connection was handed to, by the kernel's own tables.
+"""Finds the server that each request was handed to, from the kernel's tables.
 
-The probe remembers the local port of each request. The kernel's connection table says which
-destination that port was handed to, its table of services in which order it takes them, and
-its counters how many connections there were in all.
+The probe notes the local port of each request. The kernel's connection table has the
+destination of each port, its table of services has the order of the destinations, and its
+counters have the total number of connections.
 """
 
 from __future__ import annotations
@@ -38,69 +38,69 @@ class Request:
     error: str
     server: str | None
     """The server that the kernel chose, or the address and port of another destination; None
-    if the kernel has no connection of this request."""
+    if the kernel has no entry for this request."""
     connect_s: float | None = None
-    """How long it took to be connected."""
+    """Seconds until it was connected."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What was sent to the service, and what three witnesses say about it."""
+    """The requests that were sent to the service, with the evidence of three witnesses."""
 
     url: str
     servers: tuple[str, ...]
-    """In the order in which the kernel has them: round-robin takes them in turn."""
+    """The servers in the kernel's order, in which round-robin uses them."""
     requests: tuple[Request, ...]
-    """In the order in which their connections were opened."""
+    """The requests, in the order in which their connections were opened."""
     foreign: tuple[Connection, ...] = ()
-    """Connections to the service that appeared meanwhile and are not ours."""
+    """New connections to the service that others made in the meantime."""
     consoles: Mapping[str, int | None] = field(default_factory=dict)
-    """How many requests each server says it has handled meanwhile; None: its console cannot
-    be read."""
+    """The number of requests that each server printed in the meantime; None if its output
+    cannot be read."""
     beside: Mapping[str, int] = field(default_factory=dict)
-    """How many of the connections of others each server was handed."""
+    """The number of connections of others that each server was handed."""
     unseen: int = 0
-    """How many more connections the kernel counted than it lists."""
+    """The number of connections that the kernel counted but does not list."""
     steady: bool = True
     """Whether the kernel had the same servers before and after."""
 
     @property
     def scheduled(self) -> Counter[str]:
-        """How many requests the kernel gave to each server."""
+        """The number of requests that the kernel gave to each server."""
         return Counter(dict.fromkeys(self.servers, 0)) + Counter(
             request.server for request in self.requests if request.server
         )
 
     @property
     def others(self) -> int:
-        """How many connections of others there were, at most."""
+        """The largest possible number of connections of others."""
         return len(self.foreign) + self.unseen
 
     @property
     def order(self) -> list[int]:
-        """The place, in the kernel's list, of the server that each request was handed to."""
+        """For each request, the index of its server in the kernel's list."""
         place = {server: n for n, server in enumerate(self.servers)}
         return [place[r.server] for r in self.requests if r.server in place]
 
     @property
     def in_turn(self) -> bool:
-        """Whether the kernel can have handed out all these connections by round-robin."""
+        """Whether round-robin can have produced this distribution."""
         return in_turn(self.order, [self.beside.get(s, 0) for s in self.servers], self.unseen)
 
     def count(self, server: str) -> int:
-        """How many requests the kernel gave to a server."""
+        """Return the number of requests that the kernel gave to a server."""
         return self.scheduled[server]
 
     def total(self, server: str) -> int:
-        """How many connections the kernel gave to a server, those of others included."""
+        """Return the number of connections that the kernel gave to a server, including others'."""
         return self.scheduled[server] + self.beside.get(server, 0)
 
     def told_of_others(self) -> str:
-        """Say in words how many connections of others there were, and where from."""
+        """Return the number and origin of others' connections, in words."""
         clients = ", ".join(sorted({connection.client[0] for connection in self.foreign}))
         told = [f"{len(self.foreign)} connections of others ({clients})"] if self.foreign else []
         if self.unseen:
-            told.append(f"{self.unseen} connections of which the kernel has no entry any more")
+            told.append(f"{self.unseen} connections that the kernel no longer lists")
         return " and ".join(told)
 
     def evidence(self, kind: str, **data: Any) -> Evidence:
@@ -145,9 +145,9 @@ class Traffic:
 
 
 def attribute(url: str, answer: Mapping[str, Any], addresses: Mapping[str, str]) -> Traffic:
-    """Join the probe's requests with the kernel's tables.
+    """Combine the probe's requests with the kernel's tables.
 
-    :param addresses: the servers by their addresses, of which each may have several.
+    :param addresses: the servers by address; a server can have several addresses.
     """
     host, _, port = url.split("/")[2].rpartition(":")
     virtual = (host, int(port))
@@ -175,9 +175,9 @@ def attribute(url: str, answer: Mapping[str, Any], addresses: Mapping[str, str])
 def endpoint_names(
     destinations: list[Destination], addresses: Mapping[str, str], port: int
 ) -> dict[Endpoint, str]:
-    """Return what to call each destination: its server's name, else its address and port.
+    """Return the name of each destination: its server's, or its address and port.
 
-    Of several at one server's addresses, the one at the wanted port is the server.
+    If several destinations have a server's address, the one with the expected port is the server.
     """
     names: dict[Endpoint, str] = {}
     for destination in sorted(destinations, key=lambda d: d.port != port):
@@ -214,7 +214,7 @@ def _request(
 
 
 def _destinations(table: str, virtual: Endpoint) -> list[Destination]:
-    """Return a service's destinations in the kernel's order, in which round-robin takes them."""
+    """Return a service's destinations in the kernel's order, in which round-robin uses them."""
     return [
         destination
         for service in parse_table(table)
@@ -224,9 +224,9 @@ def _destinations(table: str, virtual: Endpoint) -> list[Destination]:
 
 
 def _unseen(answer: Mapping[str, Any], listed: int) -> int:
-    """Return how many connections the kernel counted meanwhile and no longer lists.
+    """Return the number of connections that the kernel counted but no longer lists.
 
-    An entry can be gone before it is read: that of a connection that was reset lives for 10 s.
+    An entry can disappear before it is read: after a reset, it is kept for only 10 s.
     """
     counted = [_counted(_file(answer, when, COUNTERS)) for when in WHEN]
     if None in counted:
@@ -235,7 +235,7 @@ def _unseen(answer: Mapping[str, Any], listed: int) -> int:
 
 
 def _counted(counters: str) -> int | None:
-    """Return how many connections there have been, of all services, over all processors."""
+    """Return the number of connections of all services, summed over all processors."""
     rows = [line.split() for line in counters.splitlines()]
     # CPU Conns InPkts OutPkts InBytes OutBytes, in hex; `~` marks the estimator's totals.
     found = [

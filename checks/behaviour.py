@@ -1,6 +1,6 @@
-"""How a machine behaves over time: a load that is known, and what was seen all along.
+"""The behaviour of a machine during a known load, as data.
 
-:mod:`labwright.checks.watched_load` sends the load and reads what came of it.
+:mod:`labwright.checks.watched_load` sends the load and reads the observations.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 SAMPLE_S = 0.2
-"""Seconds between two looks at the kernel's table."""
+"""Seconds between two readings of the kernel's table."""
 LISTENS_S = 4.0
 """Seconds from a container's start until its program listens and is registered."""
 LEAST_IDLE_S = 0.5
-"""Seconds that a backend must have had the weight 0: a connection that is just being opened
-does not count as active yet. A document says more, since this is seen by samples."""
+"""Seconds for which a backend must have had the weight 0: a connection that is just being opened
+does not count as active yet. A document asks for more, since the table is only sampled."""
 
 
 def server_takes_s(start_s: float) -> float:
@@ -36,7 +36,7 @@ def server_takes_s(start_s: float) -> float:
 
 @dataclass(frozen=True)
 class Phase:
-    """A time of the load in which the rate is the same; seconds from the beginning."""
+    """A part of the load with a constant rate. Times are seconds from the beginning."""
 
     rate: float
     """Requests a second."""
@@ -55,17 +55,17 @@ class Sent:
 
     @property
     def lost(self) -> bool:
-        """Whether no good answer came."""
+        """Whether there was no good answer."""
         return self.status != 200 or bool(self.error)
 
 
 @dataclass(frozen=True)
 class Held:
-    """What the kernel held of one backend at a moment."""
+    """A backend in the kernel's table, at one moment."""
 
     weight: int
     active: int
-    """Connections that are open."""
+    """The number of open connections."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,17 @@ class Moment:
 
     at_s: float
     backends: Mapping[str, Held]
-    """By address and port."""
+    """The backends by address and port."""
 
     @property
     def serving(self) -> int:
-        """How many backends are given new connections."""
+        """The number of backends that get new connections."""
         return sum(held.weight > 0 for held in self.backends.values())
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that Docker did with a container."""
+    """An event of Docker about a container."""
 
     at_s: float
     what: str
@@ -103,23 +103,23 @@ class Happening:
     took_s: float
     output: str
     problem: str
-    """Why it could not be done; empty if it was."""
+    """Why it could not be done; empty if it was done."""
 
     @property
     def end_s(self) -> float:
-        """When it was done."""
+        """The time at which it was done."""
         return self.at_s + self.took_s
 
     @property
     def dead(self) -> tuple[str, str]:
-        """The id and the address of a server that was killed, which are printed last."""
+        """The id and address of a killed server, from the last line of output."""
         words = [] if self.problem else self.output.split()[-2:]
         return (words[0], words[1]) if len(words) == 2 else ("", "")
 
 
 @dataclass(frozen=True)
 class Left:
-    """A container that is there when the load is over."""
+    """A container that exists after the load."""
 
     id: str
     name: str
@@ -129,82 +129,82 @@ class Left:
 
 @dataclass(frozen=True)
 class Removal:
-    """A backend that left the kernel's table, as it was when it was seen last."""
+    """A backend that left the kernel's table, with its last known state."""
 
     at_s: float
     name: str
     last: Held
     idle_s: float
-    """For how long it had had the weight 0."""
+    """Seconds for which it had had the weight 0."""
     lost: int
-    """How many requests were lost of those that it may have had."""
+    """The number of lost requests that it may have had."""
 
     @property
     def early(self) -> bool:
-        """Whether it could still be given requests, or had some."""
-        # A connection that was open when it was seen last may have ended since.
+        """Whether it could still get requests, or still had some."""
+        # A connection that was open in the last sample may have ended since.
         had_some = self.last.active > 0 and self.lost > 0
         return self.last.weight > 0 or self.idle_s < LEAST_IDLE_S or had_some
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """A load, and all that was seen while it ran."""
+    """A load, and all observations while it ran."""
 
     url: str
     phases: tuple[Phase, ...]
     requests: tuple[Sent, ...]
     moments: tuple[Moment, ...]
     asked: Mapping[str, int]
-    """How often each of the client's numbers was asked for."""
+    """How often each of the client's numbers was requested."""
     happened: tuple[Happening, ...]
-    """What the grader did."""
+    """The actions of the grader."""
     containers: tuple[Event, ...]
-    """What Docker did with containers."""
+    """Docker's events about containers."""
     left: tuple[Left, ...]
-    """All containers that are there at the end."""
+    """All containers that exist at the end."""
     unseen: tuple[tuple[float, float], ...]
-    """When the machine was too busy to look at the kernel's table."""
+    """Times at which the machine was too busy to read the kernel's table."""
 
     @property
     def end_s(self) -> float:
-        """When the load's last phase was over."""
+        """The end of the load's last phase."""
         return self.phases[-1].end_s
 
     def serving(self, at_s: float) -> int:
-        """How many backends were given new connections at a time."""
+        """Return the number of backends that got new connections at a time."""
         before = [moment for moment in self.moments if moment.at_s <= at_s]
         return before[-1].serving if before else 0
 
     def within(self, start_s: float, end_s: float) -> list[Moment]:
-        """Return what was seen in a time, the state at its beginning included."""
+        """Return the moments in a period, including the state at its beginning."""
         before = [moment for moment in self.moments if moment.at_s <= start_s]
         return before[-1:] + [m for m in self.moments if start_s < m.at_s <= end_s]
 
     def first(self, start_s: float, holds: Callable[[Moment], bool]) -> float | None:
-        """Return the first time from ``start_s`` on at which something held, or None."""
+        """Return the first time from ``start_s`` on at which ``holds`` is true, or None."""
         for moment in self.within(start_s, float("inf")):
             if holds(moment):
                 return max(start_s, moment.at_s)
         return None
 
     def in_flight(self, at_s: float) -> int:
-        """How many requests had been sent and not been answered."""
+        """Return the number of requests that were sent but not yet answered."""
         return sum(
             one.intended_s <= at_s
             and (one.end_s is None or one.end_s > at_s)
-            # When it was refused was not recorded; it did not wait any longer.
+            # A refused request did not wait; the time of the refusal is not recorded.
             and one.error in ("", "timeout")
             for one in self.requests
         )
 
     def happening(self, kind: str) -> Happening | None:
-        """Return what the grader did of a kind; None if that is no part of this load."""
+        """Return the grader's action of a kind; None if this load has no such action."""
         return next((one for one in self.happened if one.kind == kind), None)
 
     @cached_property
     def removals(self) -> list[Removal]:
-        """Return the backends that left the table, except those that were not sampled."""
+        """Return the backends that left the table, except those that were never sampled."""
         found, idle = [], dict[str, float]()
         for before, after in pairwise(self.moments):
             for name, held in before.backends.items():
@@ -222,7 +222,7 @@ class Behaviour:
 
     @cached_property
     def taken_out(self) -> list[Removal]:
-        """Return the removals but for that of the server that the grader killed."""
+        """Return the removals, without that of the server that the grader killed."""
         killed = self.happening("kill")
         dead = killed.dead[1] if killed else ""
         return [
@@ -232,12 +232,12 @@ class Behaviour:
         ]
 
     def _lost_before(self, at_s: float) -> int:
-        """How many of the requests were lost that a server had which was removed then."""
+        """Return the number of lost requests of a server that was removed at a time."""
         since = at_s - self.waits_s(at_s) - 1
         return sum(one.lost and since <= one.intended_s <= at_s for one in self.requests)
 
     def waits_s(self, at_s: float) -> float:
-        """Return how long requests that were answered shortly before had waited at most."""
+        """Return the longest waiting time of the requests answered shortly before."""
         about = [
             one.end_s - one.intended_s
             for one in self.requests
@@ -246,12 +246,12 @@ class Behaviour:
         return max(about, default=0.0)
 
     def started(self, start_s: float, end_s: float) -> set[str]:
-        """Return the ids of the containers that were started in a time."""
+        """Return the ids of the containers that were started in a period."""
         return {e.id for e in self.containers if e.what == "start" and start_s <= e.at_s <= end_s}
 
     @cached_property
     def _starts_s(self) -> list[float]:
-        """How long each container took that was made, as Docker tells it, until it ran."""
+        """For each new container, the seconds until it ran, from Docker's events."""
         created: dict[str, float] = {}
         took = []
         for event in self.containers:
@@ -263,21 +263,21 @@ class Behaviour:
 
     @property
     def server_takes_s(self) -> float:
-        """How long a server takes on this machine, from the decision to its first request.
+        """The seconds from the decision to start a server to its first request, on this machine.
 
-        Docker says when a container had been created and when it had been started.
+        Docker's events have the times at which a container was created and started.
         """
         took = self._starts_s
         return server_takes_s(sum(took) / len(took) if took else 0.0)
 
     @property
     def delay_s(self) -> float:
-        """By how much the slowest start was slower than the others: once, that may happen."""
+        """By how many seconds the slowest start was slower than the others; allowed once."""
         took = self._starts_s
         return 2 * (max(took) - sum(took) / len(took)) if took else 0.0
 
     def evidence(self, capacity_per_server: float) -> Evidence:
-        """Return it as evidence that a report can draw."""
+        """Return evidence that a report can draw."""
         counts = [[moment.at_s, moment.serving] for moment in self.moments]
         data = {
             "kind": "behaviour",

@@ -1,4 +1,4 @@
-"""Every check there is, as data: ``labwright checks`` and docs/checks.md are made from it."""
+"""The catalogue of all claims and checks, for ``labwright checks`` and docs/checks.md."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Entry:
     says: str
     parameters: tuple[Parameter, ...]
     example: str
-    """For lab.toml."""
+    """An example for lab.toml."""
 
 
 def claims() -> list[Entry]:
@@ -64,7 +64,7 @@ def common() -> tuple[Parameter, ...]:
 
 
 def checks() -> list[Entry]:
-    """Return the checks that are written in Python and come with labwright."""
+    """Return labwright's checks that are written in Python."""
     found = []
     for place in pkgutil.iter_modules(labwright.checks.__path__):
         if place.ispkg:
@@ -107,7 +107,7 @@ def _keys(kind: type[Claim]) -> list[Parameter]:
 
 
 def _meaning(annotation: Any) -> tuple[str, str]:
-    """Return what a field's annotation says of it, and its type in words."""
+    """Return a field's meaning from its annotation, and its type in words."""
     if typing.get_origin(annotation) is typing.Annotated:
         inner, *notes = typing.get_args(annotation)
         said = [n.description for n in notes if isinstance(n, msgspec.Meta) and n.description]
@@ -116,7 +116,7 @@ def _meaning(annotation: Any) -> tuple[str, str]:
 
 
 def type_in_words(annotation: Any) -> str:
-    """Return a type as people say it who do not write Python."""
+    """Return a type in words for people who do not write Python."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return type_in_words(inner[0])
@@ -132,5 +132,5 @@ def type_in_words(annotation: Any) -> str:
 
 
 def _split(example: str) -> list[str]:
-    """Return an example, which stands on one line, with a line for each key."""
+    """Split an example, which is on one line, into one line for each key."""
     return re.split(r", (?=[a-z_]+ = )", example)

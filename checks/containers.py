@@ -1,4 +1,4 @@
-"""A container's image, its address, and what it has done."""
+"""Checks of containers: image, address, and past work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labwright.machines.machine import Machine
 
 NOTE_LIMIT = 4096
-"""Bytes of a note that are read."""
+"""Maximum bytes that are read of a notes file."""
 
 
 def alive(
@@ -35,7 +35,7 @@ def alive(
     server_image: str,
     server_port: int,
 ) -> Iterator[Evidence]:
-    """A container runs from the document's image and answers; it is not asked to work."""
+    """A container runs from the document's image and answers; no work is requested."""
     seen = docker_engine.container(container)
     yield container_evidence(seen)
     if not seen.absent and seen.image.removesuffix(":latest") != server_image:
@@ -70,7 +70,7 @@ def has_worked(
     work_answer: str,
     server_rate: float,
 ) -> Iterator[Evidence]:
-    """A server has done a unit of work before we asked for one, and does it well."""
+    """A server has done a unit of work before the check, and does one correctly now."""
     console = docker_engine.console(container)
     count = console.count(HANDLED)
     yield Evidence(
@@ -98,7 +98,7 @@ def has_worked(
 
 
 def stopped_and_started(docker_engine: Engine, *, container: str) -> Iterator[Evidence]:
-    """A running container was stopped and started again, and is still the same one."""
+    """A running container was stopped and started again, and is still the same container."""
     seen = docker_engine.container(container)
     ended = "it was stopped before" if seen.ended_before else "it has never been stopped"
     yield Evidence(
@@ -119,7 +119,7 @@ def stopped_and_started(docker_engine: Engine, *, container: str) -> Iterator[Ev
 def addresses_noted(
     docker_engine: Engine, machine: Machine, *, servers: list[str], addresses_file: str
 ) -> Iterator[Evidence]:
-    """A file in the home directory has each server's name and the address that it has now."""
+    """A file in the home directory has each server's name and current address."""
     place = f"~/{addresses_file}"
     result = machine.run('cat "$HOME"/%s', addresses_file, limit=NOTE_LIMIT)
     text = result.stdout if result.ok else ""
@@ -153,7 +153,7 @@ def addresses_noted(
 
 
 def _require_life(seen: Container, docker_engine: Engine) -> None:
-    """See that a container runs; if it ended, its log says why."""
+    """Check that a container runs; if it ended, quote its log."""
     if not seen.absent and not seen.running:
         said = _last_line(docker_engine.console(seen.name, tail=5))
         if seen.exit_status not in (0, 137, 143) and said:

@@ -1,4 +1,4 @@
-"""How the kernel split the requests. docs/statistics.md derives the error rates."""
+"""Checks how the kernel split the requests. docs/statistics.md derives the error rates."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from labwright.checks.traffic import Sender
 
 MOST_ROUNDS = 4
-"""How often the requests are sent while others' connections leave it undecided."""
+"""Maximum number of rounds of requests while others' connections make the result uncertain."""
 ROUNDING = 1e-9
-"""So that a share such as 0.1 of 10 is 1, whatever its binary fraction."""
+"""For rounding errors: a share of 0.1 of 10 must be 1."""
 
 
 def round_robin(
     sender: Sender, *, tolerance: float, false_pass_limit: float
 ) -> Iterator[Evidence | Notice]:
-    """The requests went to the servers in turn, as no balancer that leaves it to chance does.
+    """The requests went to the servers in turn, which a random balancer would not do.
 
-    Others' connections take turns too. They are counted, and more requests are sent until
-    chance is as improbable as it must be.
+    Connections of others take turns, too. They are counted, and more requests are sent until a
+    random balancer is improbable enough.
     """
     traffic = sender.requests
     yield traffic.evidence("sequence")
@@ -51,7 +51,7 @@ def round_robin(
 def about_half(
     sender: Sender, *, container: str, tolerance: float, false_pass_limit: float
 ) -> Iterator[Evidence | Notice]:
-    """A server was given its share of the load, in turn, by what the kernel scheduled."""
+    """A server was given its share of the load, in turn, by the kernel's tables."""
     load = sender.load
     _all_attributed(load)
     yield load.console_evidence()
@@ -76,9 +76,9 @@ ALONE = (
 def _judged(traffic: Traffic, sender: Sender) -> float:
     """Judge whether one round can be round-robin.
 
-    :returns: a bound on the probability that chance would look like this; 1 if the round
-        says nothing.
-    :raises CheckFailed: round-robin cannot have done this.
+    :returns: an upper bound on the probability that a random balancer gives this order; 1 if the
+        round shows nothing.
+    :raises CheckFailed: it cannot be round-robin.
     """
     _all_attributed(traffic)
     if not traffic.steady:
@@ -97,9 +97,9 @@ def _judged(traffic: Traffic, sender: Sender) -> float:
 
 
 def _steady(traffic: Traffic) -> None:
-    """See that the kernel had the same servers all the time.
+    """Check that the kernel had the same servers all the time.
 
-    :raises Disturbed: it had not.
+    :raises Disturbed: the servers changed.
     """
     if not traffic.steady:
         raise Disturbed(
@@ -109,7 +109,7 @@ def _steady(traffic: Traffic) -> None:
 
 
 def _undecided(sender: Sender, chance: float, limit: float) -> Disturbed:
-    """Say why all rounds together are not enough."""
+    """Return the error for the case that all rounds together are not enough."""
     rounds = sender.rounds
     sent = sum(len(each.requests) for each in rounds)
     told = [each.told_of_others() for each in rounds if each.others]
@@ -138,7 +138,7 @@ def _improbable(chance: float, limit: float) -> Evidence:
 
 
 def _out_of_turn(traffic: Traffic) -> CheckFailed:
-    """Say where the order is not that of round-robin."""
+    """Return the failure that shows where the order is not round-robin."""
     names = [str(request.server) for request in traffic.requests]
     cycle = len(traffic.servers)
     wrong = [
@@ -165,11 +165,11 @@ def _out_of_turn(traffic: Traffic) -> CheckFailed:
 
 
 def _share(traffic: Traffic, server: str, sender: Sender, tolerance: float) -> Evidence:
-    """Compare a server's share of all connections with an equal one.
+    """Compare a server's share of all connections with an equal share.
 
-    Connections do not always divide: of 13, round-robin gives one server 7 and the other 6.
+    Connections cannot always be divided equally: of 13, one of two servers gets 7, the other 6.
 
-    :param tolerance: a share of all connections, 0.1 is 10 %.
+    :param tolerance: as a share of all connections; 0.1 is 10 %.
     """
     fair = 1 / len(sender.servers)
     counts = {name: traffic.total(name) for name in sender.servers}
@@ -205,15 +205,15 @@ def _share(traffic: Traffic, server: str, sender: Sender, tolerance: float) -> E
 
 
 def _all_attributed(traffic: Traffic) -> None:
-    """See that the kernel handed every request to a server.
+    """Check that the kernel handed each request to a server.
 
-    :raises CheckFailed: it handed one to something else, or has never seen it.
-    :raises Disturbed: the kernel counted as many more, and has no entry of them.
+    :raises CheckFailed: a request went to something else, or never reached IPVS.
+    :raises Disturbed: the kernel counted the requests, but no longer lists them.
     """
     lost = [request.n for request in traffic.requests if request.server is None]
     if lost and len(lost) <= traffic.unseen:
         raise Disturbed(
-            f"the kernel has no entry any more of {len(lost)} requests, though it counted them: "
+            f"the kernel no longer lists {len(lost)} requests, though it counted them: "
             "its table forgot them before it was read; check again when the machine is idle"
         )
     if lost:

@@ -1,4 +1,4 @@
-"""What the machine's Docker Engine has: images, and the servers in their containers."""
+"""Checks of Docker's images, and of the servers in their containers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from labwright.machines.machine import Reply
 
 HANDLED = "Response sent"
-"""What a server prints for each request that it has answered."""
+"""A server prints this for each request that it has answered."""
 EARLIEST, LATEST = 0.8, 5.0
-"""How long a server may take, as multiples of what the document says: it cannot be early,
-and is late where the machine is busy."""
+"""The allowed time of a server, as multiples of the document's: never shorter, but longer on a
+busy machine."""
 VISITS = 3
-"""How often a server that is late is asked: the best answer counts."""
+"""How often a slow server is asked; the best answer counts."""
 
 
 def container_evidence(seen: Container) -> Evidence:
-    """Return what was seen of a container, as evidence."""
+    """Return the evidence about a container."""
     words = [f"{seen.name}: {seen.status}"]
     if not seen.absent:
         words += [f"image {seen.image}", f"address {' '.join(seen.addresses) or 'none'}"]
@@ -44,12 +44,12 @@ def image_present(docker_engine: Engine, *, image: str) -> Iterator[Evidence]:
 def server_urls(address: str, port: int, work_path: str) -> tuple[str, str]:
     """Return the URLs of a server's heartbeat and of a unit of work."""
     root = f"http://{address}:{port}"
-    # In this order: it takes one connection at a time, and the first at once.
+    # In this order: the server takes one connection at a time.
     return f"{root}/heartbeat", f"{root}{work_path}"
 
 
 def answering_address(visit: Visit, seen: Container, port: int) -> str:
-    """Return the first of a container's addresses on which its server answers; else the first."""
+    """Return the first address of a container on which its server answers, or the first one."""
     if len(seen.addresses) > 1:
         beats = {address: server_urls(address, port, "")[0] for address in seen.addresses}
         visit.plan(urls=beats.values())
@@ -81,7 +81,7 @@ def server_running(
     visit.plan(urls=[heartbeat, work])
     beat, done = visit.reply(heartbeat), visit.reply(work)
     since, asked = visit.started_at, 1
-    # Slow once may be the machine's doing, or ours.
+    # A single slow answer can be caused by the machine, or by the check.
     while _slow(beat, done, work_answer, unit_s) and asked < VISITS:
         visit.forget(heartbeat, work)
         visit.plan(urls=[heartbeat, work])
@@ -104,9 +104,9 @@ def server_running(
 
 
 def require_running(seen: Container, docker_engine: Engine) -> None:
-    """See that a container runs on Docker's own network.
+    """Check that a container runs on Docker's own network.
 
-    :raises CheckFailed: it does not, or not there.
+    :raises CheckFailed: it does not run, or uses another network.
     """
     expected = f"a running container named {seen.name}"
     if seen.absent:
@@ -129,14 +129,14 @@ def require_running(seen: Container, docker_engine: Engine) -> None:
 
 
 def _slow(beat: Reply, done: Reply, answer: str, unit_s: float) -> bool:
-    """Whether a server that is otherwise right takes too long."""
+    """Whether a server that is otherwise correct takes too long."""
     if "timeout" in (beat.error, done.error):
         return True
     return done.body == answer and (done.took_s or 0.0) > unit_s * LATEST
 
 
 def _alone(console: str, asked: int, container: str) -> None:
-    """See that a slow server has printed of no more requests than ours."""
+    """Check that a slow server has handled no requests of others."""
     if console.count(HANDLED) > asked:
         raise Disturbed(
             f"{container} answers other requests at the same time, so its speed is unknown: "

@@ -1,4 +1,4 @@
-"""Gorb: how it was started, and what it claims. The claims are compared with the kernel."""
+"""Gorb: how it was started, and its REST interface. Its claims are compared with the kernel."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ ROOTLESS = (
 )
 REGISTER_AGAIN = "Restart Gorb with `-f` and register everything again."
 INTERFACE = "eth0"
-"""The interface that Gorb takes where none is given."""
+"""Gorb's default interface."""
 
 
 class Gorb:
-    """Gorb's REST interface on the machine, asked from the machine itself."""
+    """Gorb's REST interface, used from the machine itself."""
 
     def __init__(self, visit: Visit, port: int) -> None:
         self._visit = visit
         self.port = port
 
     def refresh(self) -> None:
-        """Ask again: time has passed."""
+        """Forget all answers, so that they are asked again."""
         self._visit.refresh()
 
     def url(self, path: str) -> str:
@@ -48,20 +48,20 @@ class Gorb:
         return reply, Evidence(f"Gorb's answer to GET {path}", ran, reply.summary())
 
     def described(self, path: str) -> dict[str, Any] | None:
-        """Return Gorb's description of a service or backend; None if it knows none there."""
+        """Return Gorb's description of a service or backend, or None if it does not exist."""
         reply, _ = self.get(path)
         body = reply.json()
         known = reply.status == 200 and isinstance(body, dict)
         return body if known and isinstance(body.get("options"), dict) else None
 
     def ids(self, path: str) -> list[str]:
-        """Return the ids in a list: of all services, or of a service's backends."""
+        """Return the ids of all services, or of a service's backends."""
         body = self.get(path)[0].json()
         ids = body.get("backends") if isinstance(body, dict) else body
         return [str(id) for id in ids] if isinstance(ids, list) else []
 
     def look_again(self, *paths: str) -> None:
-        """Forget earlier answers; ask these in one visit."""
+        """Forget earlier answers, and ask for these in one visit."""
         self._visit.look_again(*map(self.url, paths))
 
     def now(self) -> float:
@@ -69,7 +69,7 @@ class Gorb:
         return self._visit.now()
 
     def pause(self, seconds: float) -> None:
-        """Wait until Gorb may have changed something."""
+        """Wait some seconds for Gorb to change something."""
         self._visit.pause(seconds)
 
     def hosts(self, service: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def running(
     try:
         yield from _runs(gorb, docker_engine, gorb_container, gorb_image, interface)
     except CheckFailed as failure:
-        # Asked only now, and perhaps not when a record was made.
+        # Asked only here: an older record may not have the answer.
         with contextlib.suppress(MachineError):
             if docker_engine.is_rootless():
                 failure.hint = ROOTLESS
@@ -112,7 +112,7 @@ def _runs(
     yield container_evidence(seen)
     if seen.absent:
         raise _no_container(gorb, docker_engine, gorb_container, gorb_image)
-    # How it was started comes before whether it runs: that may be why it does not.
+    # Its options are checked first: they may be the reason why it does not run.
     _from_image(seen, docker_engine, gorb_image)
     yield from _started_as_the_document_says(seen, gorb.port, interface)
     see = f"See what it prints in its terminal, or with `docker logs {gorb_container}`."
@@ -133,7 +133,7 @@ def _runs(
 
 
 def _no_container(gorb: Gorb, docker_engine: Engine, name: str, image: str) -> CheckFailed:
-    """Say what there is in the place of Gorb's container."""
+    """Return the failure that says what exists instead of Gorb's container."""
     others = [
         other
         for other, other_image in docker_engine.containers().items()
@@ -150,7 +150,7 @@ def _no_container(gorb: Gorb, docker_engine: Engine, name: str, image: str) -> C
 
 
 def _from_image(seen: Container, docker_engine: Engine, gorb_image: str) -> None:
-    """See that a container runs from an image, under any name."""
+    """Check that a container runs an image, under any of its names."""
     if seen.image.removesuffix(":latest") == gorb_image:
         return
     if not seen.image_id or seen.image_id != docker_engine.image_id(gorb_image):
@@ -189,7 +189,7 @@ def _started_as_the_document_says(seen: Container, port: int, interface: str) ->
 
 
 def _flag(arguments: tuple[str, ...], name: str) -> str | None:
-    """Return a flag's value as Go reads it: ``-i X``, ``-i=X``, ``--i X``."""
+    """Return a flag's value as Go parses it: ``-i X``, ``-i=X``, ``--i X``."""
     for at, argument in enumerate(arguments):
         bare = "-" + argument.lstrip("-") if argument.startswith("-") else argument
         if bare == name:

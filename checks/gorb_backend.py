@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from labwright.machines.engine import Container, Engine
 
 MASQUERADE = "Masq"
-"""How /proc/net/ip_vs writes the forwarding method that Gorb calls nat."""
+"""The name in /proc/net/ip_vs for the forwarding method that Gorb calls nat."""
 ANY_WEIGHT = ("rr",)
-"""The schedulers to which all weights but 0 are alike."""
+"""The schedulers that treat all weights except 0 in the same way."""
 DOWN = 1
-"""The status that Gorb shows of a backend whose last pulse failed."""
+"""Gorb's status of a backend whose last pulse failed."""
 PULSE_S = 60
-"""How often Gorb asks a backend for its pulse by default."""
+"""Seconds between two pulses of a backend, by default."""
 SLACK_S = 10.0
-"""How much later than due a pulse can come: it may take 5 s, and the machine may be busy."""
+"""Seconds by which a pulse can be late: it can take 5 s, and the machine can be busy."""
 LONGEST_WAIT_S = 100.0
-"""How long a check waits for a pulse."""
+"""Maximum seconds that a check waits for a pulse."""
 LOOK_S = 2.0
 
 
@@ -49,7 +49,7 @@ def registered(
     backend: str,
     weight: int,
 ) -> Iterator[Evidence | Notice]:
-    """A server is registered under its id, at an address that it has now, and gets its turns."""
+    """A server is registered with its id and a current address, and gets requests."""
     seen = docker_engine.container(container)
     yield container_evidence(seen)
     path = f"/service/{service}/{backend}"
@@ -99,9 +99,9 @@ def _where_it_is(
     others: dict[str, str],
     again: str,
 ) -> None:
-    """See that a backend's host is where its server is.
+    """Check that a backend's host is its server's address.
 
-    Which address a name stands for, the kernel's table says.
+    If the host is a name, the kernel's table shows its address.
 
     :param others: the other servers by their addresses.
     """
@@ -125,9 +125,9 @@ def _as_asked_for(backend: str, claimed: dict[str, Any], port: int, again: str) 
 
 
 def _in_kernel(behind: tuple[Destination, ...], seen: Container, port: int) -> Destination:
-    """Return the destination of the kernel that is a server.
+    """Return the kernel's destination for a server.
 
-    :raises CheckFailed: there is none, or it is another one than Gorb claims.
+    :raises CheckFailed: there is none, or it differs from Gorb's claim.
     """
     here = [each for each in behind if each.address in seen.addresses]
     where = f"{seen.address}:{port}"
@@ -137,7 +137,7 @@ def _in_kernel(behind: tuple[Destination, ...], seen: Container, port: int) -> D
             "Gorb claims it, but the kernel does not have it: the two disagree",
             REGISTER_AGAIN,
         )
-    # The right one first: there may be another one at the same address.
+    # The correct one first: there may be others with the same address.
     found = min(here, key=lambda each: (each.port != port, each.forward != MASQUERADE))
     if found.port != port or found.forward != MASQUERADE:
         raise CheckFailed(
@@ -156,10 +156,10 @@ def _awaited(
     container: str,
     again: str,
 ) -> tuple[Destination, Evidence]:
-    """Wait until Gorb's pulse gives a server its weight back.
+    """Wait until Gorb's pulse restores a server's weight.
 
-    :raises CheckFailed: no pulse took the weight, or one that the document does not ask for.
-    :raises Disturbed: it may still come.
+    :raises CheckFailed: no pulse removed the weight, or a pulse that the document does not want.
+    :raises Disturbed: the weight may still come back.
     """
     began, bound_s = gorb.now(), 0.0
     destination, _ = look()
@@ -183,7 +183,7 @@ def _awaited(
 
 
 def _pulse_took_it(described: dict[str, Any]) -> bool:
-    """Whether Gorb itself set the weight to 0, and will give it back."""
+    """Whether Gorb itself set the weight to 0, and will restore it."""
     health = _metrics(described).get("health")
     return _is_down(described) or (isinstance(health, int | float) and 0 < health < 1)
 
@@ -212,7 +212,7 @@ def _pulse(described: dict[str, Any]) -> dict[str, Any]:
 
 
 def _interval_s(described: dict[str, Any]) -> float:
-    """Return how often Gorb asks for a backend's pulse."""
+    """Return the seconds between two pulses of a backend."""
     try:
         return float(interval_seconds(str(_pulse(described).get("interval") or f"{PULSE_S}s")))
     except Invalid:
@@ -240,7 +240,7 @@ def _still_down(
 
 
 def _other_weight(gorb: Gorb, path: str, container: str, has: int, weight: int) -> Notice:
-    """Say that the weight is another one, which makes no difference."""
+    """Return a notice about another weight, which makes no difference."""
     why = f"the document asks for {weight}"
     if _pulse_took_it(gorb.described(path) or {}):
         why = f"Gorb gives the {weight} back little by little, by the health of the last pulses"
@@ -258,7 +258,7 @@ def _no_backend(
     seen: Container,
     hosts: dict[str, Any],
 ) -> CheckFailed:
-    """Say under which other id a server is registered, if it is."""
+    """Return the failure that names the wrong id of a server, if it has one."""
     there = [id for id, host in hosts.items() if host in seen.addresses]
     if there:
         return CheckFailed(
@@ -287,7 +287,7 @@ def _elsewhere(
     others: dict[str, str],
     again: str,
 ) -> CheckFailed:
-    """Say whose address a backend has, if it is not that of its server."""
+    """Return the failure that says whose address a backend has instead of its server's."""
     host = hosts[backend]
     actual, cause = f"its host is {host}", ""
     if host in others:

@@ -1,4 +1,4 @@
-"""The service that Gorb claims, compared with the one that the kernel has."""
+"""Checks of the service: Gorb's claim, compared with the kernel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def created(
     service_port: int,
     scheduler: str,
 ) -> Iterator[Evidence | Notice]:
-    """Gorb claims the service that the document asks for, and the kernel holds it."""
+    """Gorb has the service that the document asks for, and so has the kernel."""
     yield gorb.get(f"/service/{service}")[1]
     claimed = gorb.described(f"/service/{service}")
     held, table = held_service(gorb, kernel, interface, service, service_port)
@@ -53,7 +53,7 @@ def created(
 def held_service(
     gorb: Gorb, kernel: Kernel, interface: str, service: str, port: int
 ) -> tuple[Service | None, Evidence]:
-    """Return the kernel's service on the address that Gorb claims, if it is the interface's."""
+    """Return the kernel's service on the address in Gorb's claim, if the interface has it."""
     claimed = gorb.described(f"/service/{service}")
     host = claimed["options"].get("host") if claimed else ""
     if host in kernel.addresses_of(interface):
@@ -62,7 +62,7 @@ def held_service(
 
 
 def is_address(host: Any) -> bool:
-    """Whether a host is written as an address, not as a name."""
+    """Whether a host is an address, not a name."""
     try:
         ipaddress.ip_address(str(host))
     except ValueError:
@@ -78,9 +78,9 @@ def _as_asked_for(
     port: int,
     scheduler: str,
 ) -> None:
-    """Compare what Gorb claims with what the document asks for."""
-    # Gorb shows an empty host for a service on its own interface's address. Which address
-    # a name stands for is left to the kernel's table to say.
+    """Compare Gorb's claim with what the document asks for."""
+    # Gorb shows an empty host for its own interface's address. If the host is a name, the
+    # kernel's table shows its address.
     host = claimed.get("host") or addresses[0]
     on_interface = host in addresses or not is_address(host)
     has = {
@@ -115,7 +115,7 @@ def _round_robin_in_kernel(held: Service, scheduler: str) -> None:
 
 
 def _no_service(gorb: Gorb, service: str, where: str, *, in_kernel: bool) -> CheckFailed:
-    """Say what there is in the place of the service."""
+    """Return the failure that says what exists instead of the service."""
     others = gorb.ids("/service")
     actual = "it knows no service at all"
     hint = (

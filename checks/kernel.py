@@ -1,6 +1,6 @@
-"""What the kernel holds: the witness that neither Gorb nor the student can influence.
+"""The kernel's IPVS tables: the witness that neither Gorb nor the student can influence.
 
-The formats of ``/proc/net/ip_vs`` and ``/proc/net/ip_vs_conn`` are those of the kernel's
+The formats of ``/proc/net/ip_vs`` and ``/proc/net/ip_vs_conn`` are defined in the kernel's
 net/netfilter/ipvs/ip_vs_ctl.c and ip_vs_conn.c.
 """
 
@@ -36,7 +36,7 @@ class Destination:
     """``Masq`` (nat), ``Route`` (dr), ``Tunnel`` or ``Local``."""
     weight: int
     active: int = field(default=0, compare=False)
-    """Connections that are open."""
+    """The number of open connections."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -44,7 +44,7 @@ class Destination:
         return self.address, self.port
 
     def __str__(self) -> str:
-        """Return what people call it: ``172.17.0.2:4444``."""
+        """Return its address and port, such as ``172.17.0.2:4444``."""
         return f"{self.address}:{self.port}"
 
 
@@ -57,17 +57,17 @@ class Service:
     port: int
     scheduler: str
     options: str
-    """What stands behind the scheduler: ``persistent 300 ...``, flags, ``ops``."""
+    """The text after the scheduler: ``persistent 300 ...``, flags, ``ops``."""
     destinations: tuple[Destination, ...]
 
     def __str__(self) -> str:
-        """Return what people call it: ``tcp 10.0.2.15:4444 (rr)``."""
+        """Return protocol, address and scheduler, such as ``tcp 10.0.2.15:4444 (rr)``."""
         return f"{self.protocol} {self.address}:{self.port} ({self.scheduler})"
 
 
 @dataclass(frozen=True)
 class Connection:
-    """One entry of the connection table: who came from where and was handed to whom."""
+    """One entry of the connection table: client, virtual service and destination."""
 
     protocol: str
     client: Endpoint
@@ -77,7 +77,7 @@ class Connection:
 
 
 def parse_table(text: str) -> list[Service]:
-    """Read the text of ``/proc/net/ip_vs``; lines that are no entries are its heading."""
+    """Parse the text of ``/proc/net/ip_vs``; the heading is skipped."""
     found: list[tuple[Service, list[Destination]]] = []
     for line in text.splitlines():
         words = line.split()
@@ -96,7 +96,7 @@ def parse_table(text: str) -> list[Service]:
 
 
 def parse_connections(text: str) -> list[Connection]:
-    """Read the text of ``/proc/net/ip_vs_conn``."""
+    """Parse the text of ``/proc/net/ip_vs_conn``."""
     found = []
     for line in text.splitlines():
         words = line.split()
@@ -115,31 +115,31 @@ def _endpoint(text: str) -> tuple[str, int]:
 
 
 def _address(text: str) -> str:
-    """Read an address in the table's notation: IPv4 is eight hexadecimal digits."""
+    """Parse an address in the table's notation: IPv4 is eight hexadecimal digits."""
     if re.fullmatch(r"[0-9A-Fa-f]{8}", text):
         return str(ipaddress.IPv4Address(int(text, 16)))
     return str(ipaddress.IPv6Address(text))
 
 
 class Kernel:
-    """The machine's kernel: its IPVS table and its interfaces, as one visit saw them."""
+    """The machine's kernel: its IPVS table and its interfaces, read in one visit."""
 
     def __init__(self, visit: Visit, target: str) -> None:
         self._visit = visit
         self._target = target
 
     def refresh(self) -> None:
-        """Look again: time has passed."""
+        """Forget the tables, so that they are read again."""
         self._visit.refresh()
 
     def table_text(self) -> str | None:
-        """Return the IPVS table as the kernel writes it, or None if there is no IPVS."""
+        """Return the text of the IPVS table, or None if there is no IPVS."""
         return self._visit.file(TABLE)
 
     def services(self) -> tuple[list[Service], Evidence]:
-        """Return all services that the kernel has.
+        """Return all services of the kernel, with the evidence.
 
-        :raises MachineError: the table is not as the kernel writes it.
+        :raises MachineError: the table is malformed.
         """
         text = self.table_text() or ""
         try:
@@ -149,7 +149,7 @@ class Kernel:
         return services, Evidence("the kernel's table of services", f"cat {TABLE}", text)
 
     def service(self, address: str, port: int) -> tuple[Service | None, Evidence]:
-        """Return the TCP service on an address and port, if the kernel has one."""
+        """Return the TCP service on an address and port, or None."""
         services, evidence = self.services()
         for service in services:
             if (service.protocol, service.address, service.port) == ("tcp", address, port):
@@ -157,9 +157,9 @@ class Kernel:
         return None, evidence
 
     def service_on(self, interface: str, port: int) -> tuple[Service | None, Evidence]:
-        """Return the TCP service on a port of an interface, whichever of its addresses has it.
+        """Return the TCP service on a port of any address of an interface, or None.
 
-        Errors as of :meth:`addresses_of`.
+        It raises the same errors as :meth:`addresses_of`.
         """
         for address in self.addresses_of(interface):
             service, evidence = self.service(address, port)
@@ -168,13 +168,13 @@ class Kernel:
         return service, evidence
 
     def address_of(self, interface: str) -> str:
-        """Return an interface's first IPv4 address; errors as of :meth:`addresses_of`."""
+        """Return an interface's first IPv4 address; raises as :meth:`addresses_of` does."""
         return self.addresses_of(interface)[0]
 
     def addresses_of(self, interface: str) -> list[str]:
         """Return an interface's IPv4 addresses, the first one first.
 
-        :raises CheckFailed: there is no such interface, or it has no address.
+        :raises CheckFailed: the interface does not exist, or has no address.
         """
         addresses = self._visit.addresses(interface)
         if not addresses:
@@ -188,7 +188,7 @@ class Kernel:
 
 
 def ip_vs_available(kernel: Kernel, machine: Machine) -> Iterator[Evidence]:
-    """The kernel offers IPVS: its table can be read, whether module or built in."""
+    """The kernel offers IPVS, as a module or built in: its table can be read."""
     text = kernel.table_text()
     yield Evidence("the kernel offers IPVS", f"cat {TABLE}", text or "No such file or directory")
     if text is None:

@@ -1,7 +1,7 @@
-"""Claims about how many servers a program uses: as many as the load needs, and no more.
+"""Checks of the number of servers that a program uses: enough for the load, and no more.
 
-Each judges the same watched load by stated arithmetic. What a machine can do is measured in
-the same run: how long its Docker takes to start a container.
+All checks judge the same watched load, by the arithmetic of docs/behaviour.md. The machine's
+speed is measured in the same run: how long its Docker takes to start a container.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from labwright.machines.machine import Machine
 
 LOOKS = 3
-"""How often a program looks at the load before it decides: to see a change, and to be sure."""
+"""Number of times a program may read the load before it decides: once, and once to be sure."""
 
 
 def program_running(machine: Machine, docker_engine: Engine, *, program: str) -> Iterator[Evidence]:
-    """A program of this name runs: as a container, or as a service of systemd."""
+    """A program of this name runs, as a container or as a systemd service."""
     seen = docker_engine.container(program)
     yield container_evidence(seen)
     if seen.status == "running":
@@ -53,7 +53,7 @@ def program_running(machine: Machine, docker_engine: Engine, *, program: str) ->
 def scales_out(
     watched_load: WatchedLoad, *, server_rate: float, period: float, most_servers: int
 ) -> Iterator[Evidence]:
-    """Soon enough after each rise of the load, enough servers take part, and it is worked off."""
+    """Soon after each rise of the load, enough servers take part and the queue gets shorter."""
     seen = watched_load.seen
     yield seen.evidence(server_rate)
     phase = rises(seen)[0]
@@ -64,7 +64,7 @@ def scales_out(
 def starts_again(
     watched_load: WatchedLoad, *, server_rate: float, period: float, most_servers: int
 ) -> Iterator[Evidence]:
-    """A program that was restarted goes on from what is there, and scales out again."""
+    """A restarted program continues with the existing servers, and scales out again."""
     seen = watched_load.seen
     restart = done(seen, "restart")
     until = restart.end_s + grace_s(seen, period)
@@ -88,10 +88,10 @@ def starts_again(
 def stays_in_bounds(
     watched_load: WatchedLoad, *, least_servers: int, most_servers: int, period: float
 ) -> Iterator[Evidence]:
-    """There are never more servers than the bound, and never fewer."""
+    """The number of servers stays within its bounds at all times."""
     seen = watched_load.seen
     most = max((moment.serving for moment in seen.moments), default=0)
-    # The grader's own interventions may take a server away for a while.
+    # The grader's own actions may remove a server for a while.
     excused = [(one.at_s, one.end_s + grace_s(seen, period)) for one in seen.happened]
     few = [
         moment
@@ -121,7 +121,7 @@ def stays_in_bounds(
 
 
 def steady(watched_load: WatchedLoad, *, server_rate: float) -> Iterator[Evidence]:
-    """At a load that stays the same, servers are not started and stopped by turns."""
+    """At a constant load, servers are not started and stopped alternately."""
     seen = watched_load.seen
     phase = rises(seen)[0]
     reached = seen.first(phase.start_s, lambda m: m.serving >= least(phase.rate, server_rate))
@@ -146,17 +146,17 @@ def steady(watched_load: WatchedLoad, *, server_rate: float) -> Iterator[Evidenc
 def scales_in(
     watched_load: WatchedLoad, *, server_rate: float, period: float
 ) -> Iterator[Evidence]:
-    """When the load has fallen, fewer servers take part."""
+    """After the load has fallen, fewer servers take part."""
     seen = watched_load.seen
     phase = _falls(seen)[0]
-    # What had piled up is load, too.
+    # The queue is load, too.
     quiet = _under_way(phase.rate, server_rate)
     times = [phase.start_s + 0.5 * n for n in range(int(2 * (phase.end_s - phase.start_s)))]
     calm = next((at for at in times if seen.in_flight(at) <= quiet), phase.end_s)
     before = max(moment.serving for moment in seen.within(phase.start_s, calm))
     after = seen.serving(phase.end_s)
     allowed = max(1, least(phase.rate, server_rate)) + 1
-    # Twice as many looks as for a rise: who waits before a server is taken out is right.
+    # Twice as many readings as after a rise: waiting before a removal is allowed.
     since = calm + 2 * LOOKS * period
     surplus = max(1, before - allowed)
     due = [(before - n, since + n * seen.server_takes_s) for n in range(1, surplus + 1)]
@@ -209,7 +209,7 @@ def _enough(
     )
     if took is not None and took <= allowed:
         return
-    # One server after another: on a slow machine the load may end before the last is due.
+    # Servers start one after another: on a slow machine the load can end before the last is due.
     due = [
         (there + n, since + LOOKS * period + n * seen.server_takes_s) for n in range(1, missing + 1)
     ]
@@ -243,11 +243,11 @@ def _enough(
 
 
 def _worked_off(seen: Behaviour, phase: Phase, server_rate: float) -> Iterator[Evidence]:
-    """Judge whether what piled up becomes less when enough servers take part."""
+    """Judge whether the queue gets shorter when enough servers take part."""
     needed = least(phase.rate, server_rate)
     since = seen.first(phase.start_s, lambda moment: moment.serving >= needed) or phase.start_s
     piled_up, left = seen.in_flight(since), seen.in_flight(phase.end_s)
-    # Servers that just suffice have so much time to spare; a quarter of it is demanded.
+    # The spare capacity of just enough servers; a quarter of it is required.
     spare = (needed * server_rate - phase.rate) * (phase.end_s - since) / 4
     ordinary = _under_way(phase.rate, server_rate)
     allowed = max(ordinary, math.ceil(piled_up - spare))
@@ -267,30 +267,30 @@ def _worked_off(seen: Behaviour, phase: Phase, server_rate: float) -> Iterator[E
 
 
 def _under_way(rate: float, server_rate: float) -> int:
-    """Return how many requests are under way at any time: what is worked on, and as much again."""
+    """Return a normal number of unanswered requests: twice those that are being worked on."""
     return math.ceil(2 * rate / server_rate) + 2
 
 
 def done(seen: Behaviour, kind: str) -> Happening:
-    """Return what the grader did of a kind.
+    """Return the grader's action of a kind.
 
-    :raises MachineError: it could not be done, so that nothing can be said of it.
+    :raises MachineError: the action could not be done, so nothing can be judged.
     """
     found = seen.happening(kind)
     if found is None:
-        raise MachineError(f"this load has nothing of the kind {kind!r}: see 'load_happens'")
+        raise MachineError(f"this load has no action of the kind {kind!r}: see 'load_happens'")
     if found.problem:
         raise MachineError(f"{found.what!r} could not be done: {found.problem}")
     return found
 
 
 def grace_s(seen: Behaviour, period: float) -> float:
-    """Return how long what the grader did may show."""
+    """Return the seconds for which a grader's action can have effects."""
     return LOOKS * period + seen.delay_s + seen.server_takes_s
 
 
 def rises(seen: Behaviour) -> list[Phase]:
-    """Return the phases in which the load is higher than before."""
+    """Return the phases with a higher rate than the phase before."""
     return [after for before, after in pairwise(seen.phases) if after.rate > before.rate]
 
 
@@ -299,12 +299,12 @@ def _falls(seen: Behaviour) -> list[Phase]:
 
 
 def least(rate: float, server_rate: float) -> int:
-    """Return how many servers can just answer a rate."""
+    """Return the least number of servers that can answer a rate."""
     return math.ceil(rate / server_rate)
 
 
 def _asked(seen: Behaviour) -> str:
-    """Say which of the load's numbers were asked for, where others were expected."""
+    """Return a sentence if the wrong numbers of the load were requested."""
     if not seen.asked:
         return "Nobody asked for the load's numbers on port 5555."
     if "/requestRate" not in seen.asked:

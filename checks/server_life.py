@@ -1,7 +1,7 @@
-"""Claims about the servers that a program starts and stops: each from its start to its end.
+"""Checks of the servers that a program starts and stops.
 
-They judge the watched load of :mod:`labwright.checks.watched_load`. What one server's fault costs
-is charged once: a request that was lost where another claim has its cause is not counted again.
+They judge the load of :mod:`labwright.checks.watched_load`. Each fault costs points once: a
+request that was lost because of a fault that another check finds is not counted again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labwright.machines.engine import Engine
 
 SPARE = 1
-"""Servers that are just being started or taken out when it is looked."""
+"""Servers that may be starting or being removed at the end."""
 
 
 def first_server(
@@ -36,7 +36,7 @@ def first_server(
     service_port: int,
     server_image: str,
 ) -> Iterator[Evidence]:
-    """There is a server behind the service before any load: it is registered, and answers."""
+    """Before any load, the service has a server that is registered and answers."""
     service, evidence = kernel.service_on(interface, service_port)
     yield evidence
     there = service.destinations if service else ()
@@ -70,7 +70,7 @@ def first_server(
     for name, url in urls.items():
         reply = visit.reply(url)
         yield Evidence(f"{name} answers", f"curl {url}", reply.summary())
-        # One that is busy with another request answers late: that is no fault.
+        # A server that is busy with another request answers late; that is not a fault.
         if reply.status != 200 and reply.error != "timeout":
             raise CheckFailed(
                 f"a server that answers `tick` to {url}",
@@ -81,7 +81,7 @@ def first_server(
 
 
 def nothing_lost(watched_load: WatchedLoad, *, period: float) -> Iterator[Evidence | Notice]:
-    """Every request is answered, but for those that a killed server had."""
+    """Each request is answered, except those of a killed server."""
     seen = watched_load.seen
     lost = [one for one in seen.requests if one.lost]
     killed = seen.happening("kill")
@@ -112,10 +112,10 @@ def nothing_lost(watched_load: WatchedLoad, *, period: float) -> Iterator[Eviden
 
 
 def drains(watched_load: WatchedLoad, *, period: float) -> Iterator[Evidence]:
-    """A server is taken out only after its last answer: weight 0 first, then removed."""
+    """A server is removed only after its last answer: first weight 0, then removal."""
     seen = watched_load.seen
     restarted = seen.happening("restart")
-    # What it does when it has been restarted is judged with that.
+    # The behaviour after a restart is judged by another check.
     until = restarted.end_s + grace_s(seen, period) if restarted else 0.0
     taken_out = [
         one for one in seen.taken_out if not (restarted and restarted.at_s <= one.at_s <= until)
@@ -152,7 +152,7 @@ def drains(watched_load: WatchedLoad, *, period: float) -> Iterator[Evidence]:
 def replaces_the_dead(
     watched_load: WatchedLoad, *, server_rate: float, period: float, most_servers: int
 ) -> Iterator[Evidence]:
-    """A server that was killed leaves the list, and is replaced while the load needs it."""
+    """A killed server is removed from the list, and is replaced if the load needs it."""
     seen = watched_load.seen
     killed = done(seen, "kill")
     at = _killed_at(seen, killed)
@@ -190,7 +190,7 @@ def replaces_the_dead(
 def cleans_up(
     watched_load: WatchedLoad, *, server_image: str, most_servers: int
 ) -> Iterator[Evidence]:
-    """Servers that were taken out do not stay behind: neither running nor stopped."""
+    """The containers of removed servers are removed, too, also stopped ones."""
     seen = watched_load.seen
     started = seen.started(0.0, float("inf"))
     ours = [one for one in seen.left if one.id in started and _is_of(one.image, server_image)]
@@ -208,7 +208,7 @@ def cleans_up(
             f"{len(running)} run, and {listed} are in the list: {', '.join(running)[:200]}",
             "Stop and remove a server's container when it has been taken out.",
         )
-    # Whoever starts stopped containers again keeps no more of them than servers are allowed.
+    # A program that reuses stopped containers keeps at most as many as servers are allowed.
     if len(stopped) > SPARE and len(ours) > most_servers + SPARE:
         raise CheckFailed(
             "a container that is not needed any more to be removed",
@@ -218,12 +218,12 @@ def cleans_up(
 
 
 def _killed_with(seen: Behaviour, killed: Happening, period: float, lost: list[Sent]) -> list[Sent]:
-    """Return the lost requests that a killed server had, or was given before it was known."""
+    """Return the lost requests that a killed server had, or got before its death was noticed."""
     at = _killed_at(seen, killed)
     gone = _gone(seen, killed)
     end = max(killed.end_s + grace_s(seen, period), float("inf") if gone is None else gone)
     window = [one for one in lost if at - seen.waits_s(at) - 1 <= one.intended_s <= end]
-    # It had as many as the kernel held for it, and was given its share of what came then.
+    # Those that the kernel listed for it, and its share of later ones.
     _, address = killed.dead
     before = seen.within(at, at)[:1]
     held = [h for m in before for name, h in m.backends.items() if name.startswith(f"{address}:")]
@@ -233,7 +233,7 @@ def _killed_with(seen: Behaviour, killed: Happening, period: float, lost: list[S
 
 
 def _removed_with(seen: Behaviour, lost: list[Sent]) -> list[Sent]:
-    """Return the lost requests that servers had which were taken out too early."""
+    """Return the lost requests of servers that were removed too early."""
     windows = []
     for one in seen.removals:
         if one.early:
@@ -244,22 +244,22 @@ def _removed_with(seen: Behaviour, lost: list[Sent]) -> list[Sent]:
 
 
 def _killed_at(seen: Behaviour, killed: Happening) -> float:
-    """Return when the server was killed, as Docker says."""
+    """Return the time at which the server was killed, from Docker's events."""
     dead, _ = killed.dead
     died = (event.at_s for event in seen.containers if (event.what, event.id) == ("die", dead))
     return next(died, killed.end_s)
 
 
 def _gone(seen: Behaviour, killed: Happening) -> float | None:
-    """Return when no request was given to the killed server any more; None if it never was.
+    """Return the time from which the killed server got no requests; None if there is none.
 
-    It has left the list; or it runs again; or another one was started and has its address by now:
-    of the requests that came, enough to meet each server twice, none was lost.
+    Either it has left the list, or it runs again, or another server has its address now. The last
+    is assumed when no request was lost among enough requests to use each server twice.
     """
     dead, address = killed.dead
     at = _killed_at(seen, killed)
     left = seen.first(at, lambda m: not any(name.startswith(f"{address}:") for name in m.backends))
-    # The same container started again has the same address, and may stay in the list.
+    # The same container, started again, can have the same address and stay in the list.
     again = (
         event.at_s
         for event in seen.containers

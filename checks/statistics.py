@@ -1,4 +1,4 @@
-"""What a verdict on the split is worth; docs/statistics.md derives the formulas."""
+"""Error probabilities for the split of requests; docs/statistics.md derives the formulas."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
 
 def least_between(order: Sequence[int], servers: int) -> int:
-    """Return how many connections of others must have come between ours under round-robin.
+    """Return the least number of others' connections between ours, under round-robin.
 
-    :param order: the places, in the kernel's list, of the servers that ours were handed to.
+    :param order: for each of our connections, the index of its server in the kernel's list.
     """
     return sum((after - before - 1) % servers for before, after in pairwise(order))
 
 
 def in_turn(order: Sequence[int], beside: Sequence[int], unseen: int = 0) -> bool:
-    """Return whether round-robin can have handed out these connections. Exact.
+    """Return whether round-robin can have distributed these connections. The result is exact.
 
-    Round-robin moves one place on with every connection, ours or others'. So all of them
-    together are one run through the list, from some place on, and ours lie in it in order.
-    It is possible if there is such a run that is long enough for ours, and in which each
-    server comes as often as it was handed a connection.
+    Round-robin moves to the next server with each connection, ours or others'. So all connections
+    together are one cyclic run through the list, which contains ours in order. The distribution
+    is possible if there is such a run, long enough for ours, in which each server occurs as often
+    as it got a connection.
 
-    :param order: the places of the servers that ours were handed to, in order.
-    :param beside: how many connections of others each server was handed meanwhile.
-    :param unseen: how many more there can have been, of which nothing else is known.
+    :param order: for each of our connections, in order, the index of its server.
+    :param beside: for each server, the number of others' connections in the meantime.
+    :param unseen: the possible number of further connections, of which nothing is known.
     """
     servers, own = len(beside), Counter(order)
     seen = [own[place] + beside[place] for place in range(servers)]
@@ -44,14 +44,14 @@ def in_turn(order: Sequence[int], beside: Sequence[int], unseen: int = 0) -> boo
 
 
 def false_pass(turns: int, foreign: int, servers: int) -> float:
-    """Return a bound on the probability that chance looks like round-robin.
+    """Return an upper bound on the probability that a random balancer looks like round-robin.
 
-    A balancer that chooses at random leaves 0 to ``servers - 1`` places out at each turn,
-    each as probable as the others. It looks like round-robin only if no more are left out
-    than there were connections of others.
+    At each turn, a random balancer skips 0 to ``servers - 1`` servers with equal probability. It
+    looks like round-robin only if it skips no more servers than there were connections of
+    others.
 
-    :param turns: pairs of our connections that follow each other.
-    :param foreign: connections of others meanwhile.
+    :param turns: the number of pairs of consecutive connections of ours.
+    :param foreign: the number of others' connections in the meantime.
     """
     most = min(foreign, turns * (servers - 1))
     left_out = [1.0]  # the probability of each sum so far; sums above `most` are dropped
@@ -64,9 +64,9 @@ def false_pass(turns: int, foreign: int, servers: int) -> float:
 
 
 def requests_needed(limit: float, servers: int) -> int:
-    """Return how many requests make a false pass no more probable than the limit.
+    """Return the number of requests for which a false pass is at most as probable as the limit.
 
-    :raises ValueError: there are no two servers, or the limit is not above 0.
+    :raises ValueError: there are fewer than two servers, or the limit is not above 0.
     """
     if servers < 2 or limit <= 0:
         raise ValueError("no number of requests shows how they are split")

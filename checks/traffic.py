@@ -1,4 +1,4 @@
-"""Requests through the service: what is sent, and whether it is answered."""
+"""Sends requests through the service, and checks their answers."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ if TYPE_CHECKING:
     from labwright.machines.machine import Machine
 
 DRAIN_S = 30.0
-"""How long the servers may take for what is left over when the last request is sent."""
+"""Seconds that the servers have for the remaining requests after the last one was sent."""
 CONNECT_S = 20.0
-"""How long a connection may take: a first packet that is lost is sent again after 1, 3, 7 and
-15 s."""
+"""Maximum seconds for connecting: a lost first packet is sent again after 1, 3, 7 and 15 s."""
 SECOND_SYN_S = 0.95
-"""A connection that takes so long needed a second packet; see RFC 6298, 2.1."""
+"""Seconds. A connection that took longer needed a second first packet; see RFC 6298, 2.1."""
 CONSOLE_S = 5.0
-"""How long what a server has printed may take to be seen."""
+"""Seconds until a server's output can be read."""
 
 
 class Sender:
-    """Sends requests to the service, the same ones only once for all who judge them."""
+    """Sends requests to the service, once for all checks that judge them."""
 
     def __init__(
         self,
@@ -53,7 +52,7 @@ class Sender:
         self._sent = 0
 
     def refresh(self) -> None:
-        """Send again when it is next asked for: time has passed."""
+        """Forget the requests, so that they are sent again."""
         for kept in ("requests", "load"):
             self.__dict__.pop(kept, None)
         self.rounds.clear()
@@ -64,12 +63,12 @@ class Sender:
         return self.another_round()
 
     def another_round(self) -> Traffic:
-        """Send the document's requests (once more), and remember the round.
+        """Send the document's requests again, and keep the round.
 
-        The next connection is opened without waiting for the last one's answer: the kernel
-        decides when a connection is opened, so the order is known, and all servers work.
+        Each connection is opened without waiting for the last answer. The kernel chooses the server
+        when a connection is opened, so the order is known, and all servers work in parallel.
 
-        :raises NotRecorded: the machine is a record, in which there was no such round.
+        :raises NotRecorded: the machine is a record without this round.
         """
         task = {
             "task": "traffic",
@@ -78,7 +77,7 @@ class Sender:
             "pipeline": True,
             "timeout": DRAIN_S,
             "connect_s": CONNECT_S,
-            # Not the question of the last round: an old answer to it would be no new data.
+            # Differs from the last round's question, or a record would repeat the same answer.
             "round": self._sent + 1,
         }
         self._sent += 1
@@ -96,7 +95,7 @@ class Sender:
 
     @cached_property
     def load(self) -> Traffic:
-        """The client's variable load: the document's random profile, its windows shortened."""
+        """The client's varying load: the document's random profile with shorter windows."""
         task = {
             "task": "load",
             "url": self.url,
@@ -106,7 +105,7 @@ class Sender:
         return self._send(task, sum(window for _, window in self._windows) + DRAIN_S + 15)
 
     def _send(self, task: Mapping[str, Any], timeout: float) -> Traffic:
-        """Have the probe send requests, and gather what the witnesses say."""
+        """Send requests with the probe, and collect the witnesses' evidence."""
         addresses = {
             address: server
             for server in self.servers
@@ -123,7 +122,7 @@ class Sender:
         return replace(sent, consoles={s: self._handled(s, sent, since) for s in self.servers})
 
     def _handled(self, server: str, sent: Traffic, since: float) -> int | None:
-        """Count what a server printed; the last line may come after its answer."""
+        """Count a server's output lines; the last line can appear after its answer."""
         deadline = self._machine.now() + CONSOLE_S
         try:
             while True:
@@ -136,11 +135,11 @@ class Sender:
 
 
 def console_notices(traffic: Traffic) -> Iterator[Notice]:
-    """Tell which servers printed less than they handled.
+    """Return notices about servers that printed fewer lines than requests they handled.
 
-    The answers and the kernel agree, so this is no failure: Docker's log of a container ends
-    at a line that was damaged when the disk was full, and some logging drivers keep none.
-    They may have printed more: what others sent, through the service or past it.
+    The answers and the kernel agree, so this is not a failure: Docker's log can end at a line that
+    was damaged when the disk was full, and some logging drivers keep no log. A server may have
+    printed more lines, for requests of others.
     """
     for server, said in traffic.consoles.items():
         given = traffic.count(server)
@@ -169,7 +168,7 @@ def requests_succeed(
     requests: int,
     work_answer: str,
 ) -> Iterator[Evidence | Notice]:
-    """Each of the document's requests is answered as a server answers."""
+    """Each of the document's requests gets a server's answer."""
     held, table = kernel.service_on(interface, service_port)
     yield table
     yield from _only_the_servers(held, docker_engine, servers, server_port)
@@ -195,7 +194,7 @@ def requests_succeed(
 def _only_the_servers(
     held: Service | None, docker_engine: Engine, servers: list[str], port: int
 ) -> Iterator[Notice]:
-    """See that nothing else gets requests; what has weight 0 gets none, and is a notice."""
+    """Check that nothing else gets requests; a backend with weight 0 gives a notice."""
     left = {server: docker_engine.container(server).addresses for server in servers}
     for destination in held.destinations if held else ():
         at = [s for s, found in left.items() if destination.address in found]
@@ -215,9 +214,9 @@ def _only_the_servers(
 
 
 def _undisturbed(traffic: Traffic, lost: Sequence[Request]) -> None:
-    """See that requests that got no answer in time had the servers for themselves.
+    """Check that no requests of others delayed the answers.
 
-    :raises Disturbed: they had not.
+    :raises Disturbed: there were requests of others.
     """
     if traffic.others and all(request.error == "timeout" for request in lost):
         raise Disturbed(
@@ -230,9 +229,9 @@ def _undisturbed(traffic: Traffic, lost: Sequence[Request]) -> None:
 def load_exceeds_capacity(
     sender: Sender, *, server_rate: float, work_answer: str
 ) -> Iterator[Evidence]:
-    """The client's load is more than the servers answer: they fall behind, and lose nothing.
+    """The client's load exceeds the servers' capacity: they fall behind, but lose nothing.
 
-    Open loop: the requests are sent at their intended times, whatever has come back.
+    Open loop: the requests are sent at their intended times, without waiting for answers.
     """
     load = sender.load
     capacity = server_rate * len(sender.servers)
@@ -246,7 +245,7 @@ def load_exceeds_capacity(
         )
     end = max(request.intended_s for request in load.requests)
     answered = sum(r.end_s is not None and r.end_s <= end for r in load.requests)
-    # By then each server can have ended what the document lets it, and one more.
+    # Until then each server can have finished its capacity, and one request more.
     most = capacity * end + len(sender.servers)
     offered = len(load.requests) / end
     yield Evidence(

@@ -1,7 +1,7 @@
-"""What one visit to a machine can see.
+"""A visit: questions to a machine that are planned first and then asked in one round trip.
 
-What will be asked is said first, and the first question is answered together with all
-others: they are then of the same moment, and the way there is gone once.
+The first question that is needed sends all planned ones. So the answers are from the same moment
+and cost one round trip.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ REPLY_S = 10.0
 
 
 class Visit:
-    """Answers to requests made on the machine, its files and its addresses, each asked once."""
+    """Answers to HTTP requests, files and addresses of a machine; each is asked for once."""
 
     def __init__(self, machine: Machine, *, patient: bool = True) -> None:
-        """Nothing is asked yet.
+        """Prepare a visit; nothing is asked yet.
 
-        :param patient: whether a check may wait for what comes by itself.
+        :param patient: whether a check may wait for a state that comes by itself.
         """
         self._machine, self._patient = machine, patient
         self._planned: dict[tuple[str, str], None] = {}
         self._seen: dict[tuple[str, str], Any] = {}
         self.started_at = 0.0
-        """When the last visit was, in seconds since the epoch by the machine's own clock."""
+        """The time of the last visit, in seconds since the epoch by the machine's clock."""
 
     def plan(
         self,
@@ -43,7 +43,7 @@ class Visit:
         files: Iterable[str] = (),
         interfaces: Iterable[str] = (),
     ) -> None:
-        """Say what will be asked, so that one visit can answer it all."""
+        """Plan questions, so that one visit can answer all of them."""
         kinds = {"url": urls, "file": files, "interface": interfaces}
         for kind, names in kinds.items():
             for name in names:
@@ -51,12 +51,12 @@ class Visit:
                     self._planned[kind, name] = None
 
     def forget(self, *urls: str) -> None:
-        """Ask again when it is next asked for: it may have been a bad moment."""
+        """Forget these answers, so that they are asked again."""
         for url in urls:
             self._seen.pop(("url", url), None)
 
     def look_again(self, *urls: str) -> None:
-        """Forget all that may have changed, and plan these for the next visit, with the files."""
+        """Forget all answers that can have changed; plan these URLs and the files again."""
         files = [name for kind, name in self._seen if kind == "file"]
         self._seen = {key: seen for key, seen in self._seen.items() if key[0] == "interface"}
         self._planned.clear()
@@ -67,7 +67,7 @@ class Visit:
         return self._machine.now()
 
     def pause(self, seconds: float) -> None:
-        """Wait until the machine may have changed; see :meth:`Machine.pause`.
+        """Wait some seconds for the machine to change; see :meth:`Machine.pause`.
 
         :raises NotYet: this run does not wait.
         """
@@ -76,16 +76,16 @@ class Visit:
         self._machine.pause(seconds)
 
     def refresh(self) -> None:
-        """Ask everything again when it is next asked for, in one visit."""
+        """Forget all answers, and plan the same questions for the next visit."""
         self._planned |= dict.fromkeys(self._seen)
         self._seen.clear()
 
     def reply(self, url: str) -> Reply:
-        """Return what a GET on the machine itself came to."""
+        """Return the result of a GET request that is made on the machine itself."""
         return self._look("url", url, reply_of)
 
     def file(self, path: str) -> str | None:
-        """Return a file's text, or None if there is no such file."""
+        """Return a file's text, or None if it does not exist."""
         return self._look("file", path, _text)
 
     def addresses(self, interface: str) -> list[str]:

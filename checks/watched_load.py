@@ -1,8 +1,8 @@
-"""Sends a load that is known, and sees what the machine does meanwhile.
+"""Sends a known load, and observes the machine in the meantime.
 
-One task of the probe sends the load, reads the kernel's table of services again and again,
-serves the numbers by which an orchestrator decides, and does to the machine what is to happen
-meanwhile. All of it is in the machine's record, so it can be judged again.
+One task of the probe sends the load, reads the kernel's table of services repeatedly, serves
+the numbers by which an orchestrator decides, and carries out the planned actions on the machine.
+The whole answer is in the machine's record, so it can be judged again.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
     from labwright.machines.machine import Machine
 
 DRAIN_S = 15.0
-"""Seconds that answers may take after the last request was sent."""
+"""Seconds that answers can take after the last request was sent."""
 SHIFT_S = 2.0
-"""By how much the seed makes the first phase shorter or longer, at most."""
+"""Maximum seconds by which the seed makes the first phase shorter or longer."""
 AFTER_S = 4.0
-"""Seconds that are watched after the last request was due."""
+"""Seconds of observation after the last request was due."""
 PLANNED_S = 8.5
-"""The load's times are for a machine on which a server takes no longer than this."""
+"""Seconds. The times of the load are planned for a machine on which a server takes at most this."""
 MOST_STRETCH = 2.5
 LONGEST_START_S = 60.0
-"""A container that was created longer before it was started was not started at once."""
+"""Seconds. A container with a longer time between creation and start was not started at once."""
 EVENTS_S = 30.0
 MOST_EVENTS = 2000
 
 
 class WatchedLoad:
-    """Sends a load and watches, once for all checks that judge it."""
+    """Sends the load and observes, once for all checks that judge it."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class WatchedLoad:
         statistics_port: int,
         seed: int,
     ) -> None:
-        """Say what will be sent.
+        """Prepare the load; nothing is sent yet.
 
-        :param steps: ``[requests a second, seconds]``, one after the other.
-        :param happens: ``{"after_s", "kind", "what", "run"}``: what the grader does meanwhile.
-        :param seed: decides by how much the first step is shorter or longer.
+        :param steps: ``[requests a second, seconds]`` for each phase.
+        :param happens: ``{"after_s", "kind", "what", "run"}`` for each action of the grader.
+        :param seed: determines by how much the first phase is shorter or longer.
         """
         self._machine = machine
         self._url = url
@@ -104,7 +104,7 @@ class WatchedLoad:
 
     @cached_property
     def seen(self) -> Behaviour:
-        """What was seen; the load is sent when this is first asked for."""
+        """The observed behaviour; the load is sent at the first access."""
         total = sum(seconds for _, seconds in self._steps)
         task = {
             "task": "load",
@@ -191,7 +191,7 @@ class WatchedLoad:
         return found
 
     def _events(self, started_at: float) -> list[Event]:
-        """Return what Docker did with containers meanwhile."""
+        """Return Docker's events about containers during the load."""
         total = self._phases()[-1].end_s + AFTER_S
         actions = ("create", "start", "die", "destroy")
         filters = " ".join(f"--filter event={action}" for action in actions)
@@ -213,13 +213,13 @@ class WatchedLoad:
             at_s = int(told["timeNano"]) / 1e9 - started_at
             actor = told.get("Actor", {})
             name = str(actor.get("Attributes", {}).get("name", ""))
-            # Later versions leave the id at the top out.
+            # Later versions do not have the id at the top level.
             id = str(told.get("id") or actor.get("ID", ""))
             events.append(Event(round(at_s, 3), str(told.get("Action", "")), name, id))
         return events
 
     def _left(self) -> list[Left]:
-        """Return all containers that are there now."""
+        """Return all existing containers."""
         command = "docker ps --all --no-trunc --format '{{json .}}'"
         result = self._machine.run(command, timeout=EVENTS_S)
         if not result.ok:

@@ -50,7 +50,7 @@ contains = "Welcome"
 All claims of a step must hold. One is about one thing: the key of that name says which.
 `{{port}}` is the value `port` of `[values]`, so that `--set` changes it everywhere.
 
-- **It holds, fails, or could not be looked at.** A program that is missing on the machine, a
+- **It holds, fails, or could not be checked.** A program that is missing on the machine, a
   question that only root may ask, a command that does not end: the step is *broken*, nobody's
   zero. What is asked as the user is asked again with `sudo -n` where the user may not look.
 - **All claims of a step are looked at together**, in a visit to the machine or two, and what

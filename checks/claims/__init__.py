@@ -1,6 +1,6 @@
-"""Claims about a machine that need no Python: what ``[[step.claim]]`` of lab.toml is judged by.
+"""Checks the claims of ``[[step.claim]]`` in lab.toml, which need no Python.
 
-A lab's own check can make them as well::
+A lab's own check can use claims as well::
 
     from labwright.checks.claims import File, Port, hold
 
@@ -9,7 +9,7 @@ A lab's own check can make them as well::
         \"\"\"The page is there, and something serves it.\"\"\"
         yield from hold(machine, [File("/srv/site/index.html"), Port(8080, by="nginx")])
 
-:mod:`labwright.lab.claims` says which kinds there are.
+:mod:`labwright.lab.claims` defines the kinds of claims.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from labwright.checks.claims import (
     services,  # noqa: F401
     system,  # noqa: F401
 )
-from labwright.checks.claims.look import Seen, look_all
+from labwright.checks.claims.inspection import Seen, inspect_all
 from labwright.errors import CheckFailed, MachineError
 from labwright.lab.claims import (
     Claim,
@@ -97,18 +97,18 @@ __all__ = [
 def hold(
     machine: Machine, claims: Sequence[Claim], *, undone: bool = True
 ) -> Iterator[Evidence | Notice]:
-    """See that claims hold, all of them looked at together.
+    """Check that claims hold; their questions are asked together.
 
-    A claim that is a notice never fails. One with ``until`` is not charged where the step that
-    undoes it may have been done. Where claims have weights, a failure says which share of the
-    step's points is earned all the same.
+    A claim with ``notice`` never fails. A claim with ``until`` costs no points if the step that
+    undoes it may have been done. If claims have weights, a failure contains the share of the
+    step's points that is still earned.
 
     :param undone: whether the steps after this one may have been done.
-    :raises CheckFailed: one does not hold.
-    :raises MachineError: one could not be looked at, and none fails that is charged in full.
+    :raises CheckFailed: a claim does not hold.
+    :raises MachineError: a claim could not be checked, and no other claim decides the result.
     """
     leaves = [leaf for claim in claims for leaf in _leaves(claim)]
-    seen = iter(look_all(machine, leaves))
+    seen = iter(inspect_all(machine, leaves))
     judged = [_judged(claim, seen) for claim in claims]
     for one in judged:
         yield from one.evidence
@@ -135,7 +135,7 @@ def _leaves(claim: Claim) -> Iterator[Claim]:
 
 
 def _judged(claim: Claim, seen: Iterator[Seen]) -> Seen:
-    """Return the result of a claim; of a group, that of its claims together."""
+    """Return the result of a claim, or the combined result of a group of claims."""
     if not isinstance(claim, Group):
         return next(seen)
     inner = [_judged(one, seen) for one in claim.claims]
@@ -160,7 +160,7 @@ def _judged(claim: Claim, seen: Iterator[Seen]) -> Seen:
 
 
 def _stated(claim: Claim) -> str:
-    """Return a claim in the words of lab.toml."""
+    """Return a claim as it is written in lab.toml."""
     if isinstance(claim, Group):
         return f"{claim.how} of {len(claim.claims)} claims"
     key = claim.__struct_fields__[0]
@@ -172,14 +172,14 @@ def _notice(one: Seen) -> Iterator[Notice]:
         hint = one.claim.hint or one.failure.hint
         yield Notice(f"{one.failure.actual}; better: {one.failure.expected}. {hint}".rstrip())
     elif one.problem:
-        yield Notice(f"not looked at: {one.problem}")
+        yield Notice(f"not checked: {one.problem}")
 
 
 def _charge(charged: list[Seen]) -> None:
-    """Raise for the first claim that does not hold.
+    """Raise an error for the first claim that does not hold.
 
-    What could not be looked at is broken; but not where the step fails anyway, unless there
-    are weights: it then says how much is earned, so all of it must be known.
+    A claim that could not be checked makes the step broken, except if another claim fails. With
+    weights it is broken in any case, since the earned share needs all results.
     """
     failed = [one for one in charged if one.failure]
     weighted = any(one.claim.weight is not None for one in charged)

@@ -1,15 +1,15 @@
-"""How users, groups and the environment of a login are looked at."""
+"""Checks claims about users, groups and the environment of a login."""
 
 from __future__ import annotations
 
 import shlex
 
-from labwright.checks.claims.look import (
+from labwright.checks.claims.inspection import (
     Ask,
-    Look,
+    Inspection,
     as_list,
     evidence,
-    looks_at,
+    inspects,
     quoted,
     refused,
     require,
@@ -20,18 +20,18 @@ from labwright.checks.claims.look import (
 from labwright.lab.claims import Environment, User, UserGroup
 
 NOT_FOUND = 2
-"""How getent ends where there is no such entry."""
+"""getent's exit status if there is no such entry."""
 _MARK = "labwright-environment:"
 _LOGIN = f"""\
 exec env -i HOME="$HOME" USER="$(id -un)" LOGNAME="$(id -un)" TERM=dumb \
 SHELL="${{SHELL:-/bin/sh}}" PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games \
 sh -c 'set -a; [ ! -r /etc/environment ] || . /etc/environment; set +a
 exec "$SHELL" -lic "echo; echo {_MARK}; printenv $0"' """
-"""What a login shell that is interactive has; what sshd was given by PAM is read here."""
+"""Prints a variable of an interactive login shell; reads the file that PAM reads for sshd."""
 
 
-@looks_at(User)
-def user(claim: User) -> Look:
+@inspects(User)
+def user(claim: User) -> Inspection:
     """Ask the system's user database."""
     name = shlex.quote(claim.user)
     entry, groups = yield Ask((f"getent passwd -- {name}", f"id -nG -- {name}"))
@@ -60,8 +60,8 @@ def user(claim: User) -> Look:
         require(group in names, f"{what} to be in the group {group}", has, hint)
 
 
-@looks_at(UserGroup)
-def group(claim: UserGroup) -> Look:
+@inspects(UserGroup)
+def group(claim: UserGroup) -> Inspection:
     """Ask the system's group database."""
     members = as_list(claim.members)
     entry, *ids = yield Ask(
@@ -87,8 +87,8 @@ def group(claim: UserGroup) -> Look:
         require(claim.group in found.stdout.split(), f"{member} to be in {what}", has)
 
 
-@looks_at(Environment)
-def environment(claim: Environment) -> Look:
+@inspects(Environment)
+def environment(claim: Environment) -> Inspection:
     """Log in as a person does, and ask for one variable."""
     script = _LOGIN + claim.environment
     if claim.owner:

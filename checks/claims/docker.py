@@ -1,16 +1,16 @@
-"""How Docker's images, containers, networks and volumes are looked at."""
+"""Checks claims about Docker's images, containers, networks and volumes."""
 
 from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from labwright.checks.claims.look import (
+from labwright.checks.claims.inspection import (
     Ask,
-    Look,
+    Inspection,
     as_list,
     evidence,
-    looks_at,
+    inspects,
     quoted,
     refused,
     require,
@@ -23,16 +23,16 @@ from labwright.lab.claims import Container, Image, Network, Volume
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from labwright.checks.claims.look import Answers
+    from labwright.checks.claims.inspection import Answers
 
     Facts = dict[str, Any]
 
 _NONE = "no such "
-"""How Docker says that there is none; in older versions with a capital."""
+"""Docker's message for an unknown name; older versions write it with a capital."""
 
 
 def _inspect(kind: str, name: str) -> Generator[Ask, Answers, Facts | None]:
-    """Return what ``docker inspect`` says about something, or None if there is none."""
+    """Return the output of ``docker inspect``, or None if the object does not exist."""
     what = f"the {kind} {name}"
     asked = f"docker {kind} inspect -- {shlex.quote(name)}"
     result = yield from user_or_root(asked, what)
@@ -52,21 +52,21 @@ def _inspect(kind: str, name: str) -> Generator[Ask, Answers, Facts | None]:
 
 
 def _at(facts: Any, *keys: str) -> Any:
-    """Return what stands at a place of Docker's answer; None if there is no such place."""
+    """Return the value at a path of Docker's answer, or None."""
     for key in keys:
         facts = facts.get(key) if isinstance(facts, dict) else None
     return facts
 
 
 def _name(image: str) -> str:
-    """Return an image's name as Docker's own short form has it, with its tag."""
+    """Return an image's name in Docker's short form, with its tag."""
     for prefix in ("docker.io/library/", "library/", "docker.io/"):
         image = image.removeprefix(prefix)
     return image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
 
 
-@looks_at(Image)
-def image(claim: Image) -> Look:
+@inspects(Image)
+def image(claim: Image) -> Inspection:
     """Ask Docker for an image."""
     found = yield from _inspect("image", claim.image)
     saw = "there is none"
@@ -89,9 +89,9 @@ def image(claim: Image) -> Look:
         require(claim.runs in line, f"the image {claim.image} to run `{claim.runs}`", has)
 
 
-@looks_at(Container)
-def container(claim: Container) -> Look:
-    """Ask Docker for a container, and for what it has printed."""
+@inspects(Container)
+def container(claim: Container) -> Inspection:
+    """Ask Docker for a container and its output."""
     name = claim.container
     found = yield from _inspect("container", name)
     status = str(_at(found, "State", "Status"))
@@ -121,7 +121,7 @@ def container(claim: Container) -> Look:
 
 
 def _require_settings(claim: Container, found: Facts) -> None:
-    """See how a container was made: its ports, networks, volumes and the rest."""
+    """Check a container's settings: ports, networks, volumes and others."""
     what = f"the container {claim.container}"
     ports = _published(found)
     for port in as_list(claim.publishes):
@@ -161,7 +161,7 @@ def _require_settings(claim: Container, found: Facts) -> None:
 
 
 def _port(text: str) -> str:
-    """Return a published port as it is compared: ``ADDRESS:HOST:CONTAINER/PROTOCOL``."""
+    """Return a published port in a form to compare: ``ADDRESS:HOST:CONTAINER/PROTOCOL``."""
     ports, _, protocol = text.partition("/")
     address, _, rest = ports.rpartition(":")[0].rpartition(":")
     host = rest or address
@@ -186,7 +186,7 @@ def _published(found: Facts) -> list[str]:
 
 
 def _require_console(name: str, text: str) -> Generator[Ask | Any, Answers, None]:
-    """See that a container has printed something."""
+    """Check that a container has printed a text."""
     logs = f"docker logs {shlex.quote(name)} 2>&1"
     grep = f"{logs} | grep -F -m 3 -e {shlex.quote(text)} || true"
     last = logs.replace("docker logs", "docker logs --tail 3")
@@ -202,8 +202,8 @@ def _require_console(name: str, text: str) -> Generator[Ask | Any, Answers, None
     require(text in found.stdout, f"`{text}` from the container {name}", has)
 
 
-@looks_at(Network)
-def network(claim: Network) -> Look:
+@inspects(Network)
+def network(claim: Network) -> Inspection:
     """Ask Docker for a network."""
     name = claim.network
     found = yield from _inspect("network", name)
@@ -232,8 +232,8 @@ def network(claim: Network) -> Look:
         require(one in inside, f"the container {one} to run in the network {name}", has)
 
 
-@looks_at(Volume)
-def volume(claim: Volume) -> Look:
+@inspects(Volume)
+def volume(claim: Volume) -> Inspection:
     """Ask Docker for a volume."""
     name = claim.volume
     found = yield from _inspect("volume", name)

@@ -1,16 +1,16 @@
-"""How commands, files and directories are looked at."""
+"""Checks claims about commands, files and directories."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labwright.checks.claims.look import (
+from labwright.checks.claims.inspection import (
     Ask,
-    Look,
+    Inspection,
     as_list,
     evidence,
     home,
-    looks_at,
+    inspects,
     quoted,
     require,
     require_text,
@@ -23,17 +23,17 @@ from labwright.lab.claims import Command, Directory, File
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from labwright.checks.claims.look import Answers
+    from labwright.checks.claims.inspection import Answers
     from labwright.machines.machine import CommandResult
 
 CONTENT_LIMIT = 1 << 16
-"""Bytes of a file that are read."""
+"""Maximum bytes that are read of a file."""
 _GONE = ("No such file or directory", "Not a directory")
 
 
-@looks_at(Command)
-def command(claim: Command) -> Look:
-    """Run it, and compare its exit status and its output with the claim."""
+@inspects(Command)
+def command(claim: Command) -> Inspection:
+    """Run a command, and compare its exit status and output with the claim."""
     (result,) = yield Ask((claim.command,), timeout=float(claim.timeout))
     yield evidence("what the command does", claim.command, said(result))
     name = f"`{quoted(claim.command)}`"
@@ -56,9 +56,9 @@ def command(claim: Command) -> Look:
     )
 
 
-@looks_at(File)
-def file(claim: File) -> Look:
-    """See what is at a path, and what stands in it."""
+@inspects(File)
+def file(claim: File) -> Inspection:
+    """Check a file and its content."""
     what, path = f"the file {claim.file}", home(claim.file)
     found = yield from _stat(claim.file, what)
     yield evidence(what, f"stat -L {claim.file}", " ".join(found) or "there is none")
@@ -99,9 +99,9 @@ def file(claim: File) -> Look:
         )
 
 
-@looks_at(Directory)
-def directory(claim: Directory) -> Look:
-    """See what is at a path, and what it holds."""
+@inspects(Directory)
+def directory(claim: Directory) -> Inspection:
+    """Check a directory and its content."""
     what, path = f"the directory {claim.directory}", home(claim.directory)
     found = yield from _stat(claim.directory, what)
     yield evidence(what, f"stat -L {claim.directory}", " ".join(found) or "there is none")
@@ -126,20 +126,20 @@ def directory(claim: Directory) -> Look:
 
 
 def _stat(path: str, what: str) -> Generator[Ask, Answers, tuple[str, ...]]:
-    """Return kind, mode, user and group of what is at a path; nothing if there is nothing."""
+    """Return kind, mode, user and group of a path; an empty tuple if it does not exist."""
     asked = f"stat -L -c '%F,%a,%U,%G' -- {home(path)}"
     result: CommandResult = yield from user_or_root(asked, what)
     if result.ok and result.stdout.count(",") == 3:
         return tuple(result.stdout.strip().split(","))
     if any(gone in result.stderr for gone in _GONE):
         return ()
-    raise MachineError(f"{what} could not be looked at: {quoted(result.stderr)}")
+    raise MachineError(f"{what} could not be checked: {quoted(result.stderr)}")
 
 
 def _require_mode(
     what: str, mode: str, user: str, group: str, wanted_mode: str, wanted_owner: str
 ) -> None:
-    """See that something has the mode and the owner that it must have."""
+    """Check the mode, the owner and the group."""
     if wanted_mode:
         require(
             int(mode, 8) == int(wanted_mode, 8),

@@ -1,8 +1,8 @@
-"""How the firewall is looked at: what iptables and what nftables have, as rules of one form.
+"""Checks claims about the firewall; rules of iptables and nftables are read into one form.
 
-A rule counts for a chain of netfilter if packets of that chain can come to it: ufw, firewalld
-and Docker keep theirs in chains of their own, which are jumped to. A rule does not count
-behind one of its chain that drops, rejects or accepts everything.
+A rule counts for a chain if packets of that chain can reach it: ufw, firewalld and Docker have
+their rules in their own chains, to which other chains jump. A rule does not count if it comes after
+a rule of its chain that drops, rejects or accepts everything.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from labwright.checks.claims.look import (
+from labwright.checks.claims.inspection import (
     Ask,
-    Look,
+    Inspection,
     as_run,
     evidence,
-    looks_at,
+    inspects,
     refused,
     require,
 )
@@ -35,7 +35,7 @@ _FINAL = ("accept", "drop", "reject", "masquerade", "snat", "dnat", "redirect")
 
 @dataclass
 class Rule:
-    """One rule, in the words of :class:`~labwright.lab.claims.Firewall`."""
+    """One rule, with the keys of :class:`~labwright.lab.claims.Firewall`."""
 
     text: str
     verdict: str = ""
@@ -48,18 +48,18 @@ class Rule:
     out_of: str = ""
     to: str = ""
     other: bool = False
-    """Whether it has a condition that is none of these."""
+    """Whether it has a condition that these fields cannot express."""
 
     @property
     def unconditional(self) -> bool:
-        """Whether every packet fits it."""
+        """Whether it matches every packet."""
         conditions = (self.protocol, self.dports, self.source, self.destination)
         return not any((*conditions, self.into, self.out_of, self.other))
 
 
 @dataclass
 class Chain:
-    """A chain with its rules; a base chain has a hook of netfilter, and a policy."""
+    """A chain with its rules; a base chain also has a netfilter hook and a policy."""
 
     rules: list[Rule] = field(default_factory=list)
     hook: str = ""
@@ -69,9 +69,9 @@ class Chain:
 Table = dict[str, Chain]
 
 
-@looks_at(Firewall)
-def firewall(claim: Firewall) -> Look:
-    """Ask iptables-save and nft, whichever there is, as root."""
+@inspects(Firewall)
+def firewall(claim: Firewall) -> Inspection:
+    """Ask iptables-save and nft as root, if they are installed."""
     inside = f"ip netns exec {shlex.quote(claim.netns)} " if claim.netns else ""
     programs = ("iptables-save", "ip6tables-save", "nft -j list ruleset")
     asked = [
@@ -86,7 +86,7 @@ def firewall(claim: Firewall) -> Look:
         there = [one for one in (four, nft) if "not found" not in one.stderr]
         why = there[0].stderr if there else "neither iptables nor nft is installed"
         why = "only root can see it" if there and refused(there[0]) else " ".join(why.split())
-        raise MachineError(f"the firewall could not be looked at: {why[:200]}")
+        raise MachineError(f"the firewall could not be checked: {why[:200]}")
     tables: list[Table] = []
     for save in (four, six):
         tables += _iptables(save.stdout) if save.ok else ()
@@ -151,7 +151,7 @@ def _within(wanted: str, networks: list[str]) -> bool:
 
 
 def _reached(table: Table, chain: Chain, seen: frozenset[int] = frozenset()) -> Iterator[Rule]:
-    """Yield the rules that packets of a chain can come to, in order."""
+    """Yield the rules that packets of a chain can reach, in order."""
     if id(chain) in seen:
         return
     for rule in chain.rules:
@@ -164,7 +164,7 @@ def _reached(table: Table, chain: Chain, seen: frozenset[int] = frozenset()) -> 
 
 
 def _iptables(text: str) -> list[Table]:
-    """Read what iptables-save prints."""
+    """Parse the output of iptables-save."""
     tables: list[Table] = []
     for line in text.splitlines():
         if line.startswith("*"):
@@ -203,7 +203,7 @@ def _iptables_rule(line: str, words: list[str]) -> Rule:
 
 
 def _iptables_part(rule: Rule, option: str, value: str) -> None:
-    """Take an option of a rule of iptables."""
+    """Add an option of iptables to a rule."""
     if option == "-p":
         rule.protocol = value
     elif option in ("--dport", "--dports"):
@@ -229,7 +229,7 @@ def _ports(text: str) -> tuple[int, int]:
 
 
 def _nft(text: str) -> list[Table]:
-    """Read what ``nft -j list ruleset`` prints."""
+    """Parse the output of ``nft -j list ruleset``."""
     try:
         entries = json.loads(text)["nftables"]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -259,7 +259,7 @@ def _nft_rule(entry: dict[str, Any]) -> Rule:
 
 
 def _nft_part(rule: Rule, name: str, value: Any) -> str:
-    """Take a part of a rule of nft, and return it in words."""
+    """Add an expression of nft to a rule, and return it in words."""
     if name == "match":
         left, right = value.get("left") or {}, value.get("right")
         return _nft_match(rule, left, right, str(value.get("op", "==")))

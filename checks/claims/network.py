@@ -1,4 +1,4 @@
-"""How ports, answers to HTTP, routes, interfaces and namespaces are looked at."""
+"""Checks claims about ports, HTTP answers, routes, interfaces and network namespaces."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from labwright.checks.claims.look import (
+from labwright.checks.claims.inspection import (
     Ask,
-    Look,
+    Inspection,
     as_json,
     as_list,
     as_run,
     evidence,
     in_netns,
-    looks_at,
+    inspects,
     quoted,
     require,
     require_text,
@@ -39,12 +39,12 @@ _NO_ANSWER = {
     56: "the connection was lost",
     60: "its certificate is not trusted",
 }
-"""Exit statuses of curl that say something about the server."""
+"""Exit statuses of curl that are caused by the server."""
 
 
-@looks_at(Port)
-def port(claim: Port) -> Look:
-    """See who listens."""
+@inspects(Port)
+def port(claim: Port) -> Inspection:
+    """Find the programs that listen on a port."""
     option = {"tcp": "t", "udp": "u"}[claim.protocol]
     name = f"port {claim.port}" + (f"/{claim.protocol}" if claim.protocol == "udp" else "")
     asked = f"ss -Hlnp{option}"
@@ -77,7 +77,7 @@ def port(claim: Port) -> Look:
 
 
 def _listeners(text: str, number: int) -> list[tuple[str, str]]:
-    """Return address and row of each socket that listens on a port."""
+    """Return the address and the row of each socket that listens on a port."""
     found = []
     for row in text.splitlines():
         fields = row.split()
@@ -115,9 +115,9 @@ def _place(address: str) -> str:
     return "every address" if address in every else address
 
 
-@looks_at(Http)
-def http(claim: Http) -> Look:
-    """Ask with curl, from the machine itself."""
+@inspects(Http)
+def http(claim: Http) -> Inspection:
+    """Make a request with curl, from the machine itself."""
     how = ["--head"] if claim.method == "HEAD" else []
     how += ["--request", claim.method] if claim.method not in ("GET", "HEAD") else []
     how += ["--header", f"Host: {claim.host}"] if claim.host else []
@@ -157,7 +157,7 @@ def http(claim: Http) -> Look:
 
 
 def _answer(result: CommandResult, what: str) -> tuple[int, dict[str, str], str]:
-    """Return status, headers and body of what curl printed."""
+    """Return status, headers and body from the output of curl."""
     rest = result.stdout.replace("\r\n", "\n")
     while True:
         head, _, rest = rest.partition("\n\n")
@@ -175,9 +175,9 @@ def _answer(result: CommandResult, what: str) -> tuple[int, dict[str, str], str]
     return int(found[1]), headers, rest
 
 
-@looks_at(Route)
-def route(claim: Route) -> Look:
-    """Look into the main routing table."""
+@inspects(Route)
+def route(claim: Route) -> Inspection:
+    """Check a route of the main routing table."""
     family = " -6" if ":" in claim.route + claim.via else ""
     asked = f"ip{family} -j route show table main"
     what = f"the route to {claim.route}"
@@ -221,9 +221,9 @@ def _route(row: dict[str, Any]) -> str:
     return f"{row.get('dst')}{via} dev {row.get('dev')}"
 
 
-@looks_at(Interface)
-def interface(claim: Interface) -> Look:
-    """Look at an interface and its addresses."""
+@inspects(Interface)
+def interface(claim: Interface) -> Inspection:
+    """Check an interface and its addresses."""
     what = f"the interface {claim.interface}"
     result = yield from in_netns("ip -j -d addr show", claim.netns, what)
     links = [link for link in as_json(result, what) if isinstance(link, dict)]
@@ -266,9 +266,9 @@ def interface(claim: Interface) -> Look:
         require(mtu == claim.mtu, f"{what}{where} to have the mtu {claim.mtu}", f"it is {mtu}")
 
 
-@looks_at(Namespace)
-def namespace(claim: Namespace) -> Look:
-    """See which network namespaces have names."""
+@inspects(Namespace)
+def namespace(claim: Namespace) -> Inspection:
+    """Check a named network namespace."""
     (result,) = yield Ask(("ls -1 /run/netns",))
     if not result.ok and "No such file" not in result.stderr:
         raise unseen("the network namespaces", result)

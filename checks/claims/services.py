@@ -1,4 +1,4 @@
-"""How services, timers, processes, packages, programs and cron are looked at."""
+"""Checks claims about services, timers, processes, packages, programs and cron jobs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from labwright.checks.claims.look import (
+from labwright.checks.claims.inspection import (
     Ask,
-    Look,
+    Inspection,
     evidence,
+    inspects,
     lines_in,
-    looks_at,
     quoted,
     refused,
     require,
@@ -25,7 +25,7 @@ from labwright.lab.claims import Cron, Package, Process, Program, Service, Timer
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from labwright.checks.claims.look import Answers
+    from labwright.checks.claims.inspection import Answers
 
 _PACKAGE = """\
 if command -v dpkg-query >/dev/null; then dpkg-query -W -f '${{Status}} ${{Version}}\\n' -- {0}
@@ -45,8 +45,8 @@ _DAYS = {
 _CRON_LINE = re.compile(r"(@\w+|(?:\S+\s+){4}\S+)\s+(.*)")
 
 
-@looks_at(Service)
-def service(claim: Service) -> Look:
+@inspects(Service)
+def service(claim: Service) -> Inspection:
     """Ask systemd."""
     unit = claim.service if "." in claim.service else f"{claim.service}.service"
     facts = yield from _unit(unit, "LoadState,ActiveState,SubState,Result,UnitFileState,User")
@@ -59,8 +59,8 @@ def service(claim: Service) -> Look:
         require(owner == claim.owner, f"{unit} to run as {claim.owner}", f"it runs as {owner}")
 
 
-@looks_at(Timer)
-def timer(claim: Timer) -> Look:
+@inspects(Timer)
+def timer(claim: Timer) -> Inspection:
     """Ask systemd."""
     unit = claim.timer if claim.timer.endswith(".timer") else f"{claim.timer}.timer"
     facts = yield from _unit(
@@ -96,7 +96,7 @@ def _facts(unit: str, facts: dict[str, str]) -> str:
 
 
 def _require_unit(unit: str, facts: dict[str, str], absent: bool) -> bool:
-    """Whether there is a unit, as there must be; or is none, as there must not be."""
+    """Check that a unit exists, or does not exist; return whether it must exist."""
     there = facts.get("LoadState") not in (None, "not-found")
     if absent:
         require(not there, f"no {unit}", "it is there")
@@ -132,9 +132,9 @@ def _require_state(
         )
 
 
-@looks_at(Process)
-def process(claim: Process) -> Look:
-    """Look at the table of processes."""
+@inspects(Process)
+def process(claim: Process) -> Inspection:
+    """Check the table of processes."""
     asked = "ps -eo pid=,stat=,user:32=,comm=,args="
     result = yield from user_or_root(asked, "the processes")
     rows = [row.split(None, 4) for row in result.stdout.splitlines()]
@@ -171,7 +171,7 @@ def process(claim: Process) -> Look:
 
 
 def _is_program(name: str, row: list[str]) -> bool:
-    """Whether a process runs a program: itself, or as a script of an interpreter."""
+    """Whether a process runs a program, directly or as a script of an interpreter."""
     if row[1].startswith("Z"):
         return False
     words = row[4].split() if len(row) > 4 else []
@@ -184,9 +184,9 @@ def _is_program(name: str, row: list[str]) -> bool:
     return name in names or (len(name) > 15 and row[3] == name[:15])
 
 
-@looks_at(Package)
-def package(claim: Package) -> Look:
-    """Ask the distribution's own package manager."""
+@inspects(Package)
+def package(claim: Package) -> Inspection:
+    """Ask the distribution's package manager."""
     name = shlex.quote(claim.package)
     (result,) = yield Ask((_PACKAGE.format(name),))
     rows = [row.strip() for row in result.stdout.splitlines()]
@@ -220,9 +220,9 @@ def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", re.split(r"[-+~]", version.strip())[0])]
 
 
-@looks_at(Program)
-def program(claim: Program) -> Look:
-    """Look for it where a login of the user looks."""
+@inspects(Program)
+def program(claim: Program) -> Inspection:
+    """Find a program in the user's PATH."""
     name = shlex.quote(claim.program)
     asked = f'PATH="$HOME/bin:$HOME/.local/bin:$PATH"; command -v {name}'
     (result,) = yield Ask((asked,))
@@ -236,9 +236,9 @@ def program(claim: Program) -> Look:
         require(path == claim.path, f"{claim.program} to be {claim.path}", f"it is {path}")
 
 
-@looks_at(Cron)
-def cron(claim: Cron) -> Look:
-    """Look into a user's table and those of the system."""
+@inspects(Cron)
+def cron(claim: Cron) -> Inspection:
+    """Check a user's crontab and the system's."""
     owner = shlex.quote(claim.owner)
     table = f"sudo -n crontab -l -u {owner}" if claim.owner else "crontab -l"
     own, me = yield Ask((table, "id -un"))
@@ -266,7 +266,7 @@ def cron(claim: Cron) -> Look:
 
 
 def _jobs(text: str, user: str) -> Iterator[tuple[str, str, str]]:
-    """Yield time, user and command of the jobs of a table; one of the system names the user."""
+    """Yield time, user and command of the jobs of a crontab; the system's contain the user."""
     for line in text.splitlines():
         found = None if line.lstrip().startswith("#") else _CRON_LINE.match(line.strip())
         if found and not re.match(r"\w+\s*=", line.strip()):

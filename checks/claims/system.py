@@ -1,4 +1,4 @@
-"""How mounts, parameters and modules of the kernel are looked at."""
+"""Checks claims about mounts, kernel parameters and kernel modules."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from labwright.checks.claims.look import (
+from labwright.checks.claims.inspection import (
     Ask,
-    Look,
+    Inspection,
     as_list,
     as_run,
     evidence,
     in_netns,
+    inspects,
     lines_in,
-    looks_at,
     require,
     unseen,
 )
@@ -29,22 +29,22 @@ class Mounted:
 
     where: str
     root: str
-    """What of the file system is mounted: the directory, for a bind mount."""
+    """The mounted part of the file system: for a bind mount, the directory."""
     fstype: str
     source: str
     options: frozenset[str]
 
 
-@looks_at(Mount)
-def mount(claim: Mount) -> Look:
-    """Look into the kernel's table of mounts."""
+@inspects(Mount)
+def mount(claim: Mount) -> Inspection:
+    """Check the kernel's table of mounts."""
     table, fstab = yield Ask(("cat /proc/self/mountinfo", "cat /etc/fstab"))
     what = f"something mounted on {claim.mount}"
     if not table.ok:
         raise unseen(what, table)
     wanted = claim.mount.rstrip("/") or "/"
     here = [one for line in table.stdout.splitlines() if (one := _mounted(line)).where == wanted]
-    found = here[-1] if here else None  # the last one hides those before it
+    found = here[-1] if here else None  # the last mount hides the earlier ones
     saw = f"{found.source} {found.fstype} {','.join(sorted(found.options))}" if found else "nothing"
     yield evidence(what, f"findmnt {claim.mount}", saw)
     if claim.absent:
@@ -88,8 +88,8 @@ def _mounted(line: str) -> Mounted:
     )
 
 
-@looks_at(Sysctl)
-def sysctl(claim: Sysctl) -> Look:
+@inspects(Sysctl)
+def sysctl(claim: Sysctl) -> Inspection:
     """Read the parameter from /proc/sys, and the files that set it at boot."""
     path = f"/proc/sys/{claim.sysctl.replace('.', '/')}"
     result = yield from in_netns(f"cat {shlex.quote(path)}", claim.netns, claim.sysctl)
@@ -118,9 +118,9 @@ def sysctl(claim: Sysctl) -> Look:
         )
 
 
-@looks_at(Module)
-def module(claim: Module) -> Look:
-    """See whether the kernel has it."""
+@inspects(Module)
+def module(claim: Module) -> Inspection:
+    """Check whether the kernel has a module."""
     name = re.sub(r"[^A-Za-z0-9_-]", "", claim.module).replace("-", "_")
     pattern = name.replace("_", "[-_]")
     builtin = f"grep -qsE '/{pattern}[.]ko' \"/lib/modules/$(uname -r)/modules.builtin\""

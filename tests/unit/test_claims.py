@@ -1,4 +1,4 @@
-"""Each kind of claim holds, fails for the right reason, or could not be looked at."""
+"""Each kind of claim holds, fails for the right reason, or could not be checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from labwright.checks import claims
-from labwright.checks.claims.look import LOOKS
+from labwright.checks.claims.inspection import INSPECTORS
 from labwright.errors import CheckFailed, CommandTimedOut, MachineError
 from labwright.lab.claims import KINDS
 from labwright.outcome import Evidence, Notice
@@ -158,7 +158,7 @@ def outcome(table: dict, answers: dict) -> str:
         ({"port": 80, "absent": True}, {"^ss": SS}, "nobody to listen on port 80"),
         ({"port": 631, "by": "cupsd"}, {"^ss": SS, "^sudo": NO_SUDO}, "broken: only root can see"),
         ({"port": 631}, {"^ss": SS}, ""),
-        ({"port": 80}, {}, "broken: port 80 could not be looked at"),
+        ({"port": 80}, {}, "broken: port 80 could not be checked"),
         ({"port": 80, "netns": "n"}, {"^ip netns exec n ss": SS}, ""),
         (
             {"port": 80, "netns": "n"},
@@ -314,7 +314,7 @@ def test_a_claim_holds_fails_or_could_not_be_looked_at(table, answers, says):
 
 
 def test_every_kind_is_looked_at():
-    assert set(LOOKS) == set(KINDS.values())
+    assert set(INSPECTORS) == set(KINDS.values())
 
 
 def test_the_claims_of_a_step_share_their_visits():

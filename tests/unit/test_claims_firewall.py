@@ -109,7 +109,7 @@ def test_rules_of_nftables(rules, says):
 def test_a_firewall_that_only_root_may_see_is_nobodys_zero():
     denied = (1, "", "sudo: a password is required")
     found = outcome({"firewall": "accept", "chain": "input"}, {"sudo": denied})
-    assert found == "broken: the firewall could not be looked at: only root can see it"
+    assert found == "broken: the firewall could not be checked: only root can see it"
     found = outcome({"firewall": "accept", "chain": "input"}, {})
     assert "neither iptables nor nft is installed" in found
 

@@ -1,9 +1,9 @@
-"""Looks at a machine for claims: what all of them ask goes there together.
+"""Runs the inspections of several claims together, in few round trips to the machine.
 
-A kind's *look* is a generator. It yields :class:`Ask` and is sent the answers; it yields
-evidence; it raises :class:`CheckFailed` where the claim does not hold, and a
-:class:`MachineError` where it could not be looked at. All looks of a step go on together, so
-that a step costs a way to the machine or two, however many claims it has.
+The *inspection* of a claim is a generator. It yields :class:`Ask` and is sent the answers; it
+yields evidence; it raises :class:`CheckFailed` if the claim does not hold, and
+:class:`MachineError` if the claim could not be checked. All inspections of a step run together,
+so that a step needs one or two round trips for any number of claims.
 """
 
 from __future__ import annotations
@@ -24,32 +24,33 @@ if TYPE_CHECKING:
     from labwright.machines.machine import CommandResult, Machine
 
 SHOWN = 2000
-"""Characters of an answer that evidence shows."""
+"""Maximum characters of an answer in evidence."""
 QUOTED = 120
-"""Characters of an answer that a sentence quotes."""
+"""Maximum characters of an answer in a sentence."""
 
 Answers: TypeAlias = tuple["CommandResult", ...]
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Commands whose answers a look needs to go on. They are all run at the same visit."""
+    """Commands whose answers an inspection needs. They are all run in the same visit."""
 
     commands: tuple[str, ...]
     timeout: float = 10.0
 
 
-Look: TypeAlias = Generator[Ask | Evidence, Answers, None]
-LOOKS: dict[type[Any], Callable[[Any], Look]] = {}
-"""For each kind of claim how it is looked at."""
+Inspection: TypeAlias = Generator[Ask | Evidence, Answers, None]
+Inspector: TypeAlias = Callable[[Any], Inspection]
+INSPECTORS: dict[type[Any], Inspector] = {}
+"""For each kind of claim, the function that inspects it."""
 
 
-def looks_at(kind: type[Any]) -> Callable[[Callable[[Any], Look]], Callable[[Any], Look]]:
-    """Return a decorator for the function that looks at a kind of claim."""
+def inspects(kind: type[Any]) -> Callable[[Inspector], Inspector]:
+    """Return a decorator that registers the function that inspects a kind of claim."""
 
-    def register(look: Callable[[Any], Look]) -> Callable[[Any], Look]:
-        LOOKS[kind] = look
-        return look
+    def register(inspector: Inspector) -> Inspector:
+        INSPECTORS[kind] = inspector
+        return inspector
 
     return register
 
@@ -64,30 +65,30 @@ class Seen:
     problem: MachineError | None = None
 
 
-def look_all(machine: Machine, claims: Sequence[Claim]) -> list[Seen]:
-    """Look at several claims together; each way to the machine is gone once for all."""
+def inspect_all(machine: Machine, claims: Sequence[Claim]) -> list[Seen]:
+    """Inspect several claims together, with as few visits as possible."""
     seen = [Seen(claim) for claim in claims]
-    looks = {number: LOOKS[type(claim)](claim) for number, claim in enumerate(claims)}
-    answers: dict[int, Answers | None] = dict.fromkeys(looks)
-    while looks:
+    inspections = {number: INSPECTORS[type(claim)](claim) for number, claim in enumerate(claims)}
+    answers: dict[int, Answers | None] = dict.fromkeys(inspections)
+    while inspections:
         asks: dict[int, Ask] = {}
-        for number in list(looks):
-            ask = _advance(looks[number], answers.get(number), seen[number])
+        for number in list(inspections):
+            ask = _advance(inspections[number], answers.get(number), seen[number])
             if ask is None:
-                del looks[number]
+                del inspections[number]
             else:
                 asks[number] = ask
-        answers = _ask(machine, asks, seen, looks)
+        answers = _ask(machine, asks, seen, inspections)
     return seen
 
 
-def _advance(look: Look, answers: Answers | None, seen: Seen) -> Ask | None:
-    """Let a look go on until it asks; None when it has ended, however."""
+def _advance(inspection: Inspection, answers: Answers | None, seen: Seen) -> Ask | None:
+    """Run an inspection until it asks something; return None when it has ended."""
     try:
-        piece = next(look) if answers is None else look.send(answers)
+        piece = next(inspection) if answers is None else inspection.send(answers)
         while isinstance(piece, Evidence):
             seen.evidence.append(piece)
-            piece = next(look)
+            piece = next(inspection)
     except StopIteration:
         return None
     except CheckFailed as failure:
@@ -100,9 +101,9 @@ def _advance(look: Look, answers: Answers | None, seen: Seen) -> Ask | None:
 
 
 def _ask(
-    machine: Machine, asks: dict[int, Ask], seen: list[Seen], looks: dict[int, Look]
+    machine: Machine, asks: dict[int, Ask], seen: list[Seen], inspections: dict[int, Inspection]
 ) -> dict[int, Answers | None]:
-    """Run what all looks ask; a look whose question had no answer has ended."""
+    """Run the commands of all inspections; one whose question had no answer has ended."""
     if not asks:
         return {}
     timeout = max(ask.timeout for ask in asks.values())
@@ -114,47 +115,47 @@ def _ask(
         lost = next((one for one in found if isinstance(one, MachineError)), None)
         if lost is not None:
             seen[number].problem = lost
-            looks.pop(number).close()
+            inspections.pop(number).close()
         else:
             answers[number] = tuple(one for one in found if not isinstance(one, MachineError))
     return answers
 
 
-# What looks have in common.
+# Functions that the inspections share.
 
 
 def quoted(text: str) -> str:
-    """Return an answer as a sentence quotes it: short, and on one line."""
+    """Return an answer for a sentence: short, and on one line."""
     text = " ".join(text.split())
     return text if len(text) <= QUOTED else f"{text[:QUOTED]}..."
 
 
 def shown(text: str) -> str:
-    """Return an answer as evidence shows it."""
+    """Return an answer for evidence, with limited length."""
     text = text.rstrip("\n")
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}\n[{len(text) - SHOWN} more characters]"
 
 
 def said(result: CommandResult) -> str:
-    """Return what a command said: both of its outputs, and how it ended if not well."""
+    """Return both outputs of a command, and its exit status if it failed."""
     text = "\n".join(part.rstrip("\n") for part in (result.stdout, result.stderr) if part.strip())
     ended = "" if result.ok else f"[exit status {result.exit_status}]"
     return shown("\n".join(part for part in (text, ended) if part))
 
 
 def as_list(texts: str | list[str] | None) -> list[str]:
-    """Return the texts of a key that takes one or several."""
+    """Return the texts of a key that accepts one text or several."""
     return [] if texts is None else [texts] if isinstance(texts, str) else list(texts)
 
 
 def user_or_root(command: str, what: str) -> Generator[Ask, Answers, CommandResult]:
-    """Ask as the user; as root, where the user may not and sudo asks for no password.
+    """Run a command as the user; if that is not permitted, as root with sudo.
 
-    :raises MachineError: neither may.
+    :raises MachineError: neither is permitted.
     """
     (result,) = yield Ask((command,))
     if refused(result):
-        # The home stays the user's, and messages stay English.
+        # Keep the user's home directory, and English messages.
         sudo = f'sudo -n env LC_ALL=C HOME="$HOME" sh -c {shlex.quote(command)}'
         (as_root,) = yield Ask((sudo,))
         if refused(as_root):
@@ -176,10 +177,10 @@ def lines_in(files: str, pattern: str, what: str) -> Generator[Ask, Answers, str
 
 
 def in_netns(command: str, netns: str, what: str) -> Generator[Ask, Answers, CommandResult]:
-    """Ask in a network namespace, which wants root; in the machine's own if none is named.
+    """Run a command in a network namespace as root, or in the machine's own namespace.
 
-    :raises CheckFailed: there is no such namespace.
-    :raises MachineError: it could not be asked.
+    :raises CheckFailed: the namespace does not exist.
+    :raises MachineError: the command could not be run.
     """
     if netns:
         command = f"ip netns exec {shlex.quote(netns)} {command}"
@@ -192,14 +193,14 @@ def in_netns(command: str, netns: str, what: str) -> Generator[Ask, Answers, Com
 
 
 def as_run(command: str, netns: str = "") -> str:
-    """Return a command as a person would repeat it."""
+    """Return a command as a person would type it."""
     return f"sudo ip netns exec {netns} {command}" if netns else command
 
 
 def as_json(result: CommandResult, what: str) -> Any:
-    """Return what a command printed as JSON.
+    """Return a command's output, parsed as JSON.
 
-    :raises MachineError: it failed, or printed something else.
+    :raises MachineError: it failed, or its output is not JSON.
     """
     try:
         if result.ok:
@@ -210,15 +211,15 @@ def as_json(result: CommandResult, what: str) -> Any:
 
 
 def unseen(what: str, result: CommandResult, hint: str = "") -> MachineError:
-    """Return the error for what could not be looked at; it is never a zero."""
+    """Return the error for something that could not be checked: never a failed claim."""
     why = quoted(result.stderr or result.stdout) or f"exit status {result.exit_status}"
     if result.exit_status in (126, 127) and not hint:
         hint = "is the program installed?"
-    return MachineError(f"{what} could not be looked at: {why}{f'; {hint}' if hint else ''}")
+    return MachineError(f"{what} could not be checked: {why}{f'; {hint}' if hint else ''}")
 
 
 def refused(result: CommandResult) -> bool:
-    """Whether a command failed since it was not allowed to look, or is not there."""
+    """Whether a command failed because it was not permitted, or is not installed."""
     if result.ok:
         return False
     said_so = r"permission denied|not permitted|sudo:|must be root|not allowed"
@@ -235,15 +236,15 @@ def require_text(
     matches: str | list[str] | None = None,
     truncated: bool = False,
 ) -> None:
-    """See that a text is what it must be.
+    """Check a text against a claim.
 
-    :param truncated: the text is longer than what was read of it.
-    :raises MachineError: it is not there in what was read, and not all was read.
+    :param truncated: whether only the beginning of the text was read.
+    :raises MachineError: the beginning does not match, and the rest was not read.
     """
 
     def fail(expected: str, actual: str) -> None:
         if truncated:
-            raise MachineError(f"{what} is too long to be read whole; until there {actual}")
+            raise MachineError(f"{what} is too long to be read whole; in the part read {actual}")
         raise CheckFailed(expected, actual)
 
     if equals is not None and text.rstrip("\r\n") != equals.rstrip("\r\n"):
@@ -272,12 +273,12 @@ def require(condition: object, expected: str, actual: str, hint: str = "") -> No
 
 
 def evidence(claim: str, ran: str, saw: str) -> Evidence:
-    """Return evidence, what was seen cut to what a report can show."""
+    """Return evidence, with limited length."""
     return Evidence(claim, ran, shown(saw))
 
 
 def home(path: str) -> str:
-    """Return a path for the shell: quoted, ``~/`` being the home of the user."""
+    """Return a path quoted for the shell; ``~/`` becomes the user's home directory."""
     if path == "~" or path.startswith("~/"):
         return '"$HOME"' + (f"/{shlex.quote(path[2:])}" if path[2:] else "")
     return shlex.quote(path)

@@ -1,1 +1,1 @@
-"""Reports of a score."""
+"""Reports: functions that render a score; none of them changes it."""

@@ -1,8 +1,7 @@
-"""Hands a step's result to Allure, from inside the running test.
+"""Passes a step's result to Allure, from inside the running test.
 
-allure-pytest takes the test's status from pytest itself; this adds what only the score
-knows: the title, the severity, the place in the lab, and the evidence. Without
-``--alluredir`` all of it does nothing.
+allure-pytest takes the test's status from pytest; this adds the title, the severity, the place
+in the lab, and the evidence. Without ``--alluredir`` it does nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 SENTENCE_LIMIT = 2_000
 SEVERITIES = ((15, Severity.CRITICAL), (10, Severity.NORMAL), (5, Severity.MINOR))
-"""What a step is worth at least, of 100 points, to be as severe as this."""
+"""The minimum points of a step, out of 100, for each severity."""
 
 
 def record(result: StepResult, lab: str) -> None:
@@ -50,7 +49,7 @@ def _severity(points: float) -> Severity:
 
 
 def _verdict(result: StepResult) -> str:
-    """Return the verdict as HTML, which Allure shows above the steps: all of it escaped."""
+    """Return the verdict as escaped HTML, which Allure shows above the steps."""
     rows = [("outcome", summary.MEANINGS[result.outcome]), *summary.said(result)]
     return Markup().join(
         Markup("<p><b>{}</b>: {}</p>").format(word, excerpt(sentence, SENTENCE_LIMIT))
@@ -74,5 +73,5 @@ def _step(piece: Evidence) -> None:
 
 
 def _text(text: str) -> bytes:
-    """Return what is attached: all of it, also what UTF-8 cannot hold."""
+    """Return a text as bytes; characters that UTF-8 cannot encode are escaped."""
     return escape_surrogates(text).encode()

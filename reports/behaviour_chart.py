@@ -1,4 +1,4 @@
-"""Draws how a program scaled: the load over time, and how many servers took part."""
+"""Draws how a program scaled: the load and the number of servers over time."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MOST_POINTS = 5000
 
 @dataclass(frozen=True)
 class Drawn:
-    """The data of evidence of kind ``behaviour``, converted."""
+    """The validated data of evidence of the kind ``behaviour``."""
 
     requests: list[Request]
     phases: list[tuple[float, float, float]]
-    """Rate, start and end of each."""
+    """Rate, start and end of each phase."""
     serving: list[tuple[float, float]]
-    """From when on how many servers took part."""
+    """Times from which a number of servers took part."""
     per_server: float
     events: list[tuple[float, str]]
     end_s: float
@@ -38,7 +38,7 @@ class Drawn:
     def read(cls, data: Mapping[str, Any]) -> Drawn:
         """Read the data.
 
-        :raises ValueError: it is none that can be drawn; also TypeError and KeyError.
+        :raises ValueError: it cannot be drawn; also TypeError and KeyError.
         """
         requests = requests_of(data, "intended_s")
         phases = [(seconds(r), seconds(a), seconds(b)) for r, a, b in data["phases"]]
@@ -54,21 +54,21 @@ class Drawn:
         return cls(requests, phases, serving, per_server, events, end_s)
 
     def answered(self) -> list[int]:
-        """Return how many answers came in each second."""
+        """Return the number of answers in each second."""
         counts = Counter(int(one.end_s) for one in self.requests if one.ok and one.end_s)
         return [counts[second] for second in range(math.ceil(self.end_s))]
 
     def needed(self) -> list[tuple[float, float]]:
-        """Return from when on how many servers just suffice for the load."""
+        """Return the times from which a number of servers just suffices for the load."""
         return [(start, float(math.ceil(rate / self.per_server))) for rate, start, _ in self.phases]
 
     def lost(self) -> list[Request]:
-        """Return the requests that got no good answer."""
+        """Return the requests without a good answer."""
         return [one for one in self.requests if not one.ok]
 
 
 def draw(data: Mapping[str, Any]) -> Picture:
-    """Draw evidence of kind ``behaviour``."""
+    """Draw evidence of the kind ``behaviour``."""
     seen = Drawn.read(data)
     words = _words(seen)
     height = KEY + RATE + GAP + FLIGHT + GAP + SERVERS + AXIS

@@ -1,4 +1,4 @@
-"""Shows in a terminal how a program scaled: a row of marks for each of what changed over time."""
+"""Shows in a terminal how a program scaled: a row of marks for each quantity over time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABEL = 19
 
 
 def rows(data: Mapping[str, Any], encoding: str = "utf-8") -> list[str]:
-    """Return the rows for evidence of kind ``behaviour``; none if its data cannot be drawn."""
+    """Return the rows for evidence of the kind ``behaviour``; empty if it cannot be drawn."""
     if data.get("kind") != "behaviour":
         return []
     try:
@@ -71,7 +71,7 @@ def _at(
     step: float,
     of: Callable[[list[float]], float] = lambda found: found[-1],
 ) -> list[float]:
-    """Return what held in each column: the last level in it, or another one of them."""
+    """Return the level in each column: the last one in it, or one chosen by a function."""
     columns, now, place = [], 0.0, 0
     for column in range(COLUMNS):
         found = [now]
@@ -86,7 +86,7 @@ def _at(
 def _row(label: str, values: Sequence[float], top: float | None, marks: str) -> str:
     most = max(values)
     scale = top or most or 1.0
-    # Whatever is not nothing is seen.
+    # Every value above 0 is visible.
     drawn = "".join(
         marks[max(1, round(value / scale * (len(marks) - 1)))] if value > 0 else marks[0]
         for value in values

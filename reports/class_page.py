@@ -1,4 +1,4 @@
-"""Renders a class as one page that needs nothing else: from its scores, and from them alone."""
+"""Renders a class as one self-contained HTML page, from its scores only."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class ClassRow:
     name: str
     score: Score | None
     points: float | None
-    """As in the gradebook; None is no grade."""
+    """The points in the gradebook; None: no grade."""
     remark: str
-    """Why there is no grade, or what a rule says of it."""
+    """Why there is no grade, or the remark of the grade rule."""
     flags: tuple[str, ...] = ()
     report: str = ""
-    """Where the student's own report is, relative to the page."""
+    """The student's own report, relative to the page."""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A reason for which steps failed, and who met it."""
+    """A reason why a step failed, and the students who had it."""
 
     step: str
     seen: str
@@ -79,7 +79,7 @@ def render(title: str, rows: Sequence[ClassRow]) -> str:
 
 
 def _steps(rows: Sequence[ClassRow]) -> list[StepResult]:
-    """Return the lab's steps, as the first score has them."""
+    """Return the lab's steps, from the first score."""
     first = next((row.score for row in rows if row.score), None)
     return list(first.steps) if first else []
 
@@ -91,7 +91,7 @@ def _outcomes(row: ClassRow) -> dict[str, str]:
 def _hardest(
     rows: Sequence[ClassRow], steps: list[StepResult]
 ) -> list[tuple[StepResult, dict[str, int], int]]:
-    """Return the steps with how often each outcome came; the most failed ones first."""
+    """Return the steps with the number of each outcome; those that failed most often first."""
     found = []
     for step in steps:
         counts = {outcome.value: 0 for outcome in Outcome}
@@ -102,7 +102,7 @@ def _hardest(
 
 
 def _causes(rows: Sequence[ClassRow]) -> list[Cause]:
-    """Group what was seen where a step failed: what differs in numbers only is alike."""
+    """Group the reasons of failures; reasons that differ only in numbers are equal."""
     met: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for row in rows:
         for step in row.score.steps if row.score else ():
@@ -116,7 +116,7 @@ def _causes(rows: Sequence[ClassRow]) -> list[Cause]:
 
 
 def _middle(graded: Sequence[ClassRow]) -> str:
-    """Say where the middle of the class is."""
+    """Return the median of the class, in words."""
     points = [row.points for row in graded if row.points is not None]
     if not points:
         return "nobody was graded"
@@ -128,7 +128,7 @@ def _middle(graded: Sequence[ClassRow]) -> str:
 
 
 def _distribution(graded: Sequence[ClassRow]) -> str:
-    """Draw how many students are in each tenth of the points."""
+    """Draw the number of students in each tenth of the points."""
     counts = [0] * BINS
     for row in graded:
         top = row.score.max_points if row.score else 0.0

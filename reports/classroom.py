@@ -1,8 +1,8 @@
-"""Renders a score as GitHub Classroom's reporter takes it from an autograding step.
+"""Renders a score for GitHub Classroom's reporter, as the result of an autograding step.
 
-The keys are those that ``github-education-resources/autograding-grading-reporter`` reads: it
-adds up the tests' ``score`` and ``max_score``, and writes no points where ``max_score`` is 0.
-So a score that is no grade has a ``max_score`` of 0: nothing of ours becomes a zero.
+``github-education-resources/autograding-grading-reporter`` reads these keys. It adds up the
+tests' ``score`` and ``max_score``, and writes no points if ``max_score`` is 0. So a score that
+is not a grade has a ``max_score`` of 0: it never becomes a zero.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labwright.score import Score, StepResult
 
 STATUS = {Outcome.PASSED: "pass", Outcome.BROKEN: "error"}
-"""All else is ``fail``."""
+"""Every other outcome is ``fail``."""
 
 
 def render(score: Score) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def render(score: Score) -> dict[str, Any]:
 
 
 def _test(step: StepResult, *, graded: bool) -> dict[str, Any]:
-    # On one line each: a line of a target's must not begin one that GitHub takes for a command.
+    # One line each: no line of a target's text may look like a GitHub command.
     message = "; ".join(f"{word}: {line(sentence, 400)}" for word, sentence in verdict(step))
     return {
         "name": line(step.title, 200),

@@ -1,4 +1,4 @@
-"""Renders a course as one page that needs nothing else: every student by every lab."""
+"""Renders a course as one self-contained HTML page: a table of students and labs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ REMARK_LIMIT = 300
 
 @dataclass(frozen=True)
 class LabCell:
-    """A student's grade of one lab."""
+    """A student's grade in one lab."""
 
     points: float | None
     max_points: float
     share: float | None
     remark: str
     why: str
-    """Why the attempt counts that does."""
+    """Why this attempt counts."""
 
     @property
     def kind(self) -> str:
-        """What colour it has."""
+        """The CSS class for its colour."""
         if self.share is None:
             return "blocked"
         return "passed" if self.share >= 0.995 else ("failed" if self.share < 0.5 else "partly")
@@ -55,8 +55,8 @@ def render(
 ) -> str:
     """Return the page.
 
-    :param labs: id, title, and what else is to be said of each.
-    :param decisions: student, lab, and what was decided by hand.
+    :param labs: id, title and description of each lab.
+    :param decisions: student, lab and text of each manual decision.
     """
     style = "".join(html.source(name) for name in ("charts.css", "report.css", "class.css"))
     script = html.source("class.js")
@@ -76,7 +76,7 @@ def render(
 
 
 def _mean(cells: Sequence[LabCell]) -> str:
-    """Say how many have a grade, and what it is on average."""
+    """Return the number of grades and their mean, in words."""
     shares = [cell.share for cell in cells if cell.share is not None]
     if not shares:
         return "nobody has a grade"

@@ -1,7 +1,7 @@
-"""Reads the data of evidence that can be drawn.
+"""Validates the data of evidence before it is drawn.
 
-A score is read from a file, and what is in it began on a machine that is not trusted:
-everything is converted, and what cannot be is a ValueError, TypeError or KeyError.
+A score comes from a file, and its data from a machine that is not trusted. So all values are
+converted; an invalid value raises ValueError, TypeError or KeyError.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MOST_REQUESTS = 100_000
-"""More requests than this are not drawn."""
+"""Maximum number of requests that are drawn."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request of a sequence or a load; times in seconds from the beginning."""
+    """One request of a sequence or a load. Times are seconds from the beginning."""
 
     start_s: float
     end_s: float | None
-    """None: it had not been answered when the check ended."""
+    """None: not answered when the check ended."""
     server: str | None
-    """None: it is unknown which server it went to."""
+    """None: unknown server."""
     status: int | None
     error: str
     n: int = 0
@@ -42,12 +42,12 @@ class Request:
 
     @property
     def problem(self) -> str:
-        """Why it has no good answer."""
+        """Why there is no good answer."""
         return self.error or (f"HTTP status {self.status}" if self.status else "no answer")
 
 
 def requests_of(data: Mapping[str, Any], start: str) -> list[Request]:
-    """Return the requests, in the order given; ``start`` is the key of their beginning."""
+    """Return the requests in the given order; ``start`` is the key of their start time."""
     raw = data["requests"]
     if not isinstance(raw, list) or len(raw) > MOST_REQUESTS:
         raise ValueError("requests must be a list, and not too long")
@@ -65,7 +65,7 @@ def requests_of(data: Mapping[str, Any], start: str) -> list[Request]:
 
 
 def in_flight(requests: Sequence[Request]) -> list[tuple[float, int]]:
-    """Return when the number of unanswered requests changed, and to what."""
+    """Return the times at which the number of unanswered requests changed, with the new number."""
     sent = [(one.start_s, 1) for one in requests]
     ended = [(one.end_s, -1) for one in requests if one.end_s is not None]
     level, levels = 0, [(0.0, 0)]
@@ -84,7 +84,7 @@ def seconds(value: Any) -> float:
 
 
 def servers_of(data: Mapping[str, Any], requests: list[Request]) -> list[str]:
-    """Return the servers that are named, then those that only the requests name."""
+    """Return the servers in the data, then servers that only occur in requests."""
     named = [str(server) for server in data.get("servers") or []]
     met = sorted({one.server for one in requests if one.server is not None})
     return list(dict.fromkeys([*named, *met]))

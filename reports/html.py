@@ -1,8 +1,7 @@
-"""Renders a score as one HTML file that needs nothing else: no network, no script.
+"""Renders a score as one self-contained HTML file, which works without network and script.
 
-What a target wrote is escaped by Jinja2 and made visible first; a
-Content-Security-Policy that knows our own style and script by their hashes is the
-second line of defence. The script only adds comfort.
+A target's text is neutralised, then escaped by Jinja2. In addition, a Content-Security-Policy
+allows only labwright's own style and script, by their hashes. The script is optional.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ if TYPE_CHECKING:
     from labwright.score import Score
 
 OUTPUT_LIMIT = 24_000
-"""Characters shown of one piece of output."""
+"""Maximum characters shown of one output."""
 SENTENCE_LIMIT = 2_000
-"""Characters shown of a sentence that may quote the target."""
+"""Maximum characters shown of a sentence that can quote the target."""
 SHORT_LINES = 12
-"""Output of no more lines is shown without a click."""
+"""Output with at most this many lines is shown without a click."""
 SHORT_CHARACTERS = 1_200
 
 
 def render(score: Score, about: Sequence[tuple[str, str]] = ()) -> str:
-    """Return the report: failures first, each step with what was claimed, run and seen.
+    """Return the report: failures first, each step with its claims and evidence.
 
-    :param about: what else is to be said at the top, as pairs of a word and a sentence.
+    :param about: extra information for the top, as pairs of a word and a sentence.
     """
     style, script = source("charts.css") + source("report.css"), source("report.js")
     return template("report.html").render(
@@ -59,18 +58,18 @@ def render(score: Score, about: Sequence[tuple[str, str]] = ()) -> str:
 
 
 def source(name: str) -> str:
-    """Return one of our own files of style, script or template."""
+    """Return one of labwright's style, script or template files."""
     return resources.files("labwright.reports").joinpath(name).read_text("utf-8")
 
 
 @functools.cache
 def template(name: str) -> Template:
-    """Return one of our own pages' templates: compiling it takes longer than rendering."""
+    """Return a page's template; it is cached, since compiling takes longer than rendering."""
     return _environment().get_template(name)
 
 
 def _environment() -> Environment:
-    """Return Jinja2 as all our pages use it: everything is escaped, nothing is undefined."""
+    """Return Jinja2's environment: values are escaped, and a missing value is an error."""
     environment = Environment(
         autoescape=True,
         loader=FunctionLoader(source),
@@ -92,7 +91,7 @@ def _environment() -> Environment:
 
 
 def policy(style: str, script: str) -> str:
-    """Return the Content-Security-Policy: nothing but our own style and script."""
+    """Return the Content-Security-Policy, which allows only labwright's style and script."""
     return (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -104,7 +103,7 @@ def _hash(source: str) -> str:
 
 
 def _anchors(score: Score) -> dict[str, str]:
-    """Return an HTML id for each step: safe, stable, and each only once."""
+    """Return a safe, stable and unique HTML id for each step."""
     anchors: dict[str, str] = {}
     for step in score.steps:
         name = "step-" + (re.sub(r"[^a-z0-9]+", "-", step.id.lower()).strip("-") or "unnamed")
@@ -115,7 +114,7 @@ def _anchors(score: Score) -> dict[str, str]:
 
 
 def prose(sentence: str) -> Markup:
-    """Return a sentence as HTML; what stands between backticks becomes code."""
+    """Return a sentence as HTML; text between backticks becomes code."""
     pieces = re.split(r"`([^`\n]+)`", text.excerpt(sentence, SENTENCE_LIMIT))
     return Markup().join(
         Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece)
@@ -128,7 +127,7 @@ def _short(output: str) -> bool:
 
 
 def _figure(evidence: Evidence) -> dict[str, Any] | None:
-    """Return the picture of a piece of evidence as the template wants it."""
+    """Return the picture of a piece of evidence, as data for the template."""
     drawn: Picture | None = picture(evidence)
     if drawn is None:
         return None
@@ -137,5 +136,5 @@ def _figure(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def _leftover(evidence: Evidence) -> str:
-    """Return the data that no picture shows, as JSON."""
+    """Return the data that is not in a picture, as JSON."""
     return json.dumps(evidence.data, indent=2, ensure_ascii=False, default=str)

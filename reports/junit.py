@@ -1,7 +1,7 @@
-"""Renders a score as JUnit XML, which continuous integration shows.
+"""Renders a score as JUnit XML for continuous integration.
 
-failed is a failure, broken an error, blocked skipped. A step's file and line are
-attributes of its testcase; points are properties, of the testcase and of the suite.
+A failed step is a failure, a broken one an error, a blocked one is skipped. A step's file and
+line are attributes of its testcase; points are properties of the testcase and the suite.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from labwright.score import Score, StepResult
 
 OUTPUT_LIMIT = 4_000
-"""Characters kept of one piece of output: this file is read in web pages and mails."""
+"""Maximum characters of one output: the file is shown in web pages and mails."""
 
 MESSAGE_LIMIT = 500
 

@@ -1,7 +1,7 @@
-"""JUnit XML, as continuous integration reads it: the one place that writes it.
+"""Writes JUnit XML for all reports.
 
-junitparser writes the XML. Added here are what it has no names for: a test case's file, line
-and properties.
+junitparser makes the XML. This module adds a test case's file, line and properties, which
+junitparser does not support.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from labwright.text import line
 __all__ = ["Case", "Error", "Failure", "Skipped", "add_properties", "document", "suite"]
 
 ATTRIBUTE_LIMIT = 500
-"""Characters of a property: platforms show it in a table."""
+"""Maximum characters of a property: platforms show it in a table."""
 
 
 class Case(TestCase):
-    """A test case with its place in a file."""
+    """A test case with a file and a line."""
 
     file = Attr()
     line = IntAttr()
 
 
 def add_properties(case: TestCase, values: dict[str, str]) -> None:
-    """Give a test case properties; those with an empty value are left out."""
+    """Add properties to a test case; empty values are left out."""
     case.append(_properties(values))
 
 
 def suite(
     name: str, cases: list[Case], seconds: float, properties: dict[str, str] | None = None
 ) -> TestSuite:
-    """Return a suite; it counts its cases itself.
+    """Return a suite, which counts its cases itself.
 
-    :param seconds: how long it took: not the sum of its cases' times.
+    :param seconds: the duration of the suite, which is not the sum of its cases' durations.
     """
     made = TestSuite(line(name))
     if properties:

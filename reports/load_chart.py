@@ -1,4 +1,4 @@
-"""Draws a load over time: what was offered, what each server answered, what piled up."""
+"""Draws a load over time: the offered load, each server's answers, and the queue."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Load:
         return cls(requests, servers, capacity, bin_s, bins)
 
     def rates(self, times: list[float]) -> list[float]:
-        """Return events a second in each bin."""
+        """Return the events per second in each bin."""
         counts = Counter(int(time / self.bin_s) for time in times)
         return [counts[number] / self.bin_s for number in range(self.bins)]
 
@@ -64,7 +64,7 @@ class _Load:
 
 
 def draw(data: Mapping[str, Any]) -> Picture:
-    """Draw evidence of kind ``load``."""
+    """Draw evidence of the kind ``load``."""
     load = _Load.read(data)
     words = _words(load)
     canvas = Canvas(LEFT + WIDTH + RIGHT, KEY + RATE + GAP + FLIGHT + AXIS, words)
@@ -148,7 +148,7 @@ def _scale(canvas: Canvas, foot: float, height: float, top: float, words: str) -
 
 
 def _ceiling(value: float) -> float:
-    """Return a round number, 1, 2, 4, 5, 6 or 8 times a power of ten, that is not less."""
+    """Round up to 1, 2, 4, 5, 6 or 8 times a power of ten."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))

@@ -1,7 +1,7 @@
 """Renders a score as Markdown, for the summary of a job in continuous integration.
 
-It is shown as GitHub shows Markdown: what the target wrote must neither end a cell nor become
-a link, an image, HTML or a mention of somebody.
+GitHub renders it: a target's text must not end a table cell, or become a link, an image, HTML or
+a mention of somebody.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labwright.score import Score, StepResult
 
 CELL_LIMIT = 500
-"""Characters of one sentence: a summary may have 1 MiB, and the report has all of it."""
+"""Maximum characters of one sentence: a summary may have 1 MiB; the report has everything."""
 
 
 def render(score: Score) -> str:

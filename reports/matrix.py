@@ -1,4 +1,4 @@
-"""Shows how a lab's checks judge its known mistakes: mistake x step."""
+"""Renders the results of a lab's known mistakes as a matrix of mistakes and steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def render(matrix: Matrix, console: Console) -> None:
-    """Print the matrix, and what is wrong with it."""
+    """Print the matrix and the findings."""
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("mistake")
     for number in range(1, len(matrix.steps) + 1):
@@ -49,7 +49,7 @@ def _cell(outcome: Outcome | None) -> Text:
 
 
 def findings(matrix: Matrix) -> list[str]:
-    """Return a sentence for each thing that keeps the checks from being trusted."""
+    """Return a sentence for each reason why the checks cannot be trusted."""
     found = [f"{trial.mistake.id}: {line(d)}" for trial in matrix.trials for d in trial.deviations]
     found += [f"{id} survives: no step notices it" for id in matrix.survivors]
     found += [f"{id}: no mistake fails this step" for id in matrix.idle]
@@ -57,7 +57,7 @@ def findings(matrix: Matrix) -> list[str]:
 
 
 def summary(matrix: Matrix) -> str:
-    """Return the whole in a sentence."""
+    """Return a summary in one sentence."""
     took = sum(trial.duration_s for trial in matrix.trials) / max(1, len(matrix.trials))
     wrong = len(matrix.deviating)
     return (
@@ -69,7 +69,7 @@ def summary(matrix: Matrix) -> str:
 
 
 def html(matrix: Matrix) -> str:
-    """Return the matrix as one page that needs nothing else."""
+    """Return the matrix as one self-contained HTML page."""
     style = pages.source("report.css") + pages.source("matrix.css")
     return pages.template("matrix.html").render(
         matrix=matrix,

@@ -1,4 +1,4 @@
-"""Draws what can be drawn of a piece of evidence."""
+"""Chooses and draws the chart for a piece of evidence."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ KINDS: dict[str, Callable[[Mapping[str, Any]], Picture]] = {
 
 
 def picture(evidence: Evidence) -> Picture | None:
-    """Return a picture of the evidence's data, or None where there is none to be drawn.
+    """Return a picture of the evidence's data, or None if it cannot be drawn.
 
-    The data comes from a file, so that its kind may be unknown and its values may be
-    anything: a report must show all the rest nevertheless.
+    The data comes from a file: its kind can be unknown, and its values can be anything. The report
+    must still show everything else.
     """
     draw = KINDS.get(str(evidence.data.get("kind")))
     if draw is None:

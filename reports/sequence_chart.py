@@ -1,7 +1,7 @@
-"""Draws which server each request of a sequence went to, in order.
+"""Draws the server of each request of a sequence, in order.
 
-A lane for each server and a column for each request: round-robin is a zigzag, and a
-request that went to the same server as the one before it stands out.
+There is a row for each server and a column for each request. Round-robin looks like a zigzag,
+and a request that went to the same server as the one before is easy to see.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 COLUMN, LANE, TOP = 24, 24, 18
 PER_ROW = 16
 MOST = 320
-"""More requests than this say nothing as a strip."""
+"""Maximum number of requests in the chart."""
 NOWHERE = "no server"
 
 
 def draw(data: Mapping[str, Any]) -> Picture:
-    """Draw evidence of kind ``sequence``."""
+    """Draw evidence of the kind ``sequence``."""
     requests = requests_of(data, "start_s")
     if not 0 < len(requests) <= MOST:
         raise ValueError("no sequence that can be drawn")
@@ -67,7 +67,7 @@ def _row(
     canvas.path(path, "line thread")
     wide = len(str(requests[-1].n)) * CHARACTER > COLUMN - 6
     for column, ((x, y), one) in enumerate(zip(path, requests, strict=True)):
-        # Where numbers would run into each other, each fourth is enough.
+        # If the numbers would overlap, show each fourth.
         if not wide or column % 4 == 0:
             look = "odd" if one.n in repeats else "quiet"
             canvas.text(x, top + 12, line(str(one.n), 6), look, "middle")

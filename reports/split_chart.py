@@ -1,4 +1,4 @@
-"""Draws how requests were shared between servers, beside the share that is asked for."""
+"""Draws how requests were split between servers, with the expected share."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 BAR, LANE, TOP, BOTTOM = 260, 26, 18, 20
 ROUNDING = 1e-9
 BESIDE = 130
-"""Room for the numbers beside a bar."""
+"""Width for the numbers beside a bar."""
 
 
 def draw(data: Mapping[str, Any]) -> Picture:
-    """Draw evidence of kind ``split``."""
+    """Draw evidence of the kind ``split``."""
     counts = {str(name): int(count) for name, count in data["counts"].items()}
     judged = [str(name) for name in data.get("share") or {}]
     low, high = max(seconds(data["low"]), 0.0), min(seconds(data["high"]), 1.0)
@@ -49,7 +49,7 @@ def _axis(canvas: Canvas, margin: float, height: float) -> None:
 
 
 def _band(canvas: Canvas, margin: float, y: float, low: float, high: float) -> None:
-    """Show what is allowed: a band, which for an exact share is no more than a line."""
+    """Draw the allowed range as a band; for an exact share, as a line."""
     left, right = margin + BAR * low, margin + BAR * high
     canvas.box(left - 0.5, y + 1, right - left + 1, LANE - 2, "band")
     for x in {left, right}:

@@ -1,4 +1,4 @@
-"""What every report says of a score as a whole."""
+"""Texts about a score that all reports share."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ SYMBOLS = {
 }
 
 MEANINGS = {
-    Outcome.PASSED: "what the lab asks for is there",
-    Outcome.FAILED: "what the lab asks for is not there",
-    Outcome.BROKEN: "it could not be checked, which is not the student's doing",
-    Outcome.BLOCKED: "not checked, because a step that it needs did not pass",
+    Outcome.PASSED: "the step is done correctly",
+    Outcome.FAILED: "the step is missing or wrong",
+    Outcome.BROKEN: "it could not be checked, which is not the student's fault",
+    Outcome.BLOCKED: "it was not checked, because a step that it needs did not pass",
 }
 
 
 def total(score: Score) -> str:
-    """Return the points of a score in words: 85 of 100 points."""
+    """Return the points of a score in words, such as "85 of 100 points"."""
     return f"{number(score.points)} of {plural_points(score.max_points)}"
 
 
 def plural_points(value: float) -> str:
-    """Return points with their noun: 1 point, 2.5 points."""
+    """Return points with their noun, such as "1 point" or "2.5 points"."""
     return f"{number(value)} point" if value == 1 else f"{number(value)} points"
 
 
 def counts(score: Score) -> str:
-    """Return how many steps ended how: 9 passed, 1 failed and 2 blocked."""
+    """Return the number of each outcome, such as "9 passed, 1 failed and 2 blocked"."""
     found = [
         f"{score.count(outcome)} {outcome}"
         for outcome in (Outcome.PASSED, Outcome.FAILED, Outcome.BLOCKED, Outcome.BROKEN)
@@ -51,13 +51,13 @@ def counts(score: Score) -> str:
 
 
 def not_a_grade(score: Score) -> str:
-    """Return why the points cannot stand as a grade, or nothing when they can."""
+    """Return why the score is not a grade, or "" if it is one."""
     if score.graded:
         return ""
     broken = plural(score.count(Outcome.BROKEN), "step")
     return (
-        f"Not a grade: {broken} could not be checked. That is not the student's doing; "
-        "see what broke, then check again."
+        f"Not a grade: {broken} could not be checked. This is not the student's fault: "
+        "see the reason, then check again."
     )
 
 
@@ -68,7 +68,7 @@ def by_part(score: Score) -> Iterator[tuple[str, list[StepResult]]]:
 
 
 def by_urgency(score: Score) -> Iterator[tuple[Outcome, list[StepResult]]]:
-    """Yield the outcomes that occur with their steps, what needs attention first."""
+    """Yield the outcomes that occur, with their steps; those that need attention first."""
     for outcome in MOST_URGENT_FIRST:
         steps = [step for step in score.steps if step.outcome is outcome]
         if steps:
@@ -76,13 +76,13 @@ def by_urgency(score: Score) -> Iterator[tuple[Outcome, list[StepResult]]]:
 
 
 def verdict(step: StepResult) -> list[tuple[str, str]]:
-    """Return why a step is not passed, as pairs of a word and a sentence."""
+    """Return why a step did not pass, as pairs of a word and a sentence."""
     if step.outcome is Outcome.PASSED:
         return []
     if step.outcome is Outcome.BLOCKED:
         return [("why", step.reason)]
     pairs = [("expected", step.expected), ("seen", step.actual), ("hint", step.hint)]
-    # What was expected and seen says more than the reason, which repeats it.
+    # The expected and actual texts are more useful than the reason, which repeats them.
     if step.outcome is not Outcome.FAILED or not step.actual:
         pairs.insert(0, ("why", step.reason))
     return [(word, sentence) for word, sentence in pairs if sentence]
@@ -94,7 +94,7 @@ def said(step: StepResult) -> list[tuple[str, str]]:
 
 
 def notices(step: StepResult) -> list[tuple[str, str]]:
-    """Return what is worth knowing about a step and costs nothing, as such pairs."""
+    """Return the notices of a step, as such pairs."""
     return [("notice", notice) for notice in step.notices]
 
 

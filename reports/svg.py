@@ -1,7 +1,7 @@
-"""The little of SVG that the pictures are made of.
+"""Draws the charts as SVG.
 
-ElementTree does the escaping. Colours are classes of charts.css, never ``style``
-attributes: the report's Content-Security-Policy forbids those.
+ElementTree escapes all text. Colours are classes of charts.css, since the report's
+Content-Security-Policy forbids ``style`` attributes.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from importlib import resources
 from labwright.text import line
 
 CHARACTER = 6.4
-"""Mean width of a character of charts.css's text, in units of the drawing."""
+"""Mean width of a character in charts.css's font, in units of the drawing."""
 SERVER_COLOURS = 6
-"""How many classes s0, s1, ... charts.css knows."""
+"""Number of classes s0, s1, ... in charts.css."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing and the same said in words."""
+    """A drawing, and its description in words."""
 
     kind: str
     words: str
-    """One or two sentences: what is seen, for those who do not see it too."""
+    """A description in one or two sentences, also for people who cannot see the drawing."""
     svg: str
-    """One ``<svg>`` element, safe to stand in HTML."""
+    """One ``<svg>`` element that is safe in HTML."""
 
     def file(self) -> str:
-        """Return the drawing as an SVG file of its own, with its colours."""
+        """Return the drawing as a separate SVG file, with its colours."""
         css = resources.files("labwright.reports").joinpath("charts.css").read_text("utf-8")
         head, rest = self.svg.split(">", 1)
         return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{css}</style>{rest}'
 
 
 class Canvas:
-    """A drawing that grows; all numbers are in its own units, about one pixel each."""
+    """A drawing to which elements are added. All numbers are in its units, about one pixel."""
 
     def __init__(self, width: float, height: float, words: str) -> None:
         self.width = width
@@ -65,7 +65,7 @@ class Canvas:
     def box(
         self, x: float, y: float, width: float, height: float, look: str, tip: str = ""
     ) -> None:
-        """Draw a rectangle; a pointer over it shows the tip."""
+        """Draw a rectangle with a tooltip."""
         node = self._add("rect", look, x=x, y=y, width=max(width, 0), height=max(height, 0))
         if tip:
             ET.SubElement(node, "title").text = tip
@@ -85,7 +85,7 @@ class Canvas:
         self.line(x - size, y + size, x + size, y - size, look)
 
     def key(self, x: float, y: float, entries: list[tuple[str, str]]) -> None:
-        """Explain classes in words, in a row: (class, words)."""
+        """Draw a legend in one row: (class, words)."""
         for look, words in entries:
             if "line" in look.split():
                 self.line(x, y - 4, x + 14, y - 4, look)
@@ -102,10 +102,10 @@ class Canvas:
 
 
 def colour(index: int) -> str:
-    """Return the class of the n-th server."""
+    """Return the CSS class of the n-th server."""
     return f"s{index % SERVER_COLOURS}"
 
 
 def label(name: str) -> str:
-    """Return a server's name as it fits beside a drawing."""
+    """Return a server's name, shortened for a label."""
     return line(name, 14) or "(no name)"

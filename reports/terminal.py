@@ -1,7 +1,7 @@
-"""Prints a score as a checklist, at once or step by step while it comes about.
+"""Prints a score as a checklist, as a whole or step by step during a run.
 
-What the target wrote goes through :func:`labwright.text.visible` and is never
-markup. Where the output is no terminal it is plain text, and lines are not folded.
+A target's text goes through :func:`labwright.text.visible` and is never markup. If the output is
+not a terminal, it is plain text and lines are not wrapped.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from labwright.score import Score, StepResult
 
 SENTENCE_LIMIT = 800
-"""Characters shown of a sentence that may quote the target."""
+"""Maximum characters shown of a sentence that can quote the target."""
 WIDEST = 100
-"""Columns that are comfortable to read."""
+"""Maximum columns for comfortable reading."""
 TITLE_COLUMN = 22
-"""Where titles and sentences begin."""
+"""The column at which titles and sentences begin."""
 ERASE_LINE_ABOVE = Control((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2))
 STYLES = {
     Outcome.PASSED: "green",
@@ -41,7 +41,7 @@ STYLES = {
 
 
 class Checklist:
-    """A checklist that is printed while the steps are examined, grouped by part."""
+    """A checklist that is printed while the steps are checked, grouped by part."""
 
     def __init__(self, console: Console, target: str) -> None:
         self._console = console
@@ -51,7 +51,7 @@ class Checklist:
         self._waiting = False
 
     def begin(self, lab: Lab, steps: int) -> None:
-        """Print what is going to be checked."""
+        """Print the lab, the target and the number of steps."""
         self._head(lab.title, steps)
         self._steps = steps
         self._wait()
@@ -86,7 +86,7 @@ class Checklist:
             _print(self._console, Text(summary.not_a_grade(score), "bold yellow"))
 
     def _wait(self) -> None:
-        """On a terminal, say on a line that is erased again which step is examined."""
+        """On a terminal, show the step that is being checked, on a line that is erased later."""
         self._step += 1
         if self._console.is_terminal and self._step <= self._steps:
             waiting = Text(f"  \u2026 step {self._step} of {self._steps}", "dim")
@@ -127,7 +127,7 @@ def _verdict(console: Console, word: str, sentence: str) -> None:
 
 
 def _code(sentence: str) -> Text:
-    """Return a sentence in which what stands between backticks is styled as code."""
+    """Return a sentence in which text between backticks is styled as code."""
     text = Text()
     for place, piece in enumerate(re.split(r"(`[^`\n]+`)", sentence)):
         text.append(piece, "bold" if place % 2 else "")
@@ -135,7 +135,7 @@ def _code(sentence: str) -> Text:
 
 
 def _print(console: Console, text: Text, indent: int = 0) -> None:
-    """Print a line; on a terminal, fold it with the rest indented."""
+    """Print a line; on a terminal, wrap it and indent the rest."""
     text = _encodable(text, console)
     if not console.is_terminal:
         console.print(text, soft_wrap=True, highlight=False)
@@ -149,6 +149,6 @@ def _print(console: Console, text: Text, indent: int = 0) -> None:
 
 
 def _encodable(text: Text, console: Console) -> Text:
-    """Return the text with what the console cannot print written as escapes."""
+    """Return the text with characters escaped that the console cannot print."""
     plain = text.plain.encode(console.encoding, "backslashreplace").decode(console.encoding)
     return text if plain == text.plain else Text(plain)

@@ -1,4 +1,4 @@
-"""Numbers, times and lists, as people read them."""
+"""Formats numbers, times and lists for people."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from labwright.text import line
 
 
 def number(value: float) -> str:
-    """Return a number of points without a needless fraction: 5, 2.5."""
+    """Return a number of points without a needless fraction, such as 5 or 2.5."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in the unit that suits it: 40 ms, 6.1 s, 2 min 05 s."""
+    """Return a duration in a suitable unit, such as 40 ms, 6.1 s or 2 min 05 s."""
     if seconds < 0.9995:
         return f"{max(seconds, 0) * 1000:.0f} ms"
     if seconds < 59.95:
@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
 
 
 def moment(iso: str) -> datetime | None:
-    """Return the time that an ISO 8601 string names, or None where it names none."""
+    """Parse a time in ISO 8601; return None if it is malformed."""
     try:
         time = datetime.fromisoformat(iso)
     except ValueError:
@@ -33,22 +33,22 @@ def moment(iso: str) -> datetime | None:
 
 
 def when(iso: str) -> str:
-    """Return a time as people read it, in UTC, or the text itself where it is no time."""
+    """Return a time in UTC for people, or the text itself if it is malformed."""
     time = moment(iso)
     return f"{time.astimezone(UTC):%-d %B %Y, %H:%M:%S} UTC" if time else line(iso, 40)
 
 
 def between(started: str, finished: str) -> str:
-    """Return how long it took, or nothing where either is no time."""
+    """Return the duration between two times, or "" if one is malformed."""
     start, end = moment(started), moment(finished)
     return duration((end - start).total_seconds()) if start and end else ""
 
 
 def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: 1 step, 2 steps."""
+    """Return a count with its noun, such as "1 step" or "2 steps"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def listed(words: list[str]) -> str:
-    """Return words as a list in a sentence: a, b and c."""
+    """Return words as a list in a sentence, such as "a, b and c"."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

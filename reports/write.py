@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def write(score: Score, directory: Path) -> list[Path]:
-    """Write ``score.json``, ``report.html`` and ``junit.xml``, and return where they are.
+    """Write ``score.json``, ``report.html`` and ``junit.xml``, and return their paths.
 
-    Each file is either the old one or the whole new one, whatever happens meanwhile. The
-    score comes first: whatever may be wrong with the others, it can be rendered again.
+    Each file is written atomically. The score is written first: if another file fails, it can be
+    rendered again from the score.
 
     :raises SetupError: the folder or a file cannot be written.
     """
@@ -29,7 +29,7 @@ def write(score: Score, directory: Path) -> list[Path]:
 
 
 def write_json(score: Score, path: Path) -> Path:
-    """Write the score itself, and return where.
+    """Write the score itself, and return its path.
 
     :raises SetupError: it cannot be written.
     """

@@ -138,7 +138,7 @@ def test_points_and_counts_are_at_the_top() -> None:
 
 def test_a_score_with_something_broken_says_that_it_is_not_a_grade() -> None:
     shown = page(samples.ssh_broken())
-    assert "Not a grade: 1 step could not be checked. That is not the student's" in shown.text
+    assert "Not a grade: 1 step could not be checked. This is not the student's" in shown.text
     assert "Why no connection to vm:a" in shown.text
 
 

@@ -165,13 +165,13 @@ def user_or_root(command: str, what: str) -> Generator[Ask, Answers, CommandResu
 
 
 def lines_in(files: str, pattern: str, what: str) -> Generator[Ask, Answers, str]:
-    """Return the lines that match, of files in their order; a file that is not there has none.
+    """Return the matching lines of files; a missing file has none.
 
-    :param files: for the shell, wildcards included; those that only root may read are read as root.
-    :param pattern: an extended regular expression of grep's.
+    :param files: a shell word, also with wildcards; unreadable files are read as root.
+    :param pattern: an extended regular expression for grep.
     :raises MachineError: neither the user nor root may read them.
     """
-    # Without -s: that a file may not be read must be told.
+    # Without -s: an unreadable file must give an error.
     result = yield from user_or_root(f"grep -hE -- {shlex.quote(pattern)} {files}", what)
     return result.stdout
 

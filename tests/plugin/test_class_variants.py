@@ -188,7 +188,7 @@ def test_a_class_is_judged_again_by_the_same_editions_without_the_secret(class_,
 def test_who_forgets_to_say_variants_is_told(class_):
     for id in STUDENTS:
         class_.machine(id, class_.notes(id))
-    assert "$LABWRIGHT_SECRET is set, and the lab has variants" in grading(class_)[1]
+    assert "$LABWRIGHT_SECRET is set and the lab has variants" in grading(class_)[1]
 
 
 def test_somebody_elses_variant_that_is_handed_in_is_recognised(class_):

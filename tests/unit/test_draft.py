@@ -138,6 +138,6 @@ def test_a_document_without_commands_is_one_sentence(tmp_path, capsys):
     page = tmp_path / "notes.md"
     page.write_text("# Notes\n\nServers are nice.\n")
     assert main(["new", str(tmp_path / "notes"), "--from", str(page)]) == 2
-    assert "has no command" in capsys.readouterr().err
+    assert "contains no command" in capsys.readouterr().err
     assert main(["new", str(tmp_path / "none"), "--from", str(tmp_path / "none.md")]) == 2
     assert not (tmp_path / "notes").exists()

@@ -11,7 +11,7 @@
     index.html                    the page of the class
     gradebook.csv                 the gradebook; also the files for learning platforms, if any
 
-    Journal, roster, keys and attempts are the data; everything else is made from them.
+Journal, roster, keys and attempts are the data; everything else is made from them.
 """
 
 from __future__ import annotations

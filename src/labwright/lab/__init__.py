@@ -1,1 +1,1 @@
-"""A lab as data: its document, its definition, and the loading of its own checks."""
+"""A lab as data: its document, its definition, claims, variants, and its own checks."""

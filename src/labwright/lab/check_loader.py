@@ -1,4 +1,4 @@
-"""Checks that a lab brings along: ``checks.py`` beside its ``lab.toml``."""
+"""Loads a lab's own checks: ``checks.py`` beside its ``lab.toml``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODULE = "checks"
 
 
 def load(folder: Path) -> ModuleType:
-    """Return a lab's own checks, loaded again only when the file has changed.
+    """Return the module of a lab's own checks; it is reloaded when the file has changed.
 
     :raises ModuleNotFoundError: the lab has none.
     :raises DefinitionError: the file cannot be loaded, with its line.
@@ -27,7 +27,7 @@ def load(folder: Path) -> ModuleType:
     path = folder / f"{MODULE}.py"
     if not path.is_file():
         raise ModuleNotFoundError(f"there is no {path}")
-    # Under a name of its own: several labs can be loaded, each with its checks.
+    # With a unique name, since several labs can be loaded, each with its checks.
     source = path.read_bytes()
     key = hashlib.sha256(str(path).encode() + b"\0" + source).hexdigest()[:16]
     name = f"labwright_checks_{key}"
@@ -35,7 +35,7 @@ def load(folder: Path) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"{path} is no module")
+        raise ModuleNotFoundError(f"{path} is not a module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -48,7 +48,7 @@ def load(folder: Path) -> ModuleType:
 
 
 def _line(problem: Exception, path: Path) -> int:
-    """Return the line of a file at which it went wrong, if that is known."""
+    """Return the line of the file at which the error occurred, or 1."""
     if isinstance(problem, SyntaxError) and problem.lineno and problem.filename == str(path):
         return problem.lineno
     lines = [

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def read(file: TomlFile, step: Step, values: Mapping[str, Any]) -> tuple[Claim, ...]:
-    """Return the claims of a step, the lab's values put in.
+    """Return the claims of a step, with the lab's values filled in.
 
-    :raises DefinitionError: one is wrong, with file and line.
+    :raises DefinitionError: a claim is wrong; the message has file and line.
     """
     found = []
     for number, table in enumerate(step.claims):
@@ -77,13 +77,13 @@ def _read_group(part: TomlFile, how: str) -> Group:
 
 
 def _verify(file: TomlFile, step: Step, claims: Sequence[Claim]) -> None:
-    """See that the claims of a step fit together."""
+    """Check that the claims of a step are consistent."""
     what = f"step {step.id!r}"
     charged = [claim for claim in claims if not claim.notice and not claim.until]
     if claims and step.points and not charged:
         raise file.error(
-            f"{what} is worth points, but each of its claims is a notice or undone later: "
-            "add one for what lasts, or let 'points' be 0",
+            f"{what} has points, but each of its claims is a notice or undone later: "
+            "add a claim about a lasting result, or set 'points' to 0",
             *("step", step.number, "claim"),
         )
     weights = [claim.weight for claim in charged if claim.weight is not None]
@@ -92,15 +92,17 @@ def _verify(file: TomlFile, step: Step, claims: Sequence[Claim]) -> None:
         if claim.weight is None:
             continue
         if claim not in charged:
-            raise file.error(f"{what}: a claim that is not charged has no weight", *place)
+            raise file.error(
+                f"{what}: a claim with 'notice' or 'until' cannot have a weight", *place
+            )
         if not 0 < claim.weight < 1_000_000:
-            raise file.error(f"{what}: a weight is more than 0, not {claim.weight}", *place)
+            raise file.error(f"{what}: a weight must be more than 0, not {claim.weight}", *place)
         if len(weights) < len(charged):
             raise file.error(f"{what}: either all of its claims have a weight, or none", *place)
 
 
 def verify_until(file: TomlFile, steps: Sequence[Step], order: Sequence[str]) -> None:
-    """See that what is undone later is undone by a later step of the document."""
+    """Check that each ``until`` names a later step of the document."""
     ids = [step.id for step in steps]
     for step in steps:
         for number, table in enumerate(step.claims):

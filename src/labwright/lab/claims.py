@@ -1,9 +1,8 @@
-"""What ``lab.toml`` can claim about a machine without Python: the kinds, and their keys.
+"""The kinds of claims in ``lab.toml``, with their keys.
 
-Each kind is a struct: its first field has the kind's own name, its docstring says what is
-claimed, and its fields say what each key means. ``labwright checks``, docs/checks.md and the
-validation of lab.toml are all made from them. How a machine is looked at for each stands in
-:mod:`labwright.checks.claims`.
+Each kind is a struct: its first field has the name of the kind, its docstring is the claim, and
+the annotations of its fields explain the keys. ``labwright checks``, docs/checks.md and the
+validation of lab.toml are made from them. :mod:`labwright.checks.claims` checks the claims.
 """
 
 from __future__ import annotations
@@ -22,53 +21,53 @@ Number: TypeAlias = int | float
 
 _VALUE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _DOCKERS_WORDS = {"end", "else", "break", "continue"}
-"""``docker inspect --format '{{range .X}}...{{end}}'`` names no value of the lab."""
+"""For example ``docker inspect --format '{{range .X}}...{{end}}'``: not a value of the lab."""
 
 
 class Claim(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What all kinds have."""
+    """The keys of all kinds."""
 
     weight: Annotated[
         Number | None,
-        Meta(description="the claim's share of the step's points, beside those of the others"),
+        Meta(description="the claim's share of the step's points, relative to the other claims"),
     ] = None
     notice: Annotated[
-        bool, Meta(description="costs nothing: where it does not hold, the report says so")
+        bool, Meta(description="costs no points: if it does not hold, the report has a notice")
     ] = False
     until: Annotated[
         str,
-        Meta(description="id of the step that undoes it: only the gate charges it, until then"),
+        Meta(description="id of the later step that undoes it; only the gate requires it before"),
     ] = ""
-    hint: Annotated[str, Meta(description="what to do where it fails, before the step's own")] = ""
+    hint: Annotated[str, Meta(description="what to do if it fails; default: the step's hint")] = ""
 
     EXAMPLE: ClassVar[str] = ""
 
 
 class Group(Claim, kw_only=True):
-    """Several claims of which any, all or none must hold."""
+    """Several claims, of which any, all or none must hold."""
 
     how: Literal["any", "all", "none"]
     claims: list[Claim]
 
 
 Contains: TypeAlias = Annotated[
-    Texts | None, Meta(description="text that stands in it; a list: all of them")
+    Texts | None, Meta(description="text that it contains; a list: all of them")
 ]
 Lacks: TypeAlias = Annotated[
-    Texts | None, Meta(description="text that does not stand in it; a list: none of them")
+    Texts | None, Meta(description="text that it does not contain; a list: none of them")
 ]
 Matches: TypeAlias = Annotated[
     Texts | None,
     Meta(description="a regular expression (Python's; `^` and `$` are of a line) found in it"),
 ]
 Equals: TypeAlias = Annotated[
-    str | None, Meta(description="all of it, but for line ends at the end")
+    str | None, Meta(description="its whole content, without newlines at the end")
 ]
-Absent: TypeAlias = Annotated[bool, Meta(description="claims that there is none")]
-Netns: TypeAlias = Annotated[str, Meta(description="the network namespace it is in (wants root)")]
+Absent: TypeAlias = Annotated[bool, Meta(description="claims that it does not exist")]
+Netns: TypeAlias = Annotated[str, Meta(description="the network namespace it is in (needs root)")]
 Persistent: TypeAlias = Annotated[bool, Meta(description="it is also configured for the next boot")]
 Owner: TypeAlias = Annotated[
-    str, Meta(description="who owns it, as for chown: `user`, `user:group` or `:group`")
+    str, Meta(description="its owner, as for chown: `user`, `user:group` or `:group`")
 ]
 Mode: TypeAlias = Annotated[
     str, Meta(description="its permissions in octal, `0644`", pattern="^[0-7]{3,4}$")
@@ -76,23 +75,23 @@ Mode: TypeAlias = Annotated[
 
 
 class Command(Claim):
-    """A command, which must change nothing, ends and prints as it should."""
+    """A command has the right exit status and output. It must not change anything."""
 
     command: Annotated[str, Meta(description="run by sh, as the user who is graded")]
     status: Annotated[
-        int | list[int], Meta(description="the exit status, or those that are right")
+        int | list[int], Meta(description="the right exit status, or a list of right ones")
     ] = 0
     equals: Equals = None
     contains: Contains = None
     lacks: Lacks = None
     matches: Matches = None
-    timeout: Annotated[int, Meta(description="seconds it may take", ge=1, le=120)] = 10
+    timeout: Annotated[int, Meta(description="time limit in seconds", ge=1, le=120)] = 10
 
     EXAMPLE = 'command = "sudo -n nginx -t"'
 
 
 class File(Claim):
-    """A file is there, with this content, mode and owner; a link counts as what it leads to."""
+    """A file exists, with this content, mode and owner; a link counts as its target."""
 
     file: Annotated[str, Meta(description="its path; `~/` is the home of the user")]
     absent: Absent = False
@@ -108,21 +107,21 @@ class File(Claim):
 
 
 class Directory(Claim):
-    """A directory is there, with this mode, owner and content."""
+    """A directory exists, with this mode, owner and content."""
 
     directory: Annotated[str, Meta(description="its path; `~/` is the home of the user")]
     absent: Absent = False
     mode: Mode = ""
     owner: Owner = ""
     holds: Annotated[
-        Texts | None, Meta(description="names of what is in it; a list: all of them")
+        Texts | None, Meta(description="name of an entry in it; a list: all of them")
     ] = None
 
     EXAMPLE = 'directory = "/srv/site", owner = "www-data", holds = "index.html"'
 
 
 class Port(Claim):
-    """A program of the machine listens on a port."""
+    """A program on the machine listens on a port."""
 
     port: Annotated[int, Meta(description="the port", ge=1, le=65535)]
     absent: Absent = False
@@ -131,7 +130,7 @@ class Port(Claim):
         Texts | None,
         Meta(
             description="it listens on this address and no other: an address, `localhost`, or "
-            "`any` for all of the machine's; a list: each of them"
+            "`any` for all addresses of the machine; a list: each of them"
         ),
     ] = None
     by: Annotated[str, Meta(description="the program that listens")] = ""
@@ -141,16 +140,16 @@ class Port(Claim):
 
 
 class Http(Claim):
-    """A request that the machine makes to itself gets the right answer."""
+    """An HTTP request that is made on the machine itself gets the right answer."""
 
     http: Annotated[str, Meta(description="the URL", pattern="^https?://")]
-    status: Annotated[int | list[int], Meta(description="the status, or those that are right")] = (
+    status: Annotated[int | list[int], Meta(description="the right status, or a list of them")] = (
         200
     )
-    host: Annotated[str, Meta(description="the virtual host that is asked for")] = ""
-    method: Annotated[str, Meta(description="of the request", pattern="^[A-Z]+$")] = "GET"
+    host: Annotated[str, Meta(description="the virtual host: the Host header")] = ""
+    method: Annotated[str, Meta(description="the request's method", pattern="^[A-Z]+$")] = "GET"
     headers: Annotated[
-        dict[str, str], Meta(description="headers of the answer, and what each contains")
+        dict[str, str], Meta(description="headers of the answer, each with a text that it contains")
     ] = msgspec.field(default_factory=dict)
     equals: Equals = None
     contains: Contains = None
@@ -163,7 +162,7 @@ class Http(Claim):
 
 
 class Service(Claim):
-    """A service of systemd runs now and at boot, or does not."""
+    """A systemd service runs now and starts at boot, or does not."""
 
     service: Annotated[str, Meta(description="the unit, with or without `.service`")]
     absent: Absent = False
@@ -180,8 +179,8 @@ class Process(Claim):
     process: Annotated[str, Meta(description="its program's name, without a path")]
     absent: Absent = False
     owner: Annotated[str, Meta(description="the user that it runs as")] = ""
-    arguments: Annotated[str, Meta(description="text that stands in its command line")] = ""
-    count: Annotated[int | None, Meta(description="how many there are, exactly")] = None
+    arguments: Annotated[str, Meta(description="text in its command line")] = ""
+    count: Annotated[int | None, Meta(description="the exact number of processes")] = None
 
     EXAMPLE = 'process = "gunicorn", owner = "www-data", arguments = "--workers 2"'
 
@@ -192,7 +191,7 @@ class Package(Claim):
     package: Annotated[str, Meta(description="its name")]
     absent: Absent = False
     version: Annotated[
-        str, Meta(description="what its version begins with, or `>= 1.18` for at least this one")
+        str, Meta(description="the beginning of its version, or `>= 1.18` as a minimum")
     ] = ""
 
     EXAMPLE = 'package = "nginx", version = ">= 1.18"'
@@ -203,7 +202,7 @@ class Program(Claim):
 
     program: Annotated[str, Meta(description="its name")]
     absent: Absent = False
-    path: Annotated[str, Meta(description="where it is found")] = ""
+    path: Annotated[str, Meta(description="the path where it is found")] = ""
 
     EXAMPLE = 'program = "htop"'
 
@@ -227,17 +226,17 @@ class UserGroup(Claim):
     group: Annotated[str, Meta(description="the name")]
     absent: Absent = False
     gid: int | None = None
-    members: Annotated[Texts | None, Meta(description="users that are in it")] = None
+    members: Annotated[Texts | None, Meta(description="users in it")] = None
 
     EXAMPLE = 'group = "developers", members = ["ann", "bob"]'
 
 
 class Mount(Claim):
-    """Something is mounted."""
+    """Something is mounted on a directory."""
 
     mount: Annotated[str, Meta(description="where")]
     absent: Absent = False
-    source: Annotated[str, Meta(description="what is mounted there: a device or a directory")] = ""
+    source: Annotated[str, Meta(description="the mounted device or directory")] = ""
     fstype: Annotated[str, Meta(description="the type of its file system")] = ""
     options: Annotated[Texts | None, Meta(description="options that it has: `ro`")] = None
     persistent: Annotated[bool, Meta(description="it is in /etc/fstab, too")] = False
@@ -246,7 +245,7 @@ class Mount(Claim):
 
 
 class Sysctl(Claim):
-    """A parameter of the kernel has a value."""
+    """A kernel parameter has a value."""
 
     sysctl: Annotated[str, Meta(description="its name, with dots")]
     value: Annotated[int | str, Meta(description="its value")]
@@ -283,15 +282,15 @@ class Route(Claim):
 
 
 class Interface(Claim):
-    """A network interface is there, is up and has addresses."""
+    """A network interface exists, is up and has addresses."""
 
     interface: Annotated[str, Meta(description="its name")]
     absent: Absent = False
     up: Annotated[bool | None, Meta(description="whether it is up")] = None
     address: Annotated[
-        Texts | None, Meta(description="an address that it has, with its length: `10.0.0.1/24`")
+        Texts | None, Meta(description="an address that it has, with prefix length: `10.0.0.1/24`")
     ] = None
-    type: Annotated[str, Meta(description="what it is: `veth`, `bridge`, `vlan`, `dummy`")] = ""
+    type: Annotated[str, Meta(description="its type: `veth`, `bridge`, `vlan`, `dummy`")] = ""
     bridge: Annotated[str, Meta(description="the bridge (or bond) that it is in")] = ""
     mtu: int | None = None
     netns: Netns = ""
@@ -300,7 +299,7 @@ class Interface(Claim):
 
 
 class Namespace(Claim):
-    """A network namespace has a name (`ip netns`)."""
+    """A named network namespace exists (`ip netns`)."""
 
     namespace: Annotated[str, Meta(description="the name")]
     absent: Absent = False
@@ -309,24 +308,24 @@ class Namespace(Claim):
 
 
 class Firewall(Claim):
-    """The firewall has a rule (iptables or nftables, whoever wrote it), or a chain's policy."""
+    """The firewall (iptables or nftables) has a rule, or a chain has a policy."""
 
     firewall: Annotated[
         Literal["accept", "drop", "reject", "masquerade", "snat", "dnat", "redirect"],
-        Meta(description="what it does with a packet"),
+        Meta(description="its action for a packet"),
     ]
     chain: Annotated[
         Literal["input", "output", "forward", "prerouting", "postrouting"],
-        Meta(description="which packets pass it: `input`, `output`, `forward`, ..."),
+        Meta(description="the chain of its packets: `input`, `output`, `forward`, ..."),
     ]
     absent: Absent = False
-    policy: Annotated[bool, Meta(description="it is the policy of the chain, not a rule")] = False
+    policy: Annotated[bool, Meta(description="the claim is about the chain's policy")] = False
     protocol: Annotated[str, Meta(description="`tcp`, `udp`, `icmp`")] = ""
-    dport: Annotated[int | None, Meta(description="the port that packets go to")] = None
-    source: Annotated[str, Meta(description="where packets come from: address or network")] = ""
-    destination: Annotated[str, Meta(description="where packets go: address or network")] = ""
-    into: Annotated[str, Meta(description="the interface that packets come in by")] = ""
-    out_of: Annotated[str, Meta(description="the interface that packets leave by")] = ""
+    dport: Annotated[int | None, Meta(description="the destination port of packets")] = None
+    source: Annotated[str, Meta(description="the source address or network of packets")] = ""
+    destination: Annotated[str, Meta(description="the destination address or network")] = ""
+    into: Annotated[str, Meta(description="the interface by which packets arrive")] = ""
+    out_of: Annotated[str, Meta(description="the interface by which packets leave")] = ""
     to: Annotated[str, Meta(description="of snat, dnat, redirect: address, port or both")] = ""
     netns: Netns = ""
 
@@ -336,28 +335,28 @@ class Firewall(Claim):
 class Cron(Claim):
     """Cron runs a command: in a user's table, /etc/crontab or /etc/cron.d."""
 
-    cron: Annotated[str, Meta(description="text that stands in the command")]
+    cron: Annotated[str, Meta(description="text in the command")]
     absent: Absent = False
     schedule: Annotated[str, Meta(description="when: `*/5 * * * *` or `@daily`")] = ""
-    owner: Annotated[str, Meta(description="whose table; the user's who is graded if empty")] = ""
+    owner: Annotated[str, Meta(description="the table's user; default: the graded user")] = ""
 
     EXAMPLE = 'cron = "backup.sh", schedule = "0 3 * * *"'
 
 
 class Timer(Claim):
-    """A timer of systemd is active."""
+    """A systemd timer is active."""
 
     timer: Annotated[str, Meta(description="the unit, with or without `.timer`")]
     absent: Absent = False
     running: Annotated[bool | None, Meta(description="whether it is active now")] = True
     enabled: Annotated[bool | None, Meta(description="whether it starts at boot")] = None
-    schedule: Annotated[str, Meta(description="text that stands in its times: `OnCalendar=`")] = ""
+    schedule: Annotated[str, Meta(description="text in its times: `OnCalendar=`")] = ""
 
     EXAMPLE = 'timer = "backup", enabled = true, schedule = "*-*-* 03:00:00"'
 
 
 class Environment(Claim):
-    """A variable of the environment has a value after a login."""
+    """An environment variable has a value after a login."""
 
     environment: Annotated[str, Meta(description="its name", pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
     absent: Absent = False
@@ -365,7 +364,7 @@ class Environment(Claim):
     contains: Contains = None
     lacks: Lacks = None
     matches: Matches = None
-    owner: Annotated[str, Meta(description="who logs in; the user who is graded if empty")] = ""
+    owner: Annotated[str, Meta(description="the user who logs in; default: the graded user")] = ""
 
     EXAMPLE = 'environment = "PATH", contains = "/opt/tools/bin"'
 
@@ -382,7 +381,7 @@ class Image(Claim):
 
 
 class Container(Claim):
-    """A container of Docker is there, in this state."""
+    """A Docker container exists, in this state."""
 
     container: Annotated[str, Meta(description="its name")]
     absent: Absent = False
@@ -395,16 +394,14 @@ class Container(Claim):
         Texts | None,
         Meta(description="ports it publishes: `8080:80`, `127.0.0.1:8080:80`, `53:53/udp`"),
     ] = None
-    networks: Annotated[Texts | None, Meta(description="networks that it is in")] = None
-    volumes: Annotated[
-        Texts | None, Meta(description="what it has mounted, and where: `data:/var/lib/x`")
-    ] = None
-    variables: Annotated[dict[str, str], Meta(description="variables of its environment")] = (
+    networks: Annotated[Texts | None, Meta(description="its networks")] = None
+    volumes: Annotated[Texts | None, Meta(description="its mounts: `data:/var/lib/x`")] = None
+    variables: Annotated[dict[str, str], Meta(description="its environment variables")] = (
         msgspec.field(default_factory=dict)
     )
     restart: Annotated[str, Meta(description="its restart policy: `always`")] = ""
-    healthy: Annotated[bool | None, Meta(description="what its health check says")] = None
-    status: Annotated[int | None, Meta(description="the exit status of one that ended")] = None
+    healthy: Annotated[bool | None, Meta(description="the result of its health check")] = None
+    status: Annotated[int | None, Meta(description="its exit status, if it has ended")] = None
     says: Annotated[Texts | None, Meta(description="text that it has printed")] = None
 
     EXAMPLE = 'container = "web", from_image = "my-site", publishes = "8080:80"'
@@ -417,7 +414,7 @@ class Network(Claim):
     absent: Absent = False
     driver: Annotated[str, Meta(description="`bridge`, `macvlan`, ...")] = ""
     subnet: Annotated[str, Meta(description="its addresses: `172.30.0.0/16`")] = ""
-    internal: Annotated[bool | None, Meta(description="whether it has no way out")] = None
+    internal: Annotated[bool | None, Meta(description="whether it has no external access")] = None
     holds: Annotated[Texts | None, Meta(description="containers that run in it")] = None
 
     EXAMPLE = 'network = "front", subnet = "172.30.0.0/16", holds = ["web"]'
@@ -446,7 +443,7 @@ COMMON = Claim.__struct_fields__
 
 
 class ClaimError(ValueError):
-    """A claim of lab.toml is wrong; ``place`` says where in its table."""
+    """A claim of lab.toml is wrong; ``place`` is its place in the table."""
 
     def __init__(self, message: str, place: tuple[str | int, ...] = ()) -> None:
         super().__init__(message)
@@ -454,23 +451,23 @@ class ClaimError(ValueError):
 
 
 def kind_of(table: Mapping[str, Any]) -> str:
-    """Return the key that says what a claim is about.
+    """Return the key that names the kind of a claim.
 
-    :raises ClaimError: it has none, or several.
+    :raises ClaimError: the claim has no such key, or several.
     """
     found = [key for key in table if key in KINDS or key in GROUPS]
     if len(found) == 1:
         return found[0]
     said = f"it has {' and '.join(map(repr, found))}" if found else "it has none of these keys"
     raise ClaimError(
-        f"a claim is about one thing: {said}; there are: {', '.join((*KINDS, *GROUPS))}"
+        f"a claim must have exactly one kind: {said}; the kinds are: {', '.join((*KINDS, *GROUPS))}"
     )
 
 
 def with_values(table: Any, values: Mapping[str, Any]) -> Any:
     """Return a claim's table with ``{{name}}`` replaced by the lab's value of that name.
 
-    A text that is nothing but one name takes the value as it is, a number for instance.
+    A text with nothing else becomes the value with its type, such as a number.
 
     :raises ClaimError: the lab has no such value.
     """

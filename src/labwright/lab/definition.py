@@ -1,8 +1,8 @@
 """Reads and validates a lab.
 
-``lab.toml`` says of every step of ``lab.md`` what it is worth, what it needs, how it is
-checked and how it is performed; docs/lab-toml.md describes each key. Whatever is wrong in
-either file is a :class:`~labwright.errors.DefinitionError` with file and line.
+For each step of ``lab.md``, ``lab.toml`` has the points, the needs, how it is checked and how it
+is performed; docs/lab-toml.md describes each key. An error in one of the files is a
+:class:`~labwright.errors.DefinitionError` with file and line.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from labwright.lab.model import Step
 
 LONGEST_NAME = 30
-"""A machine can be named after its lab."""
+"""Limited, since a machine can be named after its lab."""
 
 
 def load_lab(folder: Path, variant: Mapping[str, Any] | None = None) -> Lab:
     """Read and validate the lab in a folder.
 
     :param variant: values of its variants, for a student's own edition.
-    :raises DefinitionError: whatever is wrong with it, with file and line.
+    :raises DefinitionError: the lab is wrong; the message has file and line.
     """
     file = TomlFile.read(folder / "lab.toml", "no such file: a lab needs a lab.toml")
     file = _filled(file, variant)
@@ -89,18 +89,18 @@ def load_lab(folder: Path, variant: Mapping[str, Any] | None = None) -> Lab:
 def _verify_name_and_language(file: TomlFile, tables: LabTable) -> None:
     if not STEP_ID.fullmatch(tables.name) or len(tables.name) > LONGEST_NAME:
         raise file.error(
-            f"a lab's name is kebab-case and short, like 'docker-server', not {shown(tables.name)}",
+            f"'name' must be short and kebab-case, like 'docker-server', not {shown(tables.name)}",
             "name",
         )
     if not re.fullmatch(r"[a-z]{2}", tables.language):
         raise file.error(
-            f"a language is two letters, like 'en' or 'es', not {shown(tables.language)}",
+            f"'language' must have two letters, like 'en' or 'es', not {shown(tables.language)}",
             "language",
         )
 
 
 def _filled(file: TomlFile, variant: Mapping[str, Any] | None) -> TomlFile:
-    """Return a definition with the values of a variant, and with all of its texts filled."""
+    """Return a definition with the values of a variant, and with ``{{...}}`` replaced."""
     values = file.body.get("values")
     if not file.body.get("variants") or not isinstance(values, dict):
         return file
@@ -110,7 +110,7 @@ def _filled(file: TomlFile, variant: Mapping[str, Any] | None) -> TomlFile:
 
 
 def _in_order(steps: tuple[Step, ...], order: dict[str, int]) -> tuple[Step, ...]:
-    """Sort steps as the document has them, but never before what they need."""
+    """Sort steps in the document's order, but each one after the steps it needs."""
     sorter = TopologicalSorter({step.id: step.needs for step in steps})
     sorter.prepare()
     by_id = {step.id: step for step in steps}

@@ -1,4 +1,4 @@
-"""Reads the tables of a ``lab.toml``, and checks that they fit each other and the document."""
+"""Reads the tables of a ``lab.toml``; checks that they fit each other and the document."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CHECK = re.compile(r"[a-z_]+\.[a-z_0-9]+")
 SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*(?:s|seconds?)?")
 TOTAL_POINTS = 100
 LONGEST_WAIT_S = 600
-"""Seconds for which a check may be repeated."""
+"""Maximum seconds for which a check is repeated."""
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 PATH = re.compile(r"(/[^/\x00-\x1f]+)+")
 MODE = re.compile(r"0?[0-7]{3,4}")
@@ -54,9 +54,9 @@ class Reader:
     document: Document
 
     def words(self, text: str, *place: str | int) -> str:
-        """Return a text that must say something."""
+        """Return a text that must not be empty."""
         if not text.strip():
-            raise self.file.error(f"{place[-1]!r} must say something, in words", *place)
+            raise self.file.error(f"{place[-1]!r} must not be empty: write words", *place)
         return text
 
     def seconds(self, text: str, *place: str | int) -> float:
@@ -64,7 +64,8 @@ class Reader:
         found = SECONDS.fullmatch(text.strip())
         if text and not (found and 0 < float(found[1]) <= 120):
             raise self.file.error(
-                f"{place[-1]!r} is a time of at most 120 s, like '3s', not {shown(text)}", *place
+                f"{place[-1]!r} must be a time of at most 120 s, like '3s', not {shown(text)}",
+                *place,
             )
         return float(found[1]) if found else 0.0
 
@@ -86,7 +87,7 @@ class Reader:
 
     @cached_property
     def as_written(self) -> dict[str, tuple[Command, ...]]:
-        """The document's own commands for each step, which perform it if nothing else does."""
+        """The document's own commands for each step, which are the default for ``perform``."""
         return performance.as_written(
             self.document, tuple(self.prose()), tuple(self.typings()), tuple(self.code())
         )
@@ -96,12 +97,12 @@ class Reader:
         id, what = table.id, f"step {shown(table.id)}"
         if not STEP_ID.fullmatch(id):
             raise self.file.error(
-                f"{what}: an id is kebab-case, like 'gorb-running'", "step", number, "id"
+                f"{what}: an id must be kebab-case, like 'gorb-running'", "step", number, "id"
             )
         if id not in self.document.steps:
             raise self.file.error(
                 f"{what} is not in {self.document.path.name}: "
-                f"mark its place there with <!-- step: {id} -->",
+                f"mark it there with <!-- step: {id} -->",
                 *("step", number, "id"),
             )
         if not 0 <= table.points <= TOTAL_POINTS:
@@ -110,7 +111,7 @@ class Reader:
             )
         if (table.check is None) == (not table.claim):
             raise self.file.error(
-                f"{what} needs either a 'check' or [[step.claim]], one or several", "step", number
+                f"{what} needs either a 'check', or one or several [[step.claim]]", "step", number
             )
         check = table.check or ""
         if check and not CHECK.fullmatch(check):
@@ -160,7 +161,7 @@ class Reader:
             yield Waived(table.id, reason, self.file.line("waived", number), perform, at)
 
     def code(self) -> Iterator[Code]:
-        """Yield what is done with the blocks of code that are not typed."""
+        """Yield the ``[[block]]`` entries."""
         for number, table in enumerate(self.tables.block):
             place = ("block", number)
             if [table.file, table.perform, table.reason].count(None) != 2:
@@ -177,12 +178,12 @@ class Reader:
             )
 
     def prose(self) -> Iterator[Prose]:
-        """Yield what covers the instructions that the document gives in words alone."""
+        """Yield the ``[[prose]]`` entries."""
         for number, table in enumerate(self.tables.prose):
             place = ("prose", number)
             if (table.perform is None) == (table.reason is None):
                 raise self.file.error(
-                    "[[prose]] needs either 'perform', or a 'reason' why there is none", *place
+                    "[[prose]] needs either 'perform', or a 'reason' why nothing is done", *place
                 )
             says = " ".join(self.words(table.says, *place, "says").split())
             reason = "" if table.reason is None else self.words(table.reason, *place, "reason")
@@ -190,19 +191,17 @@ class Reader:
             yield Prose(says, perform, reason, self.file.line(*place))
 
     def typings(self) -> Iterator[Typing]:
-        """Yield how commands are typed that cannot be typed just as they stand."""
+        """Yield the ``[[typed]]`` entries."""
         own = {step.id for step in self.tables.step if step.perform is not None}
         own |= {waived.id for waived in self.tables.waived if waived.perform}
         for number, table in enumerate(self.tables.typed):
             place = ("typed", number)
             self._in_document(table.step, *place, "step")
             if (table.ready is None and table.interrupt is None) == (table.reason is None):
-                raise self.file.error(
-                    "[[typed]] needs 'ready' or 'interrupt', or else a 'reason'", *place
-                )
+                raise self.file.error("[[typed]] needs 'ready', 'interrupt' or a 'reason'", *place)
             if table.reason is not None and table.step not in own:
                 raise self.file.error(
-                    f"the step {table.step!r} has no 'perform' to be done instead", *place
+                    f"the step {table.step!r} has no 'perform' that can be done instead", *place
                 )
             ready, reason = (
                 "" if text is None else self.words(text, *place, key).strip()
@@ -214,7 +213,7 @@ class Reader:
             yield Typing(table.step, begins, ready, reason, line, interrupt_s)
 
     def variants(self) -> Iterator[Variant]:
-        """Yield what differs from student to student."""
+        """Yield the variants."""
         tables = self.tables.variants
         if tables.document and not is_file(self.file.path.parent / tables.document):
             raise self.file.error(
@@ -248,13 +247,13 @@ class Reader:
                 if all(set(option) == set(tables[0]) for option in tables):
                     return Variant(name, tuple(tables), range(0), elsewhere)
         raise self.file.error(
-            f"the variant {shown(name)} is a list of two values or more, "
+            f"the variant {shown(name)} must be a list of two values or more, "
             "or { from = FIRST, to = LAST }",
             *place,
         )
 
     def varies(self) -> dict[str, str]:
-        """Return the document's values that differ between machines, and their forms."""
+        """Return the document's values that differ between machines, with their forms."""
         for text, form in self.tables.perform.varies.items():
             place = ("perform", "varies", text)
             try:
@@ -275,7 +274,7 @@ class Reader:
             if step.id in seen:
                 first = file.line("step", seen[step.id], "id")
                 raise file.error(
-                    f"the id {step.id!r} is taken by the step in line {first}", "step", number, "id"
+                    f"the id {step.id!r} is used twice: see line {first}", "step", number, "id"
                 )
             seen[step.id] = number
         for number, step in enumerate(steps):
@@ -290,12 +289,12 @@ class Reader:
         except CycleError as cycle:
             circle = list(reversed(cycle.args[1]))
             raise file.error(
-                f"steps need each other in a circle: {' needs '.join(circle)}",
+                f"the needs form a cycle: {' needs '.join(circle)}",
                 *("step", seen[circle[0]], "needs"),
             ) from None
         for number, free in enumerate(waived):
             if free.id in seen:
-                raise file.error(f"{free.id!r} is waived, and is a [[step]]", "waived", number)
+                raise file.error(f"{free.id!r} is both [[waived]] and a [[step]]", "waived", number)
         defined = {*seen, *(free.id for free in waived)}
         for id, place in document.steps.items():
             if id not in defined:
@@ -319,7 +318,7 @@ class Reader:
         for name, steps in self.tables.states.items():
             if name == DOCKER or not STEP_ID.fullmatch(name):
                 raise self.file.error(
-                    f"a state's name is kebab-case and not {DOCKER!r}: {shown(name)}",
+                    f"a state's name must be kebab-case and not {DOCKER!r}: {shown(name)}",
                     *("states", name),
                 )
             for position, step in enumerate(steps):
@@ -331,7 +330,7 @@ class Reader:
         return {name: tuple(steps) for name, steps in self.tables.states.items()}
 
     def start(self, states: dict[str, tuple[str, ...]]) -> str:
-        """Return the state in which a student finds the machine."""
+        """Return the initial state of the machine for a student."""
         start = DOCKER if self.tables.machine.start is None else self.tables.machine.start
         if start not in (DOCKER, *states):
             known = ", ".join((DOCKER, *states))
@@ -342,7 +341,7 @@ class Reader:
         return start
 
     def setup(self) -> MachineSetup:
-        """Return what the lab machine has beside its system and Docker."""
+        """Return the additions to the lab machine's system: packages, files and a script."""
         machine = self.tables.machine
         for number, name in enumerate(machine.packages):
             if not PACKAGE.fullmatch(name):
@@ -363,17 +362,17 @@ class Reader:
             return MachineFile(path, table)
         if not MODE.fullmatch(table.mode):
             raise self.file.error(
-                f"the mode {shown(table.mode)} is not one like '0644'", *place, "mode"
+                f"the mode must be like '0644', not {shown(table.mode)}", *place, "mode"
             )
         if not OWNER.fullmatch(table.owner):
             raise self.file.error(
-                f"the owner {shown(table.owner)} is not one like 'root' or 'root:adm'",
+                f"the owner must be like 'root' or 'root:adm', not {shown(table.owner)}",
                 *(*place, "owner"),
             )
         return MachineFile(path, table.content, table.mode, table.owner)
 
     def images(self, folder: Path) -> Iterator[Image]:
-        """Yield the images that the lab machine has before a student begins."""
+        """Yield the images that the lab machine has in its initial state."""
         for number, table in enumerate(self.tables.image):
             name = self.words(table.name, "image", number, "name")
             place = folder / self.words(table.folder, "image", number, "folder")
@@ -392,8 +391,8 @@ class Reader:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether a path is a file; a path that no system allows is not."""
+    """Return whether a path is a file; False for an impossible path."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name that is too long, or has a zero byte
+    except (OSError, ValueError):  # the name is too long, or contains a null byte
         return False

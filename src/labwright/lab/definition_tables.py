@@ -1,4 +1,4 @@
-"""The tables of ``lab.toml``: every key that there is, its type, and what it means.
+"""The tables of ``lab.toml``: all keys with their types and meanings.
 
 docs/lab-toml.md is made from them: the text below a key is its meaning there.
 :mod:`labwright.lab.definition` makes a :class:`~labwright.lab.model.Lab` of what it reads.
@@ -14,16 +14,16 @@ from labwright.lab.toml_file import Table
 
 
 class CommandTable(Table):
-    """A command of a `perform` that is more than a line: a program that stays in the foreground."""
+    """A command of a `perform` with options, such as a program that stays in the foreground."""
 
     run: str
     """The command."""
     terminal: str = ""
-    """It stays in the foreground: it is left in the terminal of this name."""
+    """It stays in the foreground, in the terminal with this name."""
     ready: str = ""
-    """A command that succeeds once the program can be used."""
+    """A command that succeeds when the program is ready."""
     interrupt: str = ""
-    """Ctrl-C is pressed after this time: `"5s"`."""
+    """Press Ctrl-C after this time: `"5s"`."""
 
 
 class StepTable(Table):
@@ -32,33 +32,33 @@ class StepTable(Table):
     id: str
     """Kebab-case, as in the mark of the document."""
     title: str
-    """What the step asks for, as reports show it."""
+    """The step's name in reports."""
     points: int | float
-    """What it is worth, from 0; those of all steps add up to 100."""
+    """Its points, from 0; the points of all steps add up to 100."""
     check: str | None = None
     """Instead of claims: `module.function` of labwright's own checks, or `checks.function` of the
-    lab's."""
+    lab's checks."""
     claim: list[dict[str, Any]] = field(default_factory=list)
-    """What must hold, one or several: [checks.md](checks.md)."""
+    """One or several claims that must hold: [checks.md](checks.md)."""
     needs: list[str] = field(default_factory=list)
-    """Ids of steps. Where one of them did not pass, this step is blocked."""
+    """Ids of steps. If one of them did not pass, this step is blocked."""
     arguments: dict[str, Any] = field(default_factory=dict, name="with")
-    """Values for the check's parameters, beside `[values]`."""
+    """Values for the check's parameters, in addition to `[values]`."""
     wait: str = "0s"
-    """A time such as `"60s"` or `"2m"`, at most `"10m"`: the check is repeated until it holds or
+    """A time such as `"60s"` or `"2m"`, at most `"10m"`: the check is repeated until it passes or
     the time is over."""
     hint: str = ""
-    """What to do when it fails, unless the check or claim knows better."""
+    """What to do if it fails, unless the check or claim has its own hint."""
     perform: list[str | CommandTable] | None = None
-    """How it is performed, where that is not by the document's own commands under its mark; `[]`
-    is for a step in which nothing is done."""
+    """The commands that perform it; default: the document's own commands under its mark. `[]`
+    means that nothing has to be done."""
 
 
 class FileTable(Table):
-    """A file of `[machine.files]` with another mode or owner than usual."""
+    """A file of `[machine.files]` with another mode or owner than the default."""
 
     content: str
-    """What the file holds."""
+    """The content of the file."""
     mode: str = "0644"
     """Its mode."""
     owner: str = "root"
@@ -66,34 +66,35 @@ class FileTable(Table):
 
 
 class MachineTable(Table):
-    """What the lab machine has beside its system and Docker."""
+    """The lab machine before the first step."""
 
     start: str | None = None
-    """The state in which a student finds the machine; `docker` if none is given."""
+    """The initial state of the machine; default: `docker`."""
     modules: list[str] = field(default_factory=list)
-    """What the kernel of a machine must have as modules."""
+    """Modules that the kernel of a machine must have."""
     systems: list[str] = field(default_factory=list)
-    """Systems of the lab machine that the lab can be done on, the usual one first: `["debian-13"]`
-    for what needs systemd. Without it, each of them."""
+    """Systems on which the lab can be done, the default first: `["debian-13"]` if it needs
+    systemd. Default: all systems."""
     packages: list[str] = field(default_factory=list)
-    """Debian packages that the lab machine has, with what they need. Your computer's apt fetches
-    them when the machine is made."""
+    """Debian packages of the lab machine; their dependencies are added. Your computer's apt
+    downloads them when the machine is made."""
     files: dict[str, str | FileTable] = field(default_factory=dict)
-    """Files that it has, by absolute path, written after the packages: the content, or a table."""
+    """Files of the lab machine by absolute path, written after the packages: the content, or a
+    table."""
     setup: str = ""
-    """A bash script that runs as root, last, when the machine is made."""
+    """A bash script that runs last, as root, when the machine is made."""
 
 
 class PerformTable(Table):
     """How the lab is performed."""
 
     prelude: str = ""
-    """Shell code before every command of a `perform`: what a student keeps in variables."""
+    """Shell code before each command of a `perform`, such as variables that a student sets."""
     opening: str = ""
-    """Typed first in each terminal of the gate, and shown: what the lab machine needs and no
-    reader has to know."""
+    """Commands typed first in each terminal of the gate, and shown: settings that only the lab
+    machine needs."""
     varies: dict[str, str] = field(default_factory=dict)
-    """Values in the shown output that differ between machines, each with a regular expression
+    """Values in the document's output that differ between machines, each with a regular expression
     without groups."""
 
 
@@ -103,14 +104,14 @@ class ImageTable(Table):
     name: str
     """The name of the image."""
     folder: str
-    """The folder of its Dockerfile, with what stands beside it. It is built with `--build-arg
+    """The folder of its Dockerfile and other files. It is built with `--build-arg
     BASE=labwright/base`."""
     package: str = ""
-    """A Python package that its context has, by its dotted name."""
+    """The dotted name of a Python package that is added to its context."""
     dependencies: list[str] = field(default_factory=list)
-    """Distributions of pure Python that its context has as `site-packages`."""
+    """Pure Python distributions that are added to its context as `site-packages`."""
     published: bool = False
-    """The student pulls it: a registry in the machine has it, and Docker does not."""
+    """Whether students pull it: it is in a registry in the machine, not in Docker."""
 
 
 class WaivedTable(Table):
@@ -121,7 +122,7 @@ class WaivedTable(Table):
     reason: str
     """Why it needs no check."""
     perform: list[str | CommandTable] = field(default_factory=list)
-    """How it is performed, where that is not by the document's own commands."""
+    """The commands that perform it; default: the document's own commands."""
 
 
 class BlockTable(Table):
@@ -132,7 +133,7 @@ class BlockTable(Table):
     file: str | None = None
     """The block is the content of this file."""
     perform: list[str | CommandTable] | None = None
-    """The commands that do with it what the text asks."""
+    """The commands that use it as the text asks."""
     reason: str | None = None
     """Why nothing is done with it."""
 
@@ -149,54 +150,54 @@ class ProseTable(Table):
 
 
 class TypedTable(Table):
-    """A command that cannot be typed as it stands: give `ready`, `interrupt` or `reason`."""
+    """A command that cannot be typed as written: give `ready`, `interrupt` or `reason`."""
 
     step: str
-    """The step under whose mark the command stands."""
+    """The step of the command."""
     begins: str
     """The first words of the command."""
     ready: str | None = None
-    """It stays in the foreground: a command that succeeds once it can be used."""
+    """For a program in the foreground: a command that succeeds when the program is ready."""
     interrupt: str | None = None
-    """It stays in the foreground: Ctrl-C is pressed after this time."""
+    """For a program in the foreground: press Ctrl-C after this time."""
     reason: str | None = None
-    """Why it cannot be typed as it stands; the step's `perform` is done in its place."""
+    """Why it cannot be typed as written; the step's `perform` is done instead."""
 
 
 class VariantsTable(Table):
-    """Values that differ from student to student."""
+    """Values that are drawn for each student."""
 
     document: str = ""
-    """A copy of the document with `{{name}}` in the places of values, where people read the
-    document as it is."""
+    """A copy of the document with `{{name}}` instead of values, if people also read the document
+    with its usual values."""
     values: dict[str, dict[str, Any] | list[Any]] = field(default_factory=dict)
     """A list of values, a list of tables that change several values together, or a range `{ from =
-    4400, to = 4499 }`; `elsewhere` is the reason why the document may name the usual value in
-    words."""
+    4400, to = 4499 }`; `elsewhere` is the reason why the document may contain the usual value as
+    text."""
 
 
 class LabTable(Table):
-    """The keys at the top of the file. Those of the tables are described below."""
+    """The keys at the top of the file. The keys of the tables are described below."""
 
     name: str
     """Kebab-case, at most 30 characters."""
     title: str
-    """What reports call the lab."""
+    """The lab's name in reports."""
     document: str
     """The file that people follow."""
     language: str = "en"
-    """Of the document: `de`, `en`, `es`, `fr`, `it`, `pt`; in any other, neither sentences nor
-    spelling are checked."""
+    """The document's language: `de`, `en`, `es`, `fr`, `it`, `pt`; in any other language, neither
+    sentences nor spelling are checked."""
     prompt: str | list[str] = ""
-    """What stands before the document's commands, beside the usual prompts."""
+    """Prompts before the document's commands, in addition to the usual ones."""
     requires: list[str] = field(default_factory=list)
-    """Labs that come before: what their documents make may be used."""
+    """Labs that are done before; the document can use what they have made."""
     values: dict[str, Any] = field(default_factory=dict)
-    """What checks take for granted of a machine; `--set KEY=VALUE` changes one, and `{{KEY}}`
-    stands for it."""
+    """Values for checks and claims; `--set KEY=VALUE` changes one, and `{{KEY}}` stands for
+    it."""
     states: dict[str, list[str]] = field(default_factory=dict)
-    """Named states of a machine, each a list of the steps that were performed in it; it stands on
-    the one before, the first on `docker`, which every lab has."""
+    """Named states of a machine, each a list of the steps that are done in it. Each state contains
+    the one before; the first one begins with `docker`, which all labs have."""
     perform: PerformTable = field(default_factory=PerformTable)
     """`[perform]`, below."""
     machine: MachineTable = field(default_factory=MachineTable)

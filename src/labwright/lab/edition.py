@@ -1,4 +1,4 @@
-"""A student's own edition of a lab, or everybody's, and its document as it is handed out."""
+"""The edition of a lab for one student, and its document for handing out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labwright.lab.model import Lab
 
 _OURS = re.compile(r"^[ \t]*<!--\s*(?:step|lint):.*?-->[ \t]*\n?", re.MULTILINE | re.DOTALL)
-"""Marks and suppressions: of no use to a reader."""
+"""Step marks and lint comments, which are removed from the document."""
 _PAGE = """\
 <!DOCTYPE html>
 <html lang="{language}">
@@ -40,7 +40,7 @@ table {{ border-collapse: collapse; }} td, th {{ border: 1px solid #8886; paddin
 
 
 def edition(folder: Path, settings: Iterable[str]) -> Lab:
-    """Return a lab with the values of its variants that settings give, ``KEY=VALUE``."""
+    """Return a lab with the values that settings (``KEY=VALUE``) give to its variants."""
     lab = load_lab(folder)
     own = {key for variant in lab.variants for key in variant.keys}
     given = [setting for setting in settings if setting.partition("=")[0] in own]
@@ -51,7 +51,7 @@ def edition(folder: Path, settings: Iterable[str]) -> Lab:
 
 
 def as_markdown(lab: Lab) -> str:
-    """Return a lab's document with the lab's values in their places."""
+    """Return a lab's document with the lab's values filled in."""
     text = lab.document.read_text(encoding="utf-8-sig")
     if lab.variants:
         text = fill(text, lab.values)
@@ -59,7 +59,7 @@ def as_markdown(lab: Lab) -> str:
 
 
 def as_html(lab: Lab) -> str:
-    """Return a lab's document as a page that needs nothing else."""
+    """Return a lab's document as a self-contained HTML page."""
     from markdown_it import MarkdownIt
 
     lines = markup.plain(as_markdown(lab).splitlines()).lines

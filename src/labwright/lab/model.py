@@ -1,4 +1,4 @@
-"""A lab: its steps in the order of its document, and what they need of each other."""
+"""The model of a lab: its steps in the document's order, and their needs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DEFAULT = "gorb"
-"""The lab that is meant where none is named."""
+"""The default lab."""
 DOCKER = "docker"
-"""The state that every machine can begin with: Docker is up and has the lab's images."""
+"""The first state of each machine: Docker runs and has the lab's images."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Command:
 
     run: str
     terminal: str = ""
-    """Name of a terminal of its own, when the program stays in the foreground."""
+    """The name of its terminal, if the program stays in the foreground."""
     ready: str = ""
-    """A command that succeeds once the foreground program is ready."""
+    """A command that succeeds when the foreground program is ready."""
     interrupt_s: float = 0.0
-    """Ctrl-C is pressed after so many seconds; 0 if it ends by itself, or stays."""
+    """Press Ctrl-C after this many seconds; 0: never."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Step:
     id: str
     title: str
     part: str
-    """The heading of the document under which it stands."""
+    """The heading of its part of the document."""
     points: float
     needs: tuple[str, ...]
     check: str
@@ -50,15 +50,15 @@ class Step:
     hint: str
     perform: tuple[Command, ...]
     line: int
-    """Where the document asks for it."""
+    """Its line in the document."""
     as_written: bool = False
     """Whether ``perform`` is the document's own commands."""
     wait_s: float = 0.0
-    """Seconds for which the check is repeated until it holds."""
+    """Seconds for which the check is repeated until it passes."""
     claims: tuple[dict[str, Any], ...] = ()
-    """What must hold, as lab.toml says it: the values of the lab are still to be put in."""
+    """Its claims as written in lab.toml, without the lab's values filled in."""
     number: int = 0
-    """Which ``[[step]]`` of lab.toml it is, counted from 0."""
+    """The index of its ``[[step]]`` in lab.toml."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,19 @@ class Waived:
     line: int
     """In the definition."""
     perform: tuple[Command, ...] = ()
-    """What performs it all the same."""
+    """The commands that perform it."""
     at: int = 0
-    """Where the document has it: its line."""
+    """Its line in the document."""
 
 
 @dataclass(frozen=True)
 class Code:
-    """What is done with a block of code that is not typed: it is a file's text, or an example."""
+    """A ``[[block]]``: a block of code that is not typed, such as a file's text or an example."""
 
     begins: str
-    """Its text begins so."""
+    """The beginning of its text."""
     file: str
-    """The file that it is the text of, on the machine; empty if none."""
+    """The file on the machine with this text; empty if none."""
     perform: tuple[Command, ...]
     reason: str
     """Why nothing is to be done, if nothing is."""
@@ -92,7 +92,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Prose:
-    """How an instruction is covered that the document gives in words alone."""
+    """A ``[[prose]]``: covers an instruction that the document gives only in words."""
 
     says: str
     """Words of one sentence of the document."""
@@ -105,31 +105,31 @@ class Prose:
 
 @dataclass(frozen=True)
 class Typing:
-    """How a command of the document is typed that cannot be typed just as it stands."""
+    """A ``[[typed]]``: a command of the document that cannot be typed as written."""
 
     step: str
     begins: str
-    """What the document's command begins with."""
+    """The beginning of the document's command."""
     ready: str
     """It keeps its terminal: a command that succeeds once it can be used."""
     reason: str
-    """Why the step's own ``perform`` is done in its place; empty if it is not."""
+    """Why the step's own ``perform`` is done instead; empty if it is not."""
     line: int
     """In the definition."""
     interrupt_s: float = 0.0
-    """Ctrl-C is pressed after so many seconds; 0 if it is not."""
+    """Press Ctrl-C after this many seconds; 0: never."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs from student to student."""
+    """A value, or several values together, that are drawn for each student."""
 
     name: str
     options: tuple[dict[str, Any], ...] = ()
-    """The values of each option; none where it is a number of a range."""
+    """The values of each option; empty for a range of numbers."""
     numbers: range = range(0)
     elsewhere: str = ""
-    """Why the document may name the usual value as such."""
+    """Why the document may contain the usual value as text."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -145,33 +145,33 @@ class Variant:
 
 @dataclass(frozen=True)
 class Image:
-    """A Docker image that the lab machine has before a student begins."""
+    """A Docker image that the lab machine has before the first step."""
 
     name: str
     folder: Path
-    """Holds its Dockerfile, and what else the context has."""
+    """The folder of its Dockerfile and the other files of its context."""
     package: str = ""
-    """A Python package that goes into the context as well, by its dotted name."""
+    """The dotted name of a Python package that is added to the context."""
     dependencies: tuple[str, ...] = ()
-    """Distributions of pure Python that it imports; in the versions that we run with."""
+    """Pure Python distributions that it imports, in the versions installed here."""
     published: bool = False
-    """Whether it is in the machine's registry only, for the student to fetch."""
+    """Whether it is only in the machine's registry, from which students pull it."""
 
 
 @dataclass(frozen=True)
 class MachineFile:
-    """A file that the lab machine has before a student begins."""
+    """A file that the lab machine has before the first step."""
 
     path: str
     content: str
     mode: str = "0644"
     owner: str = "root"
-    """``user`` or ``user:group``; the group is the user's own where none is named."""
+    """``user`` or ``user:group``; the default is the user's own group."""
 
 
 @dataclass(frozen=True)
 class MachineSetup:
-    """What the lab machine has beside its system and Docker; made in this order."""
+    """The additions to the lab machine's system, made in this order."""
 
     packages: tuple[str, ...] = ()
     """Debian packages."""
@@ -194,9 +194,9 @@ class Lab:
     document: Path
     values: dict[str, Any]
     states: dict[str, tuple[str, ...]]
-    """Named states of a machine: the steps that have been performed in it."""
+    """Named states of a machine, each with the steps that are done in it."""
     prelude: str
-    """Shell code before every command that performs: what a student keeps in variables."""
+    """Shell code before each command of ``perform``, such as variables that a student sets."""
     steps: tuple[Step, ...]
     waived: tuple[Waived, ...] = ()
     prose: tuple[Prose, ...] = ()
@@ -204,25 +204,24 @@ class Lab:
     code: tuple[Code, ...] = ()
     variants: tuple[Variant, ...] = ()
     template: Path | None = None
-    """The document with ``{{name}}`` in the places of values, where that is another file."""
+    """The document with ``{{name}}`` instead of values, if that is another file."""
     prompts: tuple[str, ...] = ()
-    """What stands before the document's commands, beside the usual prompts."""
+    """Prompts before the document's commands, in addition to the usual ones."""
     language: str = "en"
     """Of the document."""
     opening: str = ""
-    """Typed in each terminal before the document's commands: what no reader has to know."""
+    """Commands typed first in each terminal: settings that only the lab machine needs."""
     varies: dict[str, str] = field(default_factory=dict)
-    """Values that the document shows and that differ between machines: their form, as a
-    regular expression."""
+    """Values in the document that differ between machines, each with a regular expression."""
     requires: tuple[str, ...] = ()
-    """Labs that come before this one: what they leave behind may be used."""
+    """Labs that are done before this one; it can use what they have made."""
     images: tuple[Image, ...] = ()
     start: str = DOCKER
-    """The state in which a student finds the machine."""
+    """The initial state of the machine."""
     modules: tuple[str, ...] = ()
     """Modules that the kernel of a machine must have."""
     systems: tuple[str, ...] = ()
-    """Systems of the lab machine that the lab can be done on, the usual one first; any if empty."""
+    """Systems on which the lab can be done, the default first; empty: all."""
     setup: MachineSetup = field(default_factory=MachineSetup)
 
     def step(self, id: str) -> Step:
@@ -237,7 +236,7 @@ class Lab:
         raise UsageError(f"the lab {self.name} has no step {id!r}; its steps are: {known}")
 
     def with_needs(self, ids: list[str]) -> tuple[Step, ...]:
-        """Return these steps and all that they need, in an order that can be performed."""
+        """Return these steps and all steps that they need, in an order that can be performed."""
         wanted: set[str] = set()
         left = list(ids)
         while left:
@@ -248,7 +247,7 @@ class Lab:
         return tuple(step for step in self.steps if step.id in wanted)
 
     def performed(self, state: str) -> tuple[Step, ...]:
-        """Return the steps that have been performed on a machine in a state."""
+        """Return the steps that are done on a machine in a state."""
         names = list(self.states)
         before = names[: names.index(state) + 1] if state in self.states else []
         return self.with_needs([id for name in before for id in self.states[name]])
@@ -261,7 +260,7 @@ class Lab:
         return self.steps[: self.steps.index(self.step(step_id)) + 1]
 
     def selected(self, part: int | None, ids: list[str]) -> tuple[Step, ...]:
-        """Return the steps of a part and of these ids, with all that they need; else all.
+        """Return the steps of a part and of these ids, with the steps that they need; default: all.
 
         :raises UsageError: there is no such part or step.
         """
@@ -273,7 +272,7 @@ class Lab:
     def values_with(self, settings: Iterable[str]) -> dict[str, Any]:
         """Return the lab's values, changed by ``KEY=VALUE`` settings.
 
-        A value keeps the type that it has in the definition.
+        A value keeps its type in the definition.
 
         :raises UsageError: there is no such value, or it has another type.
         """
@@ -289,7 +288,7 @@ class Lab:
         return values
 
     def part(self, number: int) -> tuple[Step, ...]:
-        """Return the steps of a part, as the document numbers them: ``Part (2/3)`` is 2.
+        """Return the steps of a part, by its number in the document: ``Part (2/3)`` is 2.
 
         :raises UsageError: there is no such part.
         """
@@ -304,7 +303,7 @@ KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 def _typed(key: str, text: str, like: Any) -> Any:
-    """Return a text as a value of the type that another one has."""
+    """Convert a text to the type of another value."""
     if isinstance(like, list):
         first = like[0] if like else ""
         return [_typed(key, part, first) for part in text.split(",")] if text else []
@@ -332,7 +331,7 @@ def find_lab(name: str) -> Path:
     known = {folder.name: folder for folder in own_labs()}
     if name not in known:
         raise UsageError(
-            f"no lab {name!r}: give a folder that holds a lab.toml, or one of: {', '.join(known)}"
+            f"no lab {name!r}: give a folder with a lab.toml, or one of: {', '.join(known)}"
         )
     return known[name]
 

@@ -1,7 +1,7 @@
-"""The commands of somebody who follows a document, in order.
+"""Finds the commands for following a document, in order.
 
-The gate types the document's own commands and does what ``lab.toml`` says for the rest;
-``labwright perform`` does the same without looking at what is printed. Both go by this.
+The gate types the document's own commands, and for the rest runs the commands of ``lab.toml``;
+``labwright perform`` does the same without comparing output. Both use this module.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Said:
-    """A sentence that ``[[prose]]`` covers, at its place."""
+    """A sentence that a ``[[prose]]`` covers, with its place."""
 
     prose: Prose
     step: str
@@ -33,14 +33,14 @@ class Said:
 
 
 def spoken(document: Document, prose: Sequence[Prose]) -> list[Said]:
-    """Return the sentences that are covered, in the document's order."""
+    """Return the covered sentences, in the document's order."""
     said = pieces(document)
     found = [Said(entry, p.step, p.line) for entry in prose for p in instructions(entry, said)]
     return sorted(found, key=lambda said: said.line)
 
 
 def instructions(prose: Prose, said: Sequence[Piece]) -> list[Piece]:
-    """Return the instructions in words that an entry covers: those it quotes whole, if any."""
+    """Return the instructions in words that an entry covers, preferring those it quotes whole."""
     found = [p for p in said if p.kind in ("item", "prose") and prose.says in p.text]
     whole = [piece for piece in found if piece.text == prose.says]
     return whole or found

@@ -1,7 +1,7 @@
-"""Values that differ from student to student.
+"""Draws the values of variants for each student.
 
-A variant is drawn from the student's id and a secret of the course: it is the same each time,
-and nobody who lacks the secret can compute another's. In the document and in ``lab.toml``,
+The values are computed from the student's id and the course's secret. So they are the same each
+time, and nobody without the secret can compute them. In the document and in ``lab.toml``,
 ``{{name}}`` stands for a value.
 """
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 PLACEHOLDER = re.compile(r"\{\{\s*([a-z][a-z0-9_]*)\s*\}\}")
 SHORTEST_SECRET = 16
-"""Characters: who can guess the secret knows everybody's variant."""
+"""Minimum length in characters: a secret that can be guessed reveals all variants."""
 
 
 def values_for(lab: Lab, student: str, secret: str) -> dict[str, Any]:
-    """Return the values of the lab that are a student's own.
+    """Return the values of a student's variants.
 
-    :raises UsageError: the lab has no variants, or the secret is no secret.
+    :raises UsageError: the lab has no variants, or the secret is too short.
     """
     if not lab.variants:
         raise UsageError(f"the lab {lab.name} has no variants: every student has the same values")
     if not student.strip():
-        raise UsageError("a variant is a student's: give the student's id")
+        raise UsageError("the student's id is empty, which variants are drawn from: give an id")
     if len(secret) < SHORTEST_SECRET:
         raise UsageError(f"the course's secret must have at least {SHORTEST_SECRET} characters")
     found: dict[str, Any] = {}
@@ -44,24 +44,24 @@ def values_for(lab: Lab, student: str, secret: str) -> dict[str, Any]:
 
 
 def settings_for(lab: Lab, student: str, secret: str) -> list[str]:
-    """Return a student's own values as settings, ``KEY=VALUE``, for a run of the lab."""
+    """Return the values of a student's variants as settings, ``KEY=VALUE``."""
     return [f"{key}={value}" for key, value in values_for(lab, student, secret).items()]
 
 
 def fill(text: str, values: Mapping[str, Any]) -> str:
-    """Return a text with its values in their places; what is no value stays as it is."""
+    """Return a text with values filled in; unknown names are not changed."""
     return PLACEHOLDER.sub(
         lambda found: str(values[found[1]]) if found[1] in values else found[0], text
     )
 
 
 def filled(body: Any, values: Mapping[str, Any]) -> Any:
-    """Return what a file holds with all of its texts filled.
+    """Return the content of a TOML file with values filled in.
 
-    A text that is nothing but a value becomes that value, with its type.
+    A text with nothing else becomes the value with its type.
     """
     if isinstance(body, dict):
-        # A claim is filled by the run that looks at it: `--set` may change its values.
+        # Claims are filled in by the run, since `--set` can change their values.
         return {key: v if key == "claim" else filled(v, values) for key, v in body.items()}
     if isinstance(body, list):
         return [filled(value, values) for value in body]

@@ -1,10 +1,10 @@
-"""The only pytest hooks: a lab's steps become tests, and their results a score.
+"""labwright's pytest hooks: a lab's steps become tests, and their results a score.
 
-What is graded is a :class:`~labwright.grading.run.Run`: handed on whole by the code that grades in
-this process, or made once of the options, for each lab and target. A step's result is what
-its check said, whatever the test around it does; it travels as a property of the test's
-report, so that it also arrives from a worker of pytest-xdist. pytest's own results are kept
-in step: failed is failed, blocked is skipped with its reason, broken is an error.
+A grading is described by a :class:`~labwright.grading.run.Run`. It is passed in by the code that
+grades in this process, or made from the options, for each lab and target. A step's result is the
+result of its check, whatever the test around it does. It is a property of the test's report, so
+that it also arrives from a worker of pytest-xdist. pytest's own result is set to match: a failed
+step fails, a blocked one is skipped with its reason, a broken one is an error.
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="the machine: local, ssh://[user@]host[:port] or vm:NAME; may be given again",
     )
-    group.addoption("--deploy", action="store_true", help="bring the lab up first, and down after")
-    group.addoption("--seed", type=int, help="of the load's random profile (default: a new one)")
+    group.addoption(
+        "--deploy", action="store_true", help="start the lab's containers, remove them later"
+    )
+    group.addoption("--seed", type=int, help="seed of all random choices (default: a new one)")
     group.addoption("--part", type=int, metavar="N", help="only this part of the document")
     group.addoption("--step", action="append", default=[], metavar="ID", help="only this step")
     group.addoption(
@@ -69,18 +71,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hints",
         choices=step_check.HINTS,
         default="full",
-        help="how much a failed step gives away",
+        help="how much of a hint is shown",
     )
     group.addoption(
         "--report",
         metavar="DIR",
-        help="write score.json, report.html and junit.xml; of several labs or targets each in "
-        "a folder of its own",
+        help="write score.json, report.html and junit.xml; for several labs or targets into "
+        "separate folders",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Settle the seed, so that every worker has the same."""
+    """Choose the seed, so that all workers have the same one."""
     config.addinivalue_line("markers", "system: needs the lab machine")
     worker = getattr(config, "workerinput", None)
     if worker:
@@ -99,7 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuse a target that cannot be one before anything is collected."""
+    """Refuse a malformed target before tests are collected."""
     for target in session.config.stash[RUNS].targets:
         try:
             open_machine(target).close()
@@ -109,13 +111,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Hand the seed to a worker of pytest-xdist."""
+    """Send the seed to a worker of pytest-xdist."""
     node.workerinput["labwright-seed"] = node.config.option.seed
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the steps of a lab on a target together where pytest-xdist would scatter them."""
+    """Keep the steps of a lab on a target together on one worker of pytest-xdist."""
     if config.option.dist != "load" or not _runs_a_lab(config.args):
         return None
     from labwright.plugin.scheduler import LabScheduler
@@ -132,7 +134,7 @@ def _runs_a_lab(arguments: list[str]) -> bool:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the reports, however the steps ended; the exit status follows the scores."""
+    """Write the reports, whatever the outcomes; the exit status follows the scores."""
     recorder = session.config.stash.get(RECORDER, None)
     if recorder is None or session.config.option.collectonly:
         return
@@ -157,7 +159,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 class LabModule(pytest.Module):
-    """The tests of a lab that brings no Python: a step each."""
+    """The tests of a lab without its own Python tests: one for each step."""
 
     def _getobj(self) -> ModuleType:
         module = ModuleType(f"labwright_lab_{self.path.parent.name.replace('-', '_')}")
@@ -166,7 +168,7 @@ class LabModule(pytest.Module):
 
 
 def _test_step(examine_step: Callable[[], None]) -> None:
-    """The step's check holds on the target."""
+    """The step's check passes on the target."""
     examine_step()
 
 
@@ -178,7 +180,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each step of the lab beside the module, for each target."""
+    """Make a test for each step of the lab in the module's folder, for each target."""
     if "examine_step" not in metafunc.fixturenames:
         return
     try:
@@ -194,14 +196,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def lab_target(request: pytest.FixtureRequest) -> str:
-    """The target: each of those that are given, in turn."""
+    """The target; tests run for each given target."""
     given = getattr(request, "param", None)
     return str(given or request.config.stash[RUNS].of(request.path.parent)[0].target)
 
 
 @pytest.fixture(scope="module")
 def lab_run(lab_target: str, request: pytest.FixtureRequest) -> Run:
-    """What is graded, and how."""
+    """The run: lab, target, steps and options."""
     return request.config.stash[RUNS].on(request.path.parent, lab_target)
 
 
@@ -213,13 +215,13 @@ def lab(lab_run: Run) -> Lab:
 
 @pytest.fixture(scope="module")
 def lab_values(lab_run: Run) -> dict[str, Any]:
-    """The lab's values, with those that ``--set`` changes."""
+    """The lab's values, with the changes by ``--set``."""
     return dict(lab_run.values)
 
 
 @pytest.fixture(scope="module")
 def lab_seed(lab_run: Run) -> int:
-    """The seed of everything random."""
+    """The seed of all random choices."""
     return lab_run.seed
 
 
@@ -230,7 +232,7 @@ def examine_step(
     deployment: None,  # noqa: ARG001  what is examined must stand before
     request: pytest.FixtureRequest,
 ) -> Callable[[], None]:
-    """The step's check, with the witnesses that it asks for."""
+    """A function that runs the step's check with the witnesses that it needs."""
     examiner = request.config.stash[EXAMINER]
 
     def examine() -> None:
@@ -243,7 +245,7 @@ def examine_step(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a step of which a need did not pass, before anything is brought up for it."""
+    """Skip a step that needs a step which did not pass, before its fixtures are set up."""
     step = _step(item)
     if step is None:
         return
@@ -257,7 +259,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn the end of a phase into a step's result, and keep pytest's in step."""
+    """Make a step's result from the end of a phase, and set pytest's own result to match."""
     report = yield
     step = _step(item)
     if step is None or RUN not in item.stash:
@@ -285,7 +287,7 @@ def pytest_runtest_makereport(
 def _keep_in_step(
     report: pytest.TestReport, item: pytest.Item, result: StepResult, problem: BaseException | None
 ) -> None:
-    """Make pytest's own result that of the step, whatever the test did with its check's."""
+    """Set pytest's own result to the step's, whatever the test did with the check's result."""
     if result.outcome is Outcome.PASSED:
         return
     reason = visible(result.reason)
@@ -300,13 +302,13 @@ def _keep_in_step(
     ours = isinstance(problem, LabwrightError) or not report.longrepr
     report.longrepr = reason if ours else visible(report.longreprtext)
     if report.when == "call":
-        report.when = "setup"  # what pytest counts as an error, not as a failure
+        report.when = "setup"  # pytest counts this as an error, not as a failure
 
 
 def _step(item: pytest.Item) -> Step | None:
     callspec = getattr(item, "callspec", None)
     step = callspec.params.get("step") if callspec else None
-    # Others may call a parameter so, too.
+    # Other tests can have a parameter with this name, too.
     wanted = "examine_step" in getattr(item, "fixturenames", ())
     return step if wanted and isinstance(step, Step) else None
 

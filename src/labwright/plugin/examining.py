@@ -1,4 +1,4 @@
-"""Examines steps in this process, each once on each target, whatever order pytest has."""
+"""Checks steps in this process, each once on each target, in any order of tests."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class NotChecked(LabwrightError):  # noqa: N818
-    """A step's test ended without the step's check: it has shown nothing."""
+    """A step's test ended without running the step's check."""
 
     def __init__(self) -> None:
         super().__init__("its test ended before the step's check was run")
 
 
 class Blocked(pytest.skip.Exception):  # type: ignore[name-defined,misc]  # made by a decorator
-    """A step was not examined, since one that it needs did not pass."""
+    """A step was not checked, because a step that it needs did not pass."""
 
 
 @dataclass
@@ -38,24 +38,24 @@ class _Examined:
     result: StepResult
     problem: BaseException | None
     told: bool = False
-    """Whether it has been handed on."""
+    """Whether the result was reported."""
 
 
 class Examiner:
-    """Runs the checks of this process, and keeps what they said.
+    """Runs the checks of this process, and keeps their results.
 
-    A need is examined before what needs it, also where pytest has another order, or gave the
-    need to another worker: a need that was not examined never counts as passed.
+    A needed step is checked first, even if pytest has another order, or has given that step to
+    another worker: a needed step that was not checked never counts as passed.
     """
 
     def __init__(self, tape: list[Observation]) -> None:
         self._tape = tape
         self._known: dict[tuple[Path, str], dict[str, _Examined]] = {}
         self._ends: dict[tuple[Path, str], float] = {}
-        """By the monotonic clock: when the time for a run is over."""
+        """The deadline of each run, by the monotonic clock."""
 
     def examine(self, run: Run, step: Step, request: pytest.FixtureRequest) -> bool:
-        """Examine a step after all that it needs; return whether it passed."""
+        """Check a step after all steps that it needs; return whether it passed."""
         known = self._of(run)
         if step.id in known:
             return known[step.id].result.outcome is Outcome.PASSED
@@ -100,7 +100,7 @@ class Examiner:
         return _Examined(result, problem)
 
     def raise_for(self, run: Run, step: Step) -> None:
-        """Raise what a step's check raised, or that the step is blocked."""
+        """Raise the error of a step's check, or :class:`Blocked`."""
         __tracebackhide__ = True
         found = self._of(run).get(step.id)
         if found is None:
@@ -111,7 +111,7 @@ class Examiner:
             raise Blocked(self.shown(run, step).reason)
 
     def blocked_by(self, run: Run, step: Step) -> str:
-        """Return why a step is blocked, as far as is known; else nothing."""
+        """Return why a step is blocked, as far as known; "" if it is not."""
         shown = self.shown(run, step)
         return shown.reason if shown.outcome is Outcome.BLOCKED else ""
 
@@ -120,12 +120,12 @@ class Examiner:
         return step.id in self._of(run) or bool(self.blocked_by(run, step))
 
     def is_told(self, run: Run, step: Step, problem: BaseException) -> bool:
-        """Return whether a test ended with what its step's check raised."""
+        """Return whether a test ended with the error that its step's check raised."""
         found = self._of(run).get(step.id)
         return found is not None and found.problem is problem
 
     def spoil(self, run: Run, step: Step, problem: BaseException) -> None:
-        """A test ended with something else than its check: the step is broken."""
+        """Make a step broken, because its test ended with another error than its check."""
         known = self._of(run)
         before = known.get(step.id)
         result = before.result if before else step_check.pending(step, run.lab.document.name)
@@ -134,7 +134,7 @@ class Examiner:
         known[step.id] = _Examined(step_check.broken(blank, problem, seen), problem)
 
     def shown(self, run: Run, step: Step) -> StepResult:
-        """Return a step's result, as far as this process knows."""
+        """Return a step's result, as far as this process knows it."""
         known = self._of(run)
         bad = {id for id in known if known[id].result.outcome is not Outcome.PASSED}
         chosen = {*known, step.id}
@@ -146,9 +146,9 @@ class Examiner:
         return next(each for each in score.steps if each.id == step.id)
 
     def new_results(self, run: Run, step: Step) -> list[StepResult]:
-        """Return the results that have not been handed on: the step's, and of its needs."""
+        """Return the results that were not reported yet: the step's, and of the steps it needs."""
         known = self._of(run)
-        if step.id in known and self._tape:  # what a fixture asked since
+        if step.id in known and self._tape:  # later questions of a fixture
             late = known[step.id]
             late.result = replace(
                 late.result, observations=(*late.result.observations, *self._tape)

@@ -1,4 +1,4 @@
-"""Grades in this process: pytest runs a lab's steps, and says nothing itself."""
+"""Grades in this process: runs pytest without any output of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from labwright.score import Score, StepResult
 
 IN_THREAD = ("-s", "-pno:faulthandler", "-pno:threadexception", "-pno:unraisableexception")
-"""What pytest leaves alone where it runs in a thread: it belongs to the whole process."""
+"""Options for a thread: pytest must not change the process's streams and signal handlers."""
 
 
 class NullListener:
@@ -41,7 +41,7 @@ def grade(
 ) -> Score:
     """Run a lab's steps, and return the score.
 
-    :param machine: the target, where it is open already; it is left open.
+    :param machine: the target, if it is already open; it is left open.
     :param in_thread: whether this is not the process's main thread.
     :raises LabwrightError: pytest could not run the steps at all.
     """
@@ -51,8 +51,8 @@ def grade(
     fixed = [
         *(f"--rootdir={folder}", f"--confcutdir={folder}", f"-c{os.devnull}"),
         *("--import-mode=importlib", "-pno:terminal", "-pno:cacheprovider"),
-        # What else is installed has no say in a grade, and is not waited for: there are
-        # plugins that reorder tests, and some that take seconds to import.
+        # Other installed plugins must not influence a grade: some reorder tests, and some
+        # take seconds to import.
         *("--disable-plugin-autoload", "--assert=plain"),
     ]
     if run.alluredir:
@@ -66,14 +66,14 @@ def grade(
     if status == pytest.ExitCode.INTERRUPTED and not watcher.problem:
         raise KeyboardInterrupt
     if watcher.recorder is None or (watcher.problem and not watcher.recorder.heard):
-        raise LabwrightError(f"{folder}: no step was examined: {watcher.problem or status}")
+        raise LabwrightError(f"{folder}: no step was checked: {watcher.problem or status}")
     (score,) = watcher.recorder.finish()
     return score
 
 
 @contextmanager
 def _without_settings() -> Iterator[None]:
-    """Keep the user's settings of pytest out of a grade."""
+    """Ignore the user's settings of pytest during a grading."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name in SETTINGS}
     try:
         yield
@@ -85,7 +85,7 @@ SETTINGS = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 
 
 class _Registers:
-    """Registers what is handed to the plugin under its name, before the plugin looks for it."""
+    """Registers the given run under its name, before the plugin looks for it."""
 
     def __init__(self, given: Given) -> None:
         self._given = given
@@ -96,7 +96,7 @@ class _Registers:
 
 
 class _Watcher:
-    """Keeps the recorder of a run of pytest, and what went wrong before its tests."""
+    """Keeps the recorder of a pytest run, and errors before its tests."""
 
     def __init__(self) -> None:
         self.recorder: Recorder | None = None

@@ -1,4 +1,4 @@
-"""Collects results from the tests' reports, of this process or of workers, into scores."""
+"""Collects the results in the tests' reports, from this process or workers, into scores."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from labwright.score import Score, StepResult
 
 PROPERTY = "labwright-results"
-"""Name of the property by which a test's report carries the results of steps."""
+"""The name of the property with the results of steps in a test's report."""
 
 
 def packed(run: Run, of: str, results: Iterable[StepResult]) -> str:
-    """Return results as JSON: pytest-xdist carries neither enumerations nor half surrogates.
+    """Return results as JSON: pytest-xdist transports neither enumerations nor half surrogates.
 
-    :param of: the id of the step whose test carries them.
+    :param of: the id of the step whose test reports them.
     """
     steps = [asdict(result) for result in results]
     where = {"folder": str(run.lab.folder), "target": run.target}
@@ -50,7 +50,7 @@ class Recorder:
         """Why the scores could not be written, or pytest failed."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take the results out of a report that carries some."""
+        """Take the results from a report, if it has any."""
         for name, value in report.user_properties if report.when == "teardown" else ():
             if name != PROPERTY:
                 continue
@@ -64,7 +64,7 @@ class Recorder:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str], node: Any) -> None:
-        """Learn which labs the workers have: only they collect."""
+        """Note the labs that the workers have collected; only workers collect tests."""
         root = Path(node.config.rootpath)
         for module in {id.partition("::")[0] for id in ids if id.endswith("]")}:
             folder = (root / module).parent
@@ -76,15 +76,15 @@ class Recorder:
     def _runs_of(self, folder: Path) -> tuple[Run, ...]:
         try:
             return self._runs.of(folder)
-        except LabwrightError:  # the workers say so
+        except LabwrightError:  # the workers report it
             return ()
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Note in the steps that are left why pytest failed."""
+        """Keep the error of pytest as the reason for the remaining steps."""
         self.problem = f"pytest itself failed: {excinfo.exconly()[:300]}"
 
     def _tell(self, listener: Listener, key: tuple[Path, str], ids: list[str]) -> None:
-        """Tell a listener of steps that are settled now, in the lab's order, each once."""
+        """Report final results to a listener, in the lab's order, each once."""
         run = self._runs.on(*key)
         for step in assemble(run, self._results[key]).steps:
             if step.id in ids and (*key, step.id) not in self._told:
@@ -93,7 +93,7 @@ class Recorder:
 
     @property
     def heard(self) -> bool:
-        """Whether any result has come back."""
+        """Whether any result has arrived."""
         return any(self._results.values())
 
     def finish(self) -> list[Score]:
@@ -114,8 +114,8 @@ class Recorder:
         return self._scores
 
     def write(self, folder: Path) -> None:
-        """Write the scores: several labs, or targets, each into a folder of its own."""
-        # Here, since it imports much, and a worker of pytest-xdist writes nothing.
+        """Write the scores; for several labs or targets, each into its own folder."""
+        # Imported late: it is slow to import, and workers of pytest-xdist do not need it.
         from labwright.reports.write import write
 
         scores = self.finish()

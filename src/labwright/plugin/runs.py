@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Is told about a run while it runs."""
+    """Receives the results of a run while it runs."""
 
     def step(self, result: StepResult) -> None:
-        """A step has been examined."""
+        """A step has been checked."""
 
 
 class Given:
-    """Hands a run to the plugin, in a process that grades: it is an object, not options."""
+    """Passes a run to the plugin as an object, in a process that grades."""
 
     NAME = "labwright-given"
 
@@ -34,15 +34,15 @@ class Given:
 
 
 class Runs:
-    """Makes the runs of the labs that pytest meets, each once."""
+    """Makes the run of each collected lab and target once."""
 
     def __init__(self, option: Any, given: Given | None) -> None:
         self._option = option
         self._given = given
         self.targets = tuple(dict.fromkeys(option.target)) if given is None else ()
-        """Those of the command line; none: this machine."""
+        """The targets of the command line; empty: this machine."""
         self.met: dict[Path, tuple[Run, ...]] = {}
-        """The runs of each lab's folder, one a target."""
+        """The runs of each lab's folder, one for each target."""
         if given:
             self.met[given.run.lab.folder] = (given.run,)
 

@@ -1,4 +1,4 @@
-"""How pytest-xdist gives out a lab's steps: those on one target stay with one worker."""
+"""A scheduler for pytest-xdist that keeps a lab's steps on one target with one worker."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class LabScheduler(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives a worker all steps of a lab on a target, in their order.
+    """Gives one worker all steps of a lab on a target, in their order.
 
-    The score does not depend on it; it saves workers from examining needs again.
+    The score does not depend on it; it avoids that workers check needed steps again.
     """
 
     def __init__(self, config: pytest.Config, log: Any, targets: Sequence[str]) -> None:
@@ -23,15 +23,15 @@ class LabScheduler(LoadScopeScheduling):  # type: ignore[misc]
         self._targets = sorted(targets, key=len, reverse=True)
 
     def _split_scope(self, nodeid: str) -> str:
-        """Return what a test belongs to: its module, and the target that its id begins with."""
+        """Return a test's group: its module, and the target at the beginning of its id."""
         module, _, test = nodeid.partition("::")
         target = next((target for target in self._targets if f"[{target}-" in test), "")
         return f"{module}::{target}"
 
     def remove_node(self, node: Any) -> str | None:
-        """Give the rest of a lost worker's tests to others, except the one that ended it.
+        """Give the remaining tests of a lost worker to others, except the test that ended it.
 
-        pytest-xdist would give that one out again, until no worker is left.
+        pytest-xdist would repeat that test until no worker is left.
         """
         units = self.assigned_work[node].values()
         left = [(unit, test) for unit in units for test, done in unit.items() if not done]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 
 UNWRITTEN = 2
-"""Something that was asked for could not be written."""
+"""Some of the output could not be written."""
 INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
+"""128 + SIGINT, as in shells."""
 
 
 def main() -> int:
-    """Run the command line; return its exit status, also of one that is interrupted."""
+    """Run the command line; return its exit status, also after an interruption."""
     try:
-        # Here, since importing takes long enough to be interrupted.
+        # Imported here, so that Ctrl-C during the slow import is handled, too.
         from labwright.host.output import CLOSED, lasting, lost
 
         with lasting() as (output, _):

@@ -3,19 +3,21 @@
 ::
 
     LabwrightError              one clear sentence for the user; exit code 2
-    ├── UsageError              the command line asks for what cannot be
-    ├── DefinitionError         a lab's document or definition is wrong (file:line)
-    ├── SetupError              this computer lacks something, and what to install
-    ├── PerformError            a step of the lab could not be performed
-    └── MachineError            the machine or the way to it failed: never the student's fault
-        ├── HostUnreachable     no connection, or the connection was lost
-        ├── CommandTimedOut     a command or probe did not end in time
-        ├── EngineRefused       the Docker Engine answered one question with an error
-        └── ProbeError          the probe's answer is not what a probe answers
+        ├── UsageError              the command line is wrong
+        ├── DefinitionError         a lab's document or definition is wrong (file:line)
+        ├── SetupError              this computer lacks something; what to install or free
+        ├── PerformError            a step of the lab could not be performed
+        ├── NotYet                  a watch does not wait for a state that may still come
+        └── MachineError            the machine or the connection failed: never the student's fault
+            ├── HostUnreachable     no connection, or the connection was lost
+            ├── CommandTimedOut     a command or probe did not end in time
+            ├── EngineRefused       the Docker Engine answered one question with an error
+            ├── ProbeError          the probe's answer is malformed
+            └── Disturbed           others used the machine, so nothing can be judged
 
-    CheckFailed(AssertionError) the student's doing
+        CheckFailed(AssertionError) the student's doing
 
-``CheckFailed`` stands outside the tree, so whose fault it is can never be confused.
+    ``CheckFailed`` is outside the tree, so that the two kinds of faults are never confused.
 """
 
 from __future__ import annotations
@@ -31,14 +33,14 @@ if TYPE_CHECKING:
 
 
 class LabwrightError(Exception):
-    """Something that its reader can mend; the message is one sentence that says how."""
+    """An error that the user can correct; the message is one sentence that says how."""
 
     def __init__(self, message: str) -> None:
         super().__init__(escape_surrogates(message))
 
 
 class UsageError(LabwrightError):
-    """The command line asks for what cannot be."""
+    """The command line is wrong, or names something that does not exist."""
 
 
 class DefinitionError(LabwrightError):
@@ -55,11 +57,11 @@ class SetupError(LabwrightError):
 
 
 class PerformError(LabwrightError):
-    """A command that performs a step did not do what it must."""
+    """A command that performs a step failed."""
 
 
 class MachineError(LabwrightError):
-    """The machine, or the way to it, failed: never counted against a student."""
+    """The machine, or the connection to it, failed: never counted against a student."""
 
 
 class HostUnreachable(MachineError):  # noqa: N818  the field's own term
@@ -71,25 +73,25 @@ class CommandTimedOut(MachineError):  # noqa: N818
 
 
 class ProbeError(MachineError):
-    """The probe answered with something that is not a probe's answer."""
+    """The probe's answer is malformed."""
 
 
 class EngineRefused(MachineError):  # noqa: N818
-    """The Docker Engine answered one question with an error; others it may answer well."""
+    """The Docker Engine answered one question with an error; others may succeed."""
 
 
 class Disturbed(MachineError):  # noqa: N818
-    """Others used what is checked meanwhile, so that nothing can be said about it."""
+    """Others used the service during the check, so nothing can be judged."""
 
 
-class CheckFailed(AssertionError):  # noqa: N818  it is an assertion, not an error of ours
+class CheckFailed(AssertionError):  # noqa: N818  an assertion about the machine
     """A claim about the machine does not hold: the student's doing.
 
-    ``expected`` and ``actual`` are sentences for people; ``hint`` says what was most
-    likely done and how to mend it (empty: the step's own hint is shown);
-    ``evidence`` is what was run and seen until then; ``cause`` names what is wrong where
-    several steps fail for it: the first of them is charged, the others are blocked by it;
-    ``share`` is the part of the step's points that is earned all the same, less than 1.
+    ``expected`` and ``actual`` are texts for people; ``hint`` says what was probably done and how
+    to correct it (empty: the step's own hint is shown); ``evidence`` is the evidence until
+    then; ``cause`` names a cause for which several steps fail: only the first of them loses
+    points, the others are blocked by it; ``share`` is the share of the step's points that
+    is still earned, less than 1.
     """
 
     def __init__(
@@ -111,10 +113,10 @@ class CheckFailed(AssertionError):  # noqa: N818  it is an assertion, not an err
 
 
 class NotYet(LabwrightError):  # noqa: N818
-    """What a check looks for may come by itself, and this run does not wait for it."""
+    """The state that a check needs may come by itself, but this run does not wait for it."""
 
-    SENTENCE = "it may become right by itself, and is not waited for"
+    SENTENCE = "it may become right by itself, but this run does not wait for it"
 
     def __init__(self) -> None:
-        """It says always the same."""
+        """Create it; the message is always the same."""
         super().__init__(self.SENTENCE)

@@ -1,4 +1,4 @@
-"""The outcome of a step, and what was run and seen for it."""
+"""The outcome of a step, its evidence, and the recorded questions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """How a step ended; it always says whose doing that is."""
+    """The outcome of a step; it always tells whose fault a problem is."""
 
     PASSED = "passed"
     """The claim holds."""
@@ -17,38 +17,38 @@ class Outcome(StrEnum):
     BLOCKED = "blocked"
     """A step that this one needs did not pass; the reason names it."""
     BROKEN = "broken"
-    """Our fault or the network's: never a zero, never a pass."""
+    """A fault of labwright, the machine or the network: never a zero, never a pass."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One question that was put to a machine, and its answer, so that it can be judged again."""
+    """One question to a machine and its answer, so that it can be judged again."""
 
     asked: str
     """The question: a command, a task of the probe, a request to Docker."""
     answered: Any = None
-    """Plain data: what came back, bounded, never trusted."""
+    """The answer as plain data, of limited size, not trusted."""
     error: str = ""
-    """The class of the machine error that it ended with; the answer is its message then."""
+    """The class of the machine error, if there was one; the answer is then its message."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One thing that was run or read on the machine, and what was seen."""
+    """One thing that was run or read on the machine, and its result."""
 
     claim: str
-    """What this is evidence for, as a short sentence."""
+    """The claim for which this is evidence, as a short sentence."""
     ran: str = ""
-    """The command, request or file, as a person would repeat it."""
+    """The command, request or file, in a form that a person can repeat."""
     saw: str = ""
-    """What came back: text from the target, bounded, never trusted."""
+    """The result: text from the target, of limited size, not trusted."""
     data: dict[str, Any] = field(default_factory=dict)
-    """Machine-readable: what a report draws and what can be judged again."""
+    """Machine-readable data, for charts in reports and for judging again."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something about a step that is worth knowing and costs nothing."""
+    """A remark about a step that costs no points."""
 
     text: str
     """A sentence; it may quote the target."""

@@ -1,7 +1,7 @@
 """The score of one target: the contract ``labwright/score/v1``.
 
-Every report is rendered from this alone. docs/score-reference.md is made from it, and
-docs/score.schema.json validates it.
+All reports are rendered only from it. docs/score-reference.md is made from this module, and
+docs/score.schema.json validates a score.
 """
 
 from __future__ import annotations
@@ -25,47 +25,47 @@ class StepResult:
     """The result of one step. Times are UTC in ISO 8601, durations seconds."""
 
     id: str
-    """Kebab-case; the same in the document, the definition, the test's id and every report."""
+    """Kebab-case; the same in the document, the definition, the test's id and all reports."""
     title: str
-    """What it asks for."""
+    """The title of the step."""
     part: str
-    """The heading under which the document asks for it."""
+    """The heading of the step's part of the document."""
     points: int | float
-    """Points earned: `max_points` when passed; when failed, the share of the claims that hold, by
-    their weights, and 0 without weights; else 0."""
+    """Points earned: `max_points` if passed; if failed, the share of the claims that hold, by their
+    weights (0 without weights); otherwise 0."""
     max_points: int | float
-    """Points that could be earned."""
+    """The step's maximum points."""
     outcome: Outcome
     """`passed`, `failed`, `blocked` or `broken`."""
     needs: tuple[str, ...]
     """Ids of the steps that must have passed before."""
     reason: str
-    """One sentence: why it is not passed; empty when it is."""
+    """One sentence: why it did not pass; empty if it passed."""
     expected: str
-    """What should be; code stands between backticks, here and in the next two."""
+    """What was expected; code is between backticks, here and in the next two."""
     actual: str
-    """What is."""
+    """What was found."""
     hint: str
     """What to do."""
     evidence: tuple[Evidence, ...]
-    """What was run and what was seen, in order."""
+    """What was run and the results, in order."""
     duration_s: int | float
     """Seconds that the check took."""
     file: str = ""
-    """The document that asks for the step, relative to the lab."""
+    """The document, relative to the lab."""
     line: int = 0
-    """Where the document asks for it; 0: unknown."""
+    """The step's line in the document; 0: unknown."""
     observations: tuple[Observation, ...] = ()
-    """All that was asked of the machine for it: `labwright regrade` judges it again."""
+    """The record: all questions to the machine for this step; `labwright regrade` uses it."""
     cause: str = ""
-    """What is wrong where several steps fail for it: the first is charged, the others blocked."""
+    """A cause for which several steps fail: the first loses points, the others are blocked."""
     notices: tuple[str, ...] = ()
-    """What is worth knowing about it and costs nothing, a sentence each."""
+    """Remarks that cost no points, one sentence each."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Outcomes and points of one target."""
+    """The outcomes and points of one run of a lab on one target."""
 
     lab: str
     """The lab's name."""
@@ -80,9 +80,9 @@ class Score:
     steps: tuple[StepResult, ...]
     """The steps, in the order of the lab."""
     labwright: str = ""
-    """The version that graded."""
+    """The version of labwright."""
     seed: int | None = None
-    """What everything random was drawn from; `--seed` repeats it."""
+    """The seed of all random choices; `--seed` repeats them."""
 
     @property
     def points(self) -> float:
@@ -91,20 +91,20 @@ class Score:
 
     @property
     def max_points(self) -> float:
-        """Points that could be earned: the sum over the steps."""
+        """Maximum points: the sum over the steps."""
         return sum(step.max_points for step in self.steps)
 
     @property
     def graded(self) -> bool:
-        """Whether the points can stand as a grade: no step is broken."""
+        """Whether the points are a grade: no step is broken."""
         return all(step.outcome is not Outcome.BROKEN for step in self.steps)
 
     def count(self, outcome: Outcome) -> int:
-        """How many steps ended like this."""
+        """Return the number of steps with an outcome."""
         return sum(step.outcome is outcome for step in self.steps)
 
     def to_json(self) -> str:
-        """Return the document ``labwright/score/v1``, indented, ending in a newline."""
+        """Return the score as indented JSON (``labwright/score/v1``), with a newline at the end."""
         body: dict[str, Any] = {
             "schema": SCHEMA,
             "labwright": self.labwright,
@@ -123,7 +123,7 @@ class Score:
 
     @classmethod
     def from_json(cls, text: str) -> Score:
-        """Read a score back.
+        """Parse a score.
 
         :raises LabwrightError: the text is not a ``labwright/score/v1`` document.
         """
@@ -160,10 +160,10 @@ def _converted(body: Any, kind: type[T]) -> T:
 
 
 def _storable(value: Any) -> Any:
-    """Return the value without what JSON in UTF-8 cannot hold, or some readers refuse.
+    """Return the value without parts that JSON cannot represent, or that some readers refuse.
 
-    NaN and infinity become null. Half a surrogate pair, which a target can put into JSON
-    of its own, is spelled out: jq refuses a whole document for one of them.
+    NaN and infinity become null. Half of a surrogate pair, which a target can send in JSON, is
+    written as an escape: otherwise jq refuses the whole document.
     """
     if isinstance(value, dict):
         return {_storable(key): _storable(item) for key, item in value.items()}
@@ -175,8 +175,8 @@ def _storable(value: Any) -> Any:
 
 
 def step_from_dict(body: Any) -> StepResult:
-    """Return the step that ``dataclasses.asdict`` took apart, also after a trip through JSON.
+    """Return a step result from the output of ``dataclasses.asdict``, also after JSON.
 
-    :raises LabwrightError: it is something else.
+    :raises LabwrightError: the data does not have this form.
     """
     return _converted(body, StepResult)

@@ -86,8 +86,8 @@ def test_groups_hold_claims(read):
         ("[[step.claim]]\nport = 1\nuntil = 'first'\n[[step.claim]]\nport = 2\n", 15, "come after"),
         ("[[step.claim]]\nport = 1\nweight = 2\n[[step.claim]]\nport = 2\n", 15, "or none"),
         ("[[step.claim]]\nport = 1\nweight = 0\n", 15, "more than 0"),
-        ("check = 'a.b'\n[[step.claim]]\nport = 1\n", 9, "either a 'check', or one or several [[step.claim]]"),
-        ("", 9, "either a 'check', or one or several [[step.claim]]"),
+        ("check = 'a.b'\n[[step.claim]]\nport = 1\n", 9, "either a 'check', or one or several"),
+        ("", 9, "either a 'check', or one or several"),
         ("claim = [3]\n", 13, "item 1 of 'claim' of step 'first' must be a table"),
     ],
 )  # fmt: skip

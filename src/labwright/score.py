@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -147,6 +148,11 @@ class Score:
                     f"not a {SCHEMA} document: a negative or infinite number in {step.id!r:.60}"
                 )
         return score
+
+
+def now() -> str:
+    """Return the current time as scores have it: UTC, in ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 T = TypeVar("T")

@@ -19,8 +19,9 @@ from labwright.batch import gradebook_platforms as platforms
 from labwright.batch.folder import Folder
 from labwright.batch.grade_one import Teller, grade_one
 from labwright.batch.gradebook_platforms import Assignment
-from labwright.batch.grading import Deadline, Grading, seed_of, workers_for
+from labwright.batch.grading import Deadline, Grading, seed_of
 from labwright.batch.journal import Attempt, Begun, Journal
+from labwright.batch.pool import workers_for
 from labwright.batch.stop import Stop
 from labwright.batch.student import Student
 from labwright.batch.task import Examined, Identity, Task

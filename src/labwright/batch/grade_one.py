@@ -9,7 +9,6 @@ import json
 import platform
 import time
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from labwright.host.temporary import Scratch
 from labwright.lab.edition import edition
 from labwright.lab.model import find_lab
 from labwright.outcome import Outcome
+from labwright.score import now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,5 +154,5 @@ def all_broken(task: Task, reason: str, done: tuple[StepResult, ...] = ()) -> Sc
 
     :param done: the results of the steps that were checked.
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return assemble(run_of(task), done, started=now, finished=now, missing=reason)
+    moment = now()
+    return assemble(run_of(task), done, started=moment, finished=moment, missing=reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections import defaultdict
 from dataclasses import replace
@@ -38,12 +37,6 @@ if TYPE_CHECKING:
 
     Spread = Callable[[list[list[Task]], Stop, Listener], None]
 
-PER_CORE = 8
-"""Students graded at once for each core. Measured by benchmarks/batch.py: a student takes 0.4 s
-of CPU time, and the rest of 10 s or more is spent waiting for the machine. With slow machines,
-twice as many can be faster: see ``paced`` there."""
-MEBIBYTES_EACH = 150
-"""MiB for a student's process and its ssh, with a margin."""
 ATTEMPTS = 2
 FITS = "it fits the variant of"
 JUMP_AT_ONCE = 6
@@ -63,13 +56,6 @@ class ProgressView(Protocol):
 
     def ended(self, examined: Examined) -> None:
         """The grading of a student has ended."""
-
-
-def workers_for(students: int) -> int:
-    """Return how many students to grade at once, limited by cores and memory."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    by_memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    return max(1, min(students, (cores or 1) * PER_CORE, by_memory // (MEBIBYTES_EACH << 20)))
 
 
 class Grading:

@@ -9,7 +9,6 @@ depend on it.
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -18,6 +17,7 @@ from labwright.batch.task import Identity  # noqa: TC001  msgspec reads it
 from labwright.errors import SetupError, UsageError
 from labwright.grading.run import RunOptions  # noqa: TC001  msgspec reads it
 from labwright.outcome import Outcome
+from labwright.score import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -127,7 +127,7 @@ class Journal:
         """
         self._load()
         if isinstance(line, Attempt | Counts | Setting):
-            line = msgspec.structs.replace(line, at=_now())
+            line = msgspec.structs.replace(line, at=now())
         append_lines(self.path, [msgspec.json.encode(line)])
         self._take(line)
 
@@ -212,7 +212,3 @@ def append_lines(path: Path, lines: Iterable[bytes], *, derived: bool = False) -
             f"cannot write {path}: {problem.strerror}; free some space there, "
             "then continue with --resume"
         ) from problem
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from labwright.batch.task import Task
     from labwright.score import StepResult
 
+PER_CORE = 8
+"""Students graded at once for each core. Measured by benchmarks/batch.py: a student takes 0.4 s
+of CPU time, and the rest of 10 s or more is spent waiting for the machine. With slow machines,
+twice as many can be faster: see ``paced`` there."""
+MEBIBYTES_EACH = 150
+"""MiB for a student's process and its ssh, with a margin."""
 TICK_S = 0.25
 """Seconds between checks for a stop request or a time limit."""
 ANSWER_S = 60.0
@@ -54,13 +60,22 @@ class Listener(Protocol):
         """The grading of a student has ended, with or without a grade."""
 
 
+def workers_for(students: int) -> int:
+    """Return how many students to grade at once, limited by cores and memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    by_memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return max(1, min(students, (cores or 1) * PER_CORE, by_memory // (MEBIBYTES_EACH << 20)))
+
+
 def spread(
     groups: Sequence[Sequence[Task]], workers: int, stop: Stop, lock: Path, listener: Listener
 ) -> None:
     """Grade groups of students in parallel; the students of a group one after another.
 
+    :param workers: the number of students at once; 0: as many as this computer can handle.
     :param lock: a file on which every process holds a shared lock as long as it lives.
     """
+    workers = workers or workers_for(len(groups))
     waiting = deque(deque(group) for group in groups if group)
     held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     fcntl.flock(held, fcntl.LOCK_SH)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from labwright.batch.task import Identity, definition_of
 from labwright.errors import LabwrightError, UsageError
-from labwright.score import Score
+from labwright.score import Score, now
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ def make(
         document=document_of(lab),
         values=values,
         challenge=challenge,
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        made=now(),
         machine=machine,
         score=body,
     )

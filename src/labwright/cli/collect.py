@@ -11,7 +11,7 @@ from rich.text import Text
 from labwright.batch import collect, grade_rule, outputs, pool, roster
 from labwright.batch.challenge import Challenge
 from labwright.batch.folder import Folder
-from labwright.batch.grading import Grading, workers_for
+from labwright.batch.grading import Grading
 from labwright.batch.view import ClassView
 from labwright.cli.grade import (
     INTERRUPTED,
@@ -103,8 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         view.say(note)
 
     def spread(groups: Any, stop: Stop, listener: Any) -> None:
-        workers = min(workers_for(len(groups)), len(groups)) or 1
-        pool.spread(groups, workers, stop, folder.workers_lock, listener)
+        pool.spread(groups, 0, stop, folder.workers_lock, listener)
 
     with folder.locked(), Scratch() as place, stopping(view) as stop:
         grading.begin(random.SystemRandom().randrange(1 << 31), resume=True)

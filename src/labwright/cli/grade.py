@@ -24,7 +24,7 @@ from labwright.batch import (
 from labwright.batch.attempts import POLICIES
 from labwright.batch.folder import Folder
 from labwright.batch.gradebook_platforms import Assignment
-from labwright.batch.grading import Deadline, Grading, workers_for
+from labwright.batch.grading import Deadline, Grading
 from labwright.batch.journal import Setting
 from labwright.batch.stop import Stop
 from labwright.batch.view import ClassView
@@ -273,7 +273,7 @@ def options_of(arguments: argparse.Namespace) -> RunOptions:
 
 def _workers(text: str, students: int) -> int:
     if text == "auto":
-        return workers_for(students)
+        return pool.workers_for(students)
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1000):
         raise UsageError(f"-n is {text!r}: give a number from 1 to 1000, or auto")
     return min(int(text), students)

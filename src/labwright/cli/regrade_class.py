@@ -10,7 +10,7 @@ from rich.text import Text
 from labwright.batch import grade_rule, judge_class, outputs, pool
 from labwright.batch.folder import Folder
 from labwright.batch.gradebook_platforms import Assignment
-from labwright.batch.grading import Grading, workers_for
+from labwright.batch.grading import Grading
 from labwright.batch.view import ClassView
 from labwright.cli.grade import INTERRUPTED, show, stopping
 from labwright.errors import UsageError
@@ -51,8 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         view = ClassView(console, 0, {})
 
         def spread(groups: Any, stop: Stop, listener: Any) -> None:
-            workers = min(workers_for(len(groups)), len(groups)) or 1
-            pool.spread(groups, workers, stop, folder.workers_lock, listener)
+            pool.spread(groups, 0, stop, folder.workers_lock, listener)
 
         # Each record is judged by the steps that it contains.
         judging = replace(options, part=None, steps=())

@@ -14,7 +14,6 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 import labwright
@@ -25,7 +24,7 @@ from labwright.grading.changing import Changing, is_not_yet
 from labwright.grading.look import Questions
 from labwright.grading.run import Run
 from labwright.outcome import Outcome
-from labwright.score import Score, StepResult
+from labwright.score import Score, StepResult, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -154,7 +153,7 @@ class Watch:
         self._wake = threading.Condition()
         self._stopped = False
         self._pause = SHORTEST_S
-        self._started = _now()
+        self._started = now()
         self._examined_at = 0.0
         self._changed_at = time.monotonic()
 
@@ -198,7 +197,7 @@ class Watch:
             title=lab.title,
             target=self._target,
             started=self._started,
-            finished=_now(),
+            finished=now(),
             steps=tuple(steps),
             labwright=labwright.__version__,
         )
@@ -387,7 +386,3 @@ def _sends_traffic(lab: Lab, step_id: str) -> bool:
 def _verdict(result: StepResult) -> tuple[str, ...]:
     """Return the parts of a result that are shown to people."""
     return (result.outcome, result.reason, result.hint)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

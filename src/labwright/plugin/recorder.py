@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from labwright.errors import LabwrightError
 from labwright.grading.assemble import NO_RESULT, assemble
-from labwright.score import step_from_dict
+from labwright.score import now, step_from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,8 +132,3 @@ class Recorder:
                 write(score, place)
             except LabwrightError as problem:
                 self.problem = str(problem)
-
-
-def now() -> str:
-    """Return the time in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -269,8 +269,8 @@ def test_a_lab_says_what_its_machine_has(write):
         ('"/etc/motd"', '"etc/motd"', "not the absolute path"),
         ('"/etc/motd"', '"/etc/../motd"', "not the absolute path"),
         ('"/etc/motd"', '"/etc/"', "not the absolute path"),
-        ('"0600"', '"rw"', "the mode 'rw'"),
-        ('"www-data:adm"', '"a b"', "the owner 'a b'"),
+        ('"0600"', '"rw"', "the mode must be like '0644'"),
+        ('"www-data:adm"', '"a b"', "the owner must be like"),
         ('content = "s"', 'text = "s"', "text"),
     ],
 )

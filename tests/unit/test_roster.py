@@ -249,7 +249,7 @@ def test_targets_come_from_a_second_file_by_any_id_that_a_student_has(read, tmp_
     assert "targets.csv:4: column \"id\": 'nobody' is not in the roster" in str(caught.value)
     left = read(plain, targets=second, skip_bad_rows=True)
     assert [s.target for s in left.students] == ["ssh://h1"]
-    assert any("no target" in line for line in left.skipped)
+    assert any("it is missing" in line for line in left.skipped)
 
 
 def test_a_second_file_may_name_the_students_by_another_column_than_id(read, tmp_path):

@@ -26,7 +26,7 @@ does not count as active yet. A document asks for more, since the table is only 
 
 
 def server_takes_s(start_s: float) -> float:
-    """Return how long a server takes from the decision to its first request.
+    """Return the seconds from the decision to start a server to its first request.
 
     :param start_s: how long its container took from created to started; to create it takes a
         quarter of that.

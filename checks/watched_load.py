@@ -40,10 +40,10 @@ SHIFT_S = 2.0
 AFTER_S = 4.0
 """Seconds of observation after the last request was due."""
 PLANNED_S = 8.5
-"""Seconds. The times of the load are planned for a machine on which a server takes at most this."""
+"""Seconds. The load's times are planned for machines on which a server takes at most this."""
 MOST_STRETCH = 2.5
 LONGEST_START_S = 60.0
-"""Seconds. A container with a longer time between creation and start was not started at once."""
+"""Seconds. A container that took longer from creation to start was not started at once."""
 EVENTS_S = 30.0
 MOST_EVENTS = 2000
 
@@ -75,7 +75,7 @@ class WatchedLoad:
 
     @cached_property
     def stretch(self) -> float:
-        """By what the load's times are multiplied: more than 1 where servers start slowly.
+        """The factor for the load's times: more than 1 if servers start slowly.
 
         It follows from how long the containers that run took to start, from created to started.
         """
@@ -235,7 +235,7 @@ class WatchedLoad:
 
 
 def _start_s(line: str) -> float | None:
-    """Return how long a container took from created to started; None if nobody can say."""
+    """Return the seconds from a container's creation to its start; None if unknown."""
     try:
         restarts, created, started = line.split()
         took = (datetime.fromisoformat(started) - datetime.fromisoformat(created)).total_seconds()

@@ -62,7 +62,7 @@ def file(claim: File) -> Inspection:
     what, path = f"the file {claim.file}", home(claim.file)
     found = yield from _stat(claim.file, what)
     yield evidence(what, f"stat -L {claim.file}", " ".join(found) or "there is none")
-    # With -v it says why: without, a link that may not be read is no link.
+    # -v prints the error: otherwise, an unreadable link looks like no link.
     link = yield from user_or_root(f"readlink -v -- {path}", what)
     target = link.stdout.rstrip("\n") if link.ok else ""
     if claim.absent:
@@ -82,7 +82,7 @@ def file(claim: File) -> Inspection:
     _require_mode(what, mode, user, group, claim.mode, claim.owner)
     asked = (claim.equals, claim.contains, claim.lacks, claim.matches)
     if any(one is not None for one in asked):
-        # Anything else may never end.
+        # Reading anything else can take forever.
         require(kind.startswith("regular"), f"an ordinary file {claim.file}", f"it is a {kind}")
         content = yield from user_or_root(f"head -c {CONTENT_LIMIT + 1} -- {path}", what)
         if not content.ok:

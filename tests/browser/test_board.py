@@ -49,7 +49,7 @@ def test_who_is_stuck_is_shown_names_are_hidden_by_a_key_and_a_click_shows_the_p
     page.locator("tbody tr").first.get_by_text("Ben <b>Bold</b>").wait_for()
     assert "<img src=x" in page.locator("#common").inner_text()
     assert page.locator("img").count() == 0
-    board.rows["c"].hear("gone", "ssh://cas@10.1.2.3 cannot be reached")
+    board.rows["c"].handle("gone", "ssh://cas@10.1.2.3 cannot be reached")
     page.get_by_text("ssh://cas@10.1.2.3 cannot be reached").wait_for()
     page.keyboard.press("n")
     page.get_by_text("Student 2").wait_for()
@@ -75,7 +75,7 @@ def test_axe_finds_nothing_on_the_board(shown_board, scheme, size):
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size(size)
     tell(board, "b", Outcome.FAILED, STATE[0], actual="it is absent")
-    board.rows["d"].hear("gone", "no route")
+    board.rows["d"].handle("gone", "no route")
     page.get_by_text("it is absent").first.wait_for()
     found = axe.run(page).response["violations"]
     assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []

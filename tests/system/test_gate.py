@@ -92,7 +92,7 @@ SERVICE, SERVER1 = step("service-created"), step("server1-registered")
             "",
             "output",
             "10.0.2.15",
-            "does not print what is shown",
+            "does not print the output that",
             "- 10.0.2.15",
             id="a-command-deleted",
         ),

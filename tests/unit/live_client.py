@@ -68,7 +68,7 @@ class Client:
 def serving(shell=lambda: ["bash", "--norc", "--noprofile"], known=()):
     page = Page(LAB, "local", shell)
     for result in known:
-        page.hear(StepChanged(result))
+        page.handle(StepChanged(result))
     return serving_app(page)
 
 

@@ -32,23 +32,23 @@ def tell(board: Board, student: str, outcome: Outcome, *ids: str, actual: str = 
         pending = step_check.pending(LAB.step(id), "lab.md")
         points = pending.max_points if outcome is Outcome.PASSED else 0
         result = replace(pending, outcome=outcome, points=points, actual=actual)
-        board.rows[student].hear("step", [asdict(result), "", False])
-    board.rows[student].hear("visited", 0.05)
+        board.rows[student].handle("step", [asdict(result), "", False])
+    board.rows[student].handle("visited", 0.05)
 
 
 def names(board: Board) -> list[str]:
-    return [row["name"][0] for row in board.told()["rows"]]
+    return [row["name"][0] for row in board.as_data()["rows"]]
 
 
 def test_first_comes_whoever_has_been_stuck_longest_then_who_is_gone_then_who_is_done(board):
     tell(board, "a", Outcome.PASSED, *STATE)
     tell(board, "b", Outcome.FAILED, "server1-running")
     tell(board, "c", Outcome.FAILED, "server1-running")
-    board.rows["d"].hear("gone", "no route")
+    board.rows["d"].handle("gone", "no route")
     board.rows["b"].moved -= 10
     board.rows["c"].moved -= 600
     assert names(board) == ["c", "b", "d", "a"]
-    first = board.told()["rows"][0]
+    first = board.as_data()["rows"][0]
     assert first["next"] == "server1-running"
     assert first["quiet_min"] >= 10
 
@@ -57,9 +57,9 @@ def test_a_step_that_changes_ends_the_time_of_being_stuck(board):
     tell(board, "b", Outcome.FAILED, *STATE)
     board.rows["b"].moved -= 600
     tell(board, "b", Outcome.FAILED, *STATE)
-    assert board.rows["b"].told()["quiet_min"] >= 10
+    assert board.rows["b"].as_data()["quiet_min"] >= 10
     tell(board, "b", Outcome.PASSED, STATE[0])
-    assert board.rows["b"].told()["quiet_min"] == 0
+    assert board.rows["b"].as_data()["quiet_min"] == 0
 
 
 def test_the_commonest_failure_of_the_step_at_which_students_are_is_named(board):
@@ -67,17 +67,17 @@ def test_the_commonest_failure_of_the_step_at_which_students_are_is_named(board)
         tell(board, student, Outcome.PASSED, "server1-running")
         what = "exited" if student != "c" else "absent"
         tell(board, student, Outcome.FAILED, "server2-running", actual=what)
-    assert board.told()["common"] == ["server2-running", "exited", 2]
+    assert board.as_data()["common"] == ["server2-running", "exited", 2]
 
 
 def test_what_a_machine_says_is_one_visible_line(board):
     tell(board, "a", Outcome.FAILED, STATE[0], actual="x\x1b]0;owned\x07\n<b>")
-    assert "\\x1b]0;owned\\x07 <b>" in board.rows["a"].told()["why"]
+    assert "\\x1b]0;owned\\x07 <b>" in board.rows["a"].as_data()["why"]
 
 
 def test_a_result_of_a_step_that_the_lab_does_not_have_is_passed_over(board):
     result = replace(step_check.pending(LAB.steps[0], "lab.md"), id="../../x")
-    board.rows["a"].hear("step", [asdict(result), "", False])
+    board.rows["a"].handle("step", [asdict(result), "", False])
     assert "../../x" not in board.rows["a"].page.state.steps
 
 

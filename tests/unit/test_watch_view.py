@@ -29,7 +29,7 @@ def shown(height: int, failing: str = "server2-registered", width: int = 80) -> 
             result = replace(
                 result, outcome=Outcome.FAILED, points=0, expected=SAID, actual=SAID, hint=SAID
             )
-        view.state.hear(StepChanged(result))
+        view.state.handle(StepChanged(result))
     with console.capture() as captured:
         console.print(view.render())
     return captured.get().splitlines()

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labwright.batch import similar_machines, submission
-from labwright.batch.grading import FITS, lab_anywhere
+from labwright.batch.grading import FITS, portable_lab_name
 from labwright.batch.judge_class import MARK
-from labwright.batch.own_values import whose_values
+from labwright.batch.own_values import values_note
 from labwright.batch.task import Examined, Task, definition_of
 from labwright.errors import UsageError
 from labwright.host.files import write_text
@@ -191,7 +191,7 @@ def judge(
                 Task(
                     id=id,
                     target="",
-                    lab=lab_anywhere(lab),
+                    lab=portable_lab_name(lab),
                     options=replace(options, settings=settings, seed=each.old.seed),
                     limit_s=120,
                     record=str(record),
@@ -227,7 +227,7 @@ def _keep(
 ) -> Taken:
     own = edition(lab.folder, each.student.settings)
     odd = [*each.notes]
-    odd += filter(None, [whose_values(each.said.values, each.student.values, grading.editions)])
+    odd += filter(None, [values_note(each.said.values, each.student.values, grading.editions)])
     if examined.fits:
         odd.append(f"{FITS} {examined.fits}, and not the student's own")
     odd += submission.findings(each.said, each.old, examined.score, own, challenge)

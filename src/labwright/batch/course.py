@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OVERRIDES = "overrides.toml"
 MOST_GRACE = 1_000_000
-"""Minutes: almost two years."""
+"""Minutes; almost two years."""
 Counting = Literal["best", "last", "last-before-due"]
 Blocked = Literal["zero", "half", "excluded"]
 

@@ -100,7 +100,7 @@ def read_term(base: Path, course: Course, overrides: Sequence[Override]) -> Term
 
 
 def _odd(one: Override, each: ClassOfLab) -> Iterator[str]:
-    """Yield what of a decision may be a slip of the pen; it is followed as far as it can be."""
+    """Yield notes on values of a decision that may be typing errors; it is applied anyway."""
     steps = {
         id: most for a in each.attempts.get(one.student, ()) for id, (*_, most) in a.steps.items()
     }

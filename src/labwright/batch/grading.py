@@ -213,7 +213,7 @@ class Grading:
         return Task(
             id=student.id,
             target=student.target,
-            lab=lab_anywhere(self._lab),
+            lab=portable_lab_name(self._lab),
             jump=student.jump,
             pins=(*known, *jumps),
             options=options,
@@ -349,7 +349,7 @@ def seed_of(seed: int, id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {id}".encode()).digest()[:4]) >> 1
 
 
-def lab_anywhere(lab: Lab) -> str:
+def portable_lab_name(lab: Lab) -> str:
     """Return the name of a lab that comes with labwright, or the folder of another lab.
 
     On other computers, the folder of a lab that comes with labwright is another one.

@@ -173,7 +173,7 @@ class Journal:
     def _read(self) -> Iterator[Line]:
         raw = self.path.read_bytes() if self.path.exists() else b""
         for number, text in enumerate(raw.split(b"\n"), 1):
-            if not text.strip(b" \t\r\0"):  # nulls: what a power failure may leave
+            if not text.strip(b" \t\r\0"):  # a power failure can leave null bytes
                 continue
             try:
                 yield self._decoder.decode(text)

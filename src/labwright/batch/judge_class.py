@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labwright.batch.attempts import choose
-from labwright.batch.grading import lab_anywhere
+from labwright.batch.grading import portable_lab_name
 from labwright.batch.task import Task, definition_of
 from labwright.grading.judge_again import points_of
 
@@ -133,7 +133,7 @@ def _task(
     return Task(
         id=f"{student.id}{MARK}{attempt.number}",
         target=student.target,
-        lab=lab_anywhere(lab),
+        lab=portable_lab_name(lab),
         options=replace(options, settings=settings),
         limit_s=120,
         record=str(grading.folder.attempt(student.id, attempt.number)),

@@ -42,7 +42,7 @@ def rows_of(grading: Grading, rule: Rule) -> list[Row]:
     found: dict[str, list[str]] = {}
     machines = sum(identity != Identity() for identity in identities.values())
     for flag in similar_machines.find(grading.students, identities):
-        for id in () if similar_machines.of_an_image(flag, machines) else flag.students:
+        for id in () if similar_machines.is_from_image(flag, machines) else flag.students:
             said = f"{flag.what} as {similar_machines.named(flag.students, id)}"
             found.setdefault(id, []).append(said)
     for id, copied in similar_machines.copies(grading.records).items():
@@ -76,7 +76,7 @@ def image_notes(grading: Grading) -> list[str]:
         f"{len(flag.students)} of {plural(machines, 'machine')} have {flag.what}, probably "
         "because they come from one image: nobody is flagged for it"
         for flag in similar_machines.find(grading.students, identities)
-        if similar_machines.of_an_image(flag, machines)
+        if similar_machines.is_from_image(flag, machines)
     ]
 
 

@@ -71,7 +71,7 @@ def _named(ids: Sequence[str]) -> str:
     return ", ".join(ids[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def whose_values(given: dict[str, str], own: dict[str, str], known: Sequence[Edition]) -> str:
+def values_note(given: dict[str, str], own: dict[str, str], known: Sequence[Edition]) -> str:
     """Return a note on values that are not the student's own; "" if they are."""
     keys = {setting.partition("=")[0] for _, *settings in known for setting in settings}
     said = {key: value for key, value in given.items() if key in keys}

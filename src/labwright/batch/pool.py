@@ -121,7 +121,7 @@ def _over(
     """Read the processes' reports; return the processes that have finished."""
     over = []
     for key, _ in selector.select(TICK_S):
-        if not key.data.hear():
+        if not key.data.read_report():
             selector.unregister(key.fd)
             key.data.release()
             over.append(key.data)
@@ -146,7 +146,7 @@ class Running:
         self._let_go = 0.0
         """When it was asked to end (monotonic clock); 0: not yet."""
 
-    def hear(self) -> bool:
+    def read_report(self) -> bool:
         """Read a report; return whether more can follow."""
         data = os.read(self.heard, 1 << 16)
         self._text += data
@@ -253,7 +253,7 @@ class ForkServer:
     def _begin(self) -> None:
         ours, theirs = socket.socketpair()
         self._process = subprocess.Popen(
-            # "-P": a file of the current folder, such as a student's json.py, is no module of ours.
+            # "-P": never import a file in the current folder, such as a student's json.py.
             [sys.executable, "-P", "-m", "labwright.batch.fork_server"],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
@@ -283,7 +283,7 @@ def examine(
             gone = False
             while True:
                 gone = gone or abandoned()
-                if selector.select(TICK_S) and not one.hear():
+                if selector.select(TICK_S) and not one.read_report():
                     return one.examined if gone else one.result()
                 one.end_if_due(abandoned=gone)
         finally:

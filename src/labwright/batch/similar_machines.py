@@ -67,7 +67,7 @@ def find(students: Sequence[Student], identities: Mapping[str, Identity]) -> lis
     return sorted(flags, key=lambda flag: [order[id] for id in flag.students])
 
 
-def of_an_image(flag: Flag, machines: int) -> bool:
+def is_from_image(flag: Flag, machines: int) -> bool:
     """Whether most of a class share it, as machines made from one image do."""
     alike = len(flag.students)
     return set(flag.kinds) <= IN_IMAGES and alike >= FEWEST_ALIKE and 2 * alike > machines

@@ -105,9 +105,7 @@ def plan(document: Document, lab: Lab) -> Plan:
     return Plan(done, tuple(planner.not_performed), planner.commands)
 
 
-def examined_together(
-    steps: Sequence[Step], to_do: Sequence[Action]
-) -> dict[str, tuple[Step, ...]]:
+def checked_together(steps: Sequence[Step], to_do: Sequence[Action]) -> dict[str, tuple[Step, ...]]:
     """Return, for each step with actions, the steps that are checked after it.
 
     These are the step itself and the following steps without actions. They are checked together,

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from labwright.errors import CommandTimedOut, MachineError, PerformError
-from labwright.gate.actions import Action, closing_sentence, examined_together, plan
+from labwright.gate.actions import Action, checked_together, closing_sentence, plan
 from labwright.gate.expected import Varying
 from labwright.gate.findings import Finding
 from labwright.gate.rules.commands import blocking
@@ -125,7 +125,7 @@ class Walkthrough:
 
     def _follow(self, to_do: Sequence[Action]) -> None:
         """Do all actions; check each step after its last action, and all steps at the end."""
-        groups = examined_together(self.lab.steps, to_do)
+        groups = checked_together(self.lab.steps, to_do)
         last = {action.step: number for number, action in enumerate(to_do)}
         for number, action in enumerate(to_do):
             if action.step in self.done:

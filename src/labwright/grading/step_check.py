@@ -249,7 +249,7 @@ def passed(result: StepResult, seen: Seen) -> StepResult:
     )
 
 
-def held_back(hint: str, level: str) -> str:
+def shown_hint(hint: str, level: str) -> str:
     """Return the part of a hint that is shown: all, its first sentence, or nothing."""
     if level == "short":
         first = re.match(r".*?[.?!](?=\s+[A-Z`]|$)", hint, re.DOTALL)

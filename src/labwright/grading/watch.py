@@ -278,7 +278,7 @@ class Watch:
         self, machine: Machine, steps: Sequence[str], begun: Examining, *, patient: bool = False
     ) -> Score:
         self._tell(begun)
-        machine.ask_anew()
+        machine.forget_engine_failure()
 
         def take(result: StepResult) -> None:
             self._take(result, waited=patient)

@@ -1,4 +1,4 @@
-"""The terminal, as every command writes to it: what is foreign in a text is harmless there."""
+"""The console of all commands: it neutralises foreign text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Console(rich.console.Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Yield the segments of what is shown."""
+        """Yield the segments with invisible characters escaped."""
         for segment in super().render(renderable, options):
             shown = segment.text if segment.control else visible(segment.text)
             yield Segment(shown, segment.style, segment.control)

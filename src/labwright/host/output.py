@@ -23,7 +23,7 @@ class Stream:
     def __init__(self, stream: Any, *, closed: bool = False) -> None:
         self._stream = stream
         self._closed = closed
-        """Whether it was closed before the start, and ``stream`` leads nowhere."""
+        """Whether the stream was closed before the start; then ``stream`` writes to /dev/null."""
         self.problem: OSError | None = None
         """Why writing failed."""
 

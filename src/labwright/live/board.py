@@ -56,7 +56,7 @@ class Row:
         self.cpu_s = 0.0
         """CPU time of all visits in seconds, without ssh's."""
 
-    def hear(self, what: str, body: Any) -> None:
+    def handle(self, what: str, body: Any) -> None:
         """Process a visitor's report."""
         if what == "step":
             result = step_from_dict(body[0])
@@ -65,11 +65,11 @@ class Row:
                 return
             if known.result and known.result.outcome != result.outcome:
                 self.moved = time.time()
-            self.page.hear(StepChanged(result, str(body[1]), bool(body[2])))
+            self.page.handle(StepChanged(result, str(body[1]), bool(body[2])))
         elif what == "gone":
-            self.page.hear(MachineGone(str(body)))
+            self.page.handle(MachineGone(str(body)))
         elif what == "back":
-            self.page.hear(MachineBack())
+            self.page.handle(MachineBack())
         elif what == "visited":
             self.visits += 1
             self.cpu_s += float(body)
@@ -86,7 +86,7 @@ class Row:
         gone = bool(self.page.state.gone)
         return (0 if self.stuck and not gone else 1 if gone else 2, self.moved)
 
-    def told(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, Any]:
         """Return the row as plain data for the page."""
         state = self.page.state
         stuck = state.steps.get(self.stuck)
@@ -168,7 +168,7 @@ class Board:
         for line in process.stdout:
             id, what, body = json.loads(line)
             if id in self.rows:
-                self.rows[id].hear(what, body)
+                self.rows[id].handle(what, body)
 
     def _complain(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr  # noqa: S101
@@ -190,7 +190,7 @@ class Board:
         async def tell() -> None:
             with contextlib.suppress(WebSocketDisconnect, RuntimeError):
                 while True:
-                    await socket.send_text(json.dumps(self.told()))
+                    await socket.send_text(json.dumps(self.as_data()))
                     await asyncio.sleep(REFRESH_S)
 
         telling = asyncio.create_task(tell())
@@ -199,7 +199,7 @@ class Board:
                 await socket.receive_text()
         telling.cancel()
 
-    def told(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, Any]:
         """Return the board as plain data for the page."""
         rows = sorted(self.rows.values(), key=lambda row: row.help)
         failures: Counter[tuple[str, str]] = Counter()
@@ -209,7 +209,7 @@ class Board:
                 failures[row.stuck, text.line(known.result.actual, 160)] += 1
         common = failures.most_common(1)
         return {
-            "rows": [row.told() for row in rows],
+            "rows": [row.as_data() for row in rows],
             "common": [*common[0][0], common[0][1]] if common else None,
             "problem": text.line(self.problem, 200),
         }

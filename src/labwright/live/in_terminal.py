@@ -16,7 +16,7 @@ from rich.text import Text
 from labwright.errors import LabwrightError
 from labwright.grading.watch import Examining, MachineBack, MachineGone, StepChanged
 from labwright.live.following import watch
-from labwright.live.state import State, may_yet_hold
+from labwright.live.state import State, changing_note
 from labwright.outcome import Outcome
 from labwright.reports import behaviour_text, summary
 from labwright.reports.terminal import STYLES
@@ -70,7 +70,7 @@ def follow(
     :raises LabwrightError: the steps could not be checked at all.
     """
     view = View(run.lab, run.target, console)
-    followed = watch(run, view.hear, connect)
+    followed = watch(run, view.handle, connect)
     view.sends_traffic = bool(followed.sends_traffic)
     problem: list[LabwrightError] = []
 
@@ -87,7 +87,7 @@ def follow(
         with view, keys() as pressed:
             thread.start()
             while not view.ended.wait(0.1):
-                _obey(pressed(), followed)
+                _carry_out(pressed(), followed)
     except KeyboardInterrupt:
         pass
     finally:
@@ -98,7 +98,7 @@ def follow(
     return followed.score()
 
 
-def _obey(key: str, followed: Watch) -> None:
+def _carry_out(key: str, followed: Watch) -> None:
     if key in ("t", "T"):
         followed.send_traffic()
     elif key in ("r", "R"):
@@ -148,9 +148,9 @@ class View:
         if self._console.is_terminal:
             self._live.stop()
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Show an event."""
-        self.state.hear(event)
+        self.state.handle(event)
         if self._console.is_terminal:
             self._live.refresh()
         elif (said := _said(event)) is not None:
@@ -215,7 +215,7 @@ class View:
         if state.unsettled:
             rows.append(Text(f"      now: {line(state.unsettled, SENTENCE_LIMIT)}", "yellow"))
         if state.changing:
-            rows.append(Text(f"      now: {may_yet_hold(step.wait_s)}", "cyan"))
+            rows.append(Text(f"      now: {changing_note(step.wait_s)}", "cyan"))
         # Details are shown only for the next step.
         failed = state.result and state.result.outcome in (Outcome.FAILED, Outcome.BROKEN)
         if failed and state.result and id == self.state.next:

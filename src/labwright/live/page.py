@@ -21,7 +21,7 @@ from labwright.grading.watch import MachineGone
 from labwright.lab.document import Document
 from labwright.live.assets import paths, policy, static_file, template
 from labwright.live.document import PICTURES, sections
-from labwright.live.state import State, may_yet_hold
+from labwright.live.state import State, changing_note
 from labwright.live.terminals import Terminals
 from labwright.outcome import Outcome
 from labwright.reports import html, wording
@@ -113,11 +113,11 @@ class Page:
         """Remember the running event loop, in which the page is served."""
         self._loop = asyncio.get_running_loop()
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Process an event of the watch; callable from any thread."""
         if isinstance(event, MachineGone):
             self._finishing = False
-        self.state.hear(event)
+        self.state.handle(event)
 
     def graded(self, score: Score) -> None:
         """Take a score of all steps; callable from any thread."""
@@ -197,7 +197,7 @@ class Page:
         telling = asyncio.create_task(self._tell(socket, changed))
         try:
             while True:
-                await self._obey(await socket.receive_json())
+                await self._carry_out(await socket.receive_json())
         except (WebSocketDisconnect, *MALFORMED):
             pass
         finally:
@@ -211,9 +211,9 @@ class Page:
             while True:
                 await changed.wait()
                 changed.clear()
-                await socket.send_text(json.dumps(self._told()))
+                await socket.send_text(json.dumps(self._as_data()))
 
-    async def _obey(self, request: Any) -> None:
+    async def _carry_out(self, request: Any) -> None:
         """Carry out a request of a page."""
         if not isinstance(request, dict) or not self.watch or not self.terminals:
             return
@@ -302,7 +302,7 @@ class Page:
         if not self._pages:
             self.on_left()
 
-    def _told(self) -> dict[str, Any]:
+    def _as_data(self) -> dict[str, Any]:
         """Return the state as plain data; the page inserts it as text, never as HTML."""
         state = self.state
         return {
@@ -323,11 +323,11 @@ class Page:
 
     def _step(self, id: str, known: StepState) -> dict[str, Any]:
         step, result = self.lab.step(id), known.result
-        told: dict[str, Any] = {
+        data: dict[str, Any] = {
             "outcome": known.outcome,
             "points": wording.number(result.points if result else 0),
             "unsettled": _shown(known.unsettled),
-            "changing": may_yet_hold(step.wait_s) if known.changing else "",
+            "changing": changing_note(step.wait_s) if known.changing else "",
             "sends": bool(self.watch and id in self.watch.sends_traffic),
             "reason": "",
             "expected": "",
@@ -343,14 +343,14 @@ class Page:
             ],
         }
         if result is None:
-            return told
+            return data
         if result.outcome is Outcome.FAILED:
-            told |= {"expected": _shown(result.expected), "actual": _shown(result.actual)}
-            told["hints"] = _stages(result.hint)
+            data |= {"expected": _shown(result.expected), "actual": _shown(result.actual)}
+            data["hints"] = _stages(result.hint)
         elif result.outcome is not Outcome.PASSED:
             blocked = result.outcome is Outcome.BLOCKED and step.needs
-            told["reason"] = self._first(step) if blocked else _shown(result.reason)
-        return told
+            data["reason"] = self._first(step) if blocked else _shown(result.reason)
+        return data
 
     def _first(self, step: Step) -> str:
         """Return a sentence that names the steps that must pass before this one."""
@@ -369,7 +369,7 @@ def _stages(hint: str) -> list[str]:
     """Return the parts of a hint, which are shown one after another."""
     if not hint:
         return []
-    short = step_check.held_back(hint, "short")
+    short = step_check.shown_hint(hint, "short")
     rest = hint[len(short) :].strip()
     return [_shown(piece) for piece in (short, rest) if piece]
 

@@ -106,7 +106,7 @@ def open_page(
     connect = connect or (lambda: open_machine(run.target))
     shells = _Shells(connect)
     page = Page(run.lab, run.target, shells.program)
-    followed = watch(run, page.hear, connect, on_grade=page.graded)
+    followed = watch(run, page.handle, connect, on_grade=page.graded)
     page.watch = followed
     served = Served(page.app(), address, port)
     page.on_left = served.end

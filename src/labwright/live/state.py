@@ -39,7 +39,7 @@ class StepState:
         return str(self.result.outcome) if self.result else "waiting"
 
 
-def may_yet_hold(wait_s: float) -> str:
+def changing_note(wait_s: float) -> str:
     """Return the sentence for a step that is changing."""
     return "it may become right by itself" + (f", within {wait_s:g} s" if wait_s else "")
 
@@ -59,7 +59,7 @@ class State:
         self._changed = changed
         self._lock = threading.Lock()
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Process an event."""
         with self._lock:
             if isinstance(event, StepChanged):

@@ -46,7 +46,7 @@ class Visited:
         folder.mkdir()
         self._watch: Watch = watch(
             run_of(task),
-            self._hear,
+            self._handle,
             lambda: reach.connection(task, folder),
             traffic=False,
         )
@@ -67,7 +67,7 @@ class Visited:
         """Close the connection."""
         self._watch.stop()
 
-    def _hear(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         if isinstance(event, StepChanged):
             self._moved = True
             # The record is not needed here, and would be most of the data.

@@ -179,7 +179,7 @@ class Machine(ABC):
         """Start connecting in the background, so that the first question waits less."""
         self._probe_session()
 
-    def ask_anew(self) -> None:
+    def forget_engine_failure(self) -> None:
         """Forget a failure of the Docker Engine: it may have been started since."""
         self.__dict__.pop("engine", None)
 

@@ -268,10 +268,10 @@ def pytest_runtest_makereport(
     problem = call.excinfo.value if call.excinfo else None
     blocked = isinstance(problem, Blocked)
     if call.when == "call" or (call.when == "setup" and problem is not None):
-        if problem is not None and not blocked and not examiner.is_told(run, step, problem):
-            examiner.spoil(run, step, problem)
+        if problem is not None and not blocked and not examiner.raised_by_check(run, step, problem):
+            examiner.mark_broken(run, step, problem)
         elif problem is None and not examiner.knows(run, step):
-            examiner.spoil(run, step, NotChecked())
+            examiner.mark_broken(run, step, NotChecked())
         result = examiner.shown(run, step)
         _keep_in_step(report, item, result, problem)
         if getattr(item.config.option, "allure_report_dir", None):

@@ -89,7 +89,7 @@ class Examiner:
             raise
         except CheckFailed as failure:
             problem = failure
-            hint = step_check.held_back(failure.hint or step.hint, run.hints)
+            hint = step_check.shown_hint(failure.hint or step.hint, run.hints)
             result = step_check.failed(result, failure, seen, hint)
         except BaseException as failure:  # noqa: BLE001  whatever a check may do
             problem = failure
@@ -119,12 +119,12 @@ class Examiner:
         """Return whether the step was checked, or is blocked."""
         return step.id in self._of(run) or bool(self.blocked_by(run, step))
 
-    def is_told(self, run: Run, step: Step, problem: BaseException) -> bool:
+    def raised_by_check(self, run: Run, step: Step, problem: BaseException) -> bool:
         """Return whether a test ended with the error that its step's check raised."""
         found = self._of(run).get(step.id)
         return found is not None and found.problem is problem
 
-    def spoil(self, run: Run, step: Step, problem: BaseException) -> None:
+    def mark_broken(self, run: Run, step: Step, problem: BaseException) -> None:
         """Make a step broken, because its test ended with another error than its check."""
         known = self._of(run)
         before = known.get(step.id)

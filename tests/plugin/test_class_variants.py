@@ -72,6 +72,8 @@ def written(machine, *, number, word):
     "test_toy.py": "def test_step(examine_step):\n    examine_step()\n",
 }
 STUDENTS = ("ann", "bob", "cal")
+SEEN: dict[tuple[str, ...], Score] = {}
+"""The scores of machines, by what was written there and the values that it was graded by."""
 
 
 class Class:
@@ -96,7 +98,13 @@ class Class:
         return f"{own['word']} {own['port']}\n"
 
     def seen(self, notes: str, settings: list[str]) -> Score:
-        """Grade a machine on which this was written, by these values."""
+        """Grade a machine on which this was written, by these values; the same one only once."""
+        key = (notes, *settings)
+        if key not in SEEN:
+            SEEN[key] = self._grade(notes, settings)
+        return SEEN[key]
+
+    def _grade(self, notes: str, settings: list[str]) -> Score:
         home = self.place / "home"
         home.mkdir(exist_ok=True)
         (home / "notes").write_text(notes)

@@ -475,7 +475,7 @@ def test_a_journal_without_a_beginning_is_not_gone_on_with(run, tmp_path):
 
 
 def test_keeping_a_score_reads_no_more_the_longer_the_journal_is(run, tmp_path, monkeypatch):
-    """The bytes that are read for a class of 60 are not those of a class of 20 squared."""
+    """The bytes that are read for a class of 30 are not those of a class of 10 squared."""
     read = Counter()
     pread, read_bytes = os.pread, Path.read_bytes
     monkeypatch.setattr(os, "pread", lambda *a: read.update(n=a[1]) or pread(*a))
@@ -483,12 +483,12 @@ def test_keeping_a_score_reads_no_more_the_longer_the_journal_is(run, tmp_path, 
         Path, "read_bytes", lambda p: read.update(n=p.stat().st_size) or read_bytes(p)
     )
     small = {}
-    for count in (20, 60):
+    for count in (10, 30):
         read.clear()
         ids = [f"s{n}" for n in range(count)]
         run(Workers(**{id: [WORSE] for id in ids}), ids, f"out{count}")
         small[count] = read["n"]
-    assert small[60] <= 4 * small[20]
+    assert small[30] <= 4 * small[10]
 
 
 def test_a_task_and_what_became_of_it_travel_as_json():

@@ -155,7 +155,9 @@ def said(score):
 
 
 @pytest.mark.parametrize("timing", WORLDS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.simulation) for seed in range(1, 20))]
+)
 def test_the_documents_program_gets_all_points(written, timing, seed):
     score = graded(written(), WORLDS[timing], seed)
     assert {step.outcome for step in score.steps} == {Outcome.PASSED}, said(score)

@@ -309,6 +309,7 @@ def test_a_challenge_says_when_it_holds_and_another_clock_is_told():
     begins = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)
     challenge = Challenge.new(2, begins)
     assert challenge.text.startswith("2026-11-28T10:00Z/2026-11-28T12:00Z/")
+    assert challenge.seed("S1") == challenge.seed("s1"), "one student, however it is typed"
     assert challenge.seed("a") != challenge.seed("b") != Challenge.new(2, begins).seed("b")
     late = replace(
         OLD,
@@ -331,6 +332,14 @@ def test_a_challenge_says_when_it_holds_and_another_clock_is_told():
 def test_what_is_no_challenge_is_refused(text):
     with pytest.raises(UsageError, match="not a challenge"):
         Challenge.parse(text)
+
+
+@pytest.mark.parametrize("begins", ["9999-12-31T23:59", "0001-01-01T00:00+14:00"])
+def test_a_challenge_beyond_the_calendar_is_refused(begins, capsys):
+    assert main(["challenge", "--begins", begins]) == 2
+    assert "no challenge can begin at" in capsys.readouterr().err
+    text = "0001-01-01T00:00Z/9999-12-31T23:59Z/abcdefgh"
+    assert Challenge.parse(text).findings(run_of(50)) == []
 
 
 def test_a_challenge_is_printed(capsys):

@@ -85,6 +85,27 @@ def test_what_was_not_asked_then_is_broken_and_not_guessed():
     assert outcomes(again)["server2-registered"] is Outcome.PASSED
 
 
+@pytest.mark.parametrize(
+    ("gained", "outcome"), [("split-round-robin", "passed"), ("gorb-image-present", "broken")]
+)
+def test_a_step_that_the_lab_has_gained_is_judged_and_the_maximum_stays(gained, outcome):
+    """The record of a lab that had not that step yet, whose points another step had."""
+    points = next(step.points for step in LAB.steps if step.id == gained)
+    steps = [step for step in OLD.steps if step.id != gained]
+    more = steps[0].max_points + points
+    older = replace(OLD, steps=(replace(steps[0], max_points=more, points=more), *steps[1:]))
+    run = plan(LAB, steps=judge_again.selected(older, LAB), seed=OLD.seed)
+    again = grade(run, machine=judge_again.recorded(older))
+    assert (len(again.steps), again.max_points) == (len(LAB.steps), 100)
+    assert f"{gained}: new, {outcome}" in judge_again.changes(older, again)
+    assert again.graded == (outcome == "passed"), "what was not asked is not guessed"
+
+
+def test_the_steps_of_a_part_are_judged_and_no_others():
+    part = replace(OLD, steps=OLD.steps[:2])
+    assert judge_again.selected(part, LAB) == [step.id for step in OLD.steps[:2]]
+
+
 def test_the_command_says_what_changed_and_writes_the_new_score(tmp_path, capfd):
     new = tmp_path / "new.json"
     assert main(["regrade", str(RECORD), "--set", "scheduler=wlc", "--json", str(new)]) == 1

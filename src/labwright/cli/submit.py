@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,5 @@ def print_challenge(arguments: argparse.Namespace) -> int:
         begins = datetime.fromisoformat(arguments.begins) if arguments.begins else None
     except ValueError:
         raise UsageError(f"--begins: not a time: {arguments.begins!r}: 2026-11-28T10:00Z") from None
-    if begins:
-        begins = begins.astimezone(UTC)
     sys.stdout.write(Challenge.new(arguments.hours, begins).text + "\n")
     return 0

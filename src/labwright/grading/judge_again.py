@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -42,11 +43,15 @@ def recorded(score: Score) -> RecordedMachine:
 
 
 def selected(score: Score, lab: Lab) -> list[str]:
-    """Return the ids of the steps to judge again; an empty list means all steps."""
+    """Return the ids of the steps to judge again; an empty list means all steps.
+
+    A score of all points was of the whole lab, which may have other steps by now: those that
+    it had not are judged too. Else a lab that gains a step would make the maximum smaller.
+    """
+    if math.isclose(score.max_points, sum(step.points for step in lab.steps)):
+        return []
     examined = {step.id for step in score.steps}
-    chosen = [step.id for step in lab.steps if step.id in examined]
-    everything = len(chosen) == len(examined) == len(lab.steps)
-    return [] if everything else chosen
+    return [step.id for step in lab.steps if step.id in examined]
 
 
 def with_original_metadata(new: Score, old: Score) -> Score:

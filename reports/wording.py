@@ -24,18 +24,18 @@ def duration(seconds: float) -> str:
 
 
 def moment(iso: str) -> datetime | None:
-    """Parse a time in ISO 8601; return None if it is malformed."""
+    """Parse a time in ISO 8601, and return it in UTC; return None if it is malformed."""
     try:
         time = datetime.fromisoformat(iso)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def when(iso: str) -> str:
     """Return a time in UTC for people, or the text itself if it is malformed."""
     time = moment(iso)
-    return f"{time.astimezone(UTC):%-d %B %Y, %H:%M:%S} UTC" if time else line(iso, 40)
+    return f"{time:%-d %B %Y, %H:%M:%S} UTC" if time else line(iso, 40)
 
 
 def between(started: str, finished: str) -> str:

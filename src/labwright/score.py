@@ -19,6 +19,10 @@ from labwright.outcome import Evidence, Observation, Outcome
 from labwright.text import escape_surrogates
 
 SCHEMA = "labwright/score/v1"
+LARGEST = 10**12
+"""Of all numbers in a score: more are no points, seconds or lines of ours."""
+SEED_BITS = 63
+"""Of a seed, which other programs read as a number as well."""
 
 
 @dataclass(frozen=True)
@@ -141,12 +145,19 @@ class Score:
         if schema != SCHEMA:
             raise LabwrightError(f"not a score: schema is {schema!r:.60}, not {SCHEMA!r}")
         score = _converted(body, cls)
+        known: set[str] = set()
         for step in score.steps:
-            numbers = (step.points, step.max_points, step.duration_s)
-            if not all(math.isfinite(number) and number >= 0 for number in numbers):
+            numbers = (step.points, step.max_points, step.duration_s, step.line)
+            # A whole number of JSON may be larger than any float.
+            if not all(0 <= number <= LARGEST for number in numbers):
                 raise LabwrightError(
-                    f"not a {SCHEMA} document: a negative or infinite number in {step.id!r:.60}"
+                    f"not a {SCHEMA} document: a negative or too large number in {step.id!r:.60}"
                 )
+            if step.id in known:
+                raise LabwrightError(f"not a {SCHEMA} document: two steps {step.id!r:.60}")
+            known.add(step.id)
+        if (score.seed or 0).bit_length() > SEED_BITS:
+            raise LabwrightError(f"not a {SCHEMA} document: the seed is too large")
         return score
 
 

@@ -262,6 +262,28 @@ def test_no_room_for_the_records_is_one_sentence_and_loses_nothing(collect, tmp_
     assert collect({})[2]["ann"]["points"] == "100"
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("points", 10**400),
+        ("duration_s", 10**400),
+        ("started", "0001-01-01T00:00:00+23:59"),
+        ("finished", "9999-12-31T23:59:59-23:59"),
+        ("seed", 10**400),
+        ("seed", 2**70),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_no_file_keeps_the_others_from_being_taken_in(collect, key, value):
+    hostile = made("ann", run_of(50))
+    within = (
+        hostile["score"] if key in ("started", "finished", "seed") else hostile["score"]["steps"][0]
+    )
+    within[key] = value
+    _, said, book = collect({"a.lab": hostile, "b.lab": made("bob", run_of(51))})
+    assert book["bob"]["points"] == "100", said
+
+
 def test_a_files_name_does_nothing_to_the_terminal(collect):
     names = ["\x1b[2J\u202e.lab", "[/].lab", "b\x1b]0;t\x07.lab"]
     _, said, _ = collect({names[0]: "no file of ours", names[1]: "{}", names[2]: "[]"})

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.repeated import repeated
 
-from labwright.errors import LabwrightError
+from labwright.errors import LabwrightError, UsageError
+from labwright.grading.run import plan
+from labwright.lab.definition import load_lab
+from labwright.lab.model import find_lab
 from labwright.score import Score
 
 from . import samples
@@ -34,8 +37,13 @@ def test_an_older_document_without_later_keys_is_read() -> None:
     [
         ("points", "100", r"got `str` - at `\$.steps\[0\].points`"),
         ("points", None, "points"),
-        ("points", float("nan"), "negative or infinite"),
-        ("max_points", -1, "negative or infinite"),
+        ("points", float("nan"), "negative or too large"),
+        ("points", float("inf"), "negative or too large"),
+        ("points", 10**400, "negative or too large"),
+        ("max_points", 1e308, "negative or too large"),
+        ("max_points", -1, "negative or too large"),
+        ("line", 10**400, "negative or too large"),
+        ("id", "server2-running", "two steps 'server2-running'"),
         ("outcome", "excellent", "outcome"),
         ("needs", "a", "needs"),
         ("evidence", [1], "evidence"),
@@ -48,6 +56,14 @@ def test_a_value_of_another_type_is_named_with_its_place(key: str, value, says: 
     body["steps"][0][key] = value
     with pytest.raises(LabwrightError, match=says):
         Score.from_json(json.dumps(body))
+
+
+def test_a_seed_that_no_other_program_could_read_is_refused() -> None:
+    for seed in (2**63, -(10**400)):
+        with pytest.raises(LabwrightError, match="the seed is too large"):
+            Score.from_json(json.dumps({**json.loads(GOOD), "seed": seed}))
+        with pytest.raises(UsageError, match="the seed has more than 63 bits"):
+            plan(load_lab(find_lab("gorb")), seed=seed)
 
 
 def test_what_is_not_json_is_named_with_its_line() -> None:
@@ -80,7 +96,9 @@ def damage(random: Random) -> None:
             holder = holder[key]
             keys = list(holder) if isinstance(holder, dict) else range(len(holder))
             key = random.choice(list(keys))
-        holder[key] = random.choice([None, 1, -1, "x", [], {}, [[]], True, 1e400, {"a": "\ud800"}])
+        holder[key] = random.choice(
+            [None, 1, -1, "x", [], {}, [[]], True, 1e400, 10**400, {"a": "\ud800"}]
+        )
         said = ""
         try:
             found = Score.from_json(json.dumps(body))

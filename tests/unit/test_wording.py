@@ -39,6 +39,9 @@ def test_a_time_is_read_and_an_odd_one_is_shown_as_it_is() -> None:
     assert wording.when("2024-03-09T10:15:02Z") == "9 March 2024, 10:15:02 UTC"
     assert wording.when("yesterday\x1b") == "yesterday\\x1b"
     assert wording.between("yesterday", "2024-03-09T10:15:02Z") == ""
+    for edge in ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"):
+        assert wording.when(edge) == edge, "it is no time in UTC"
+        assert wording.between(edge, edge) == ""
 
 
 def test_words_are_listed_as_in_a_sentence() -> None:

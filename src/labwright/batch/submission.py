@@ -99,7 +99,11 @@ def read(path: Path) -> tuple[Submission, Score, str]:
     try:
         found = msgspec.json.decode(raw, type=Submission)
         score = Score.from_json(found.text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LabwrightError) as problem:
+    # Somebody made it who may wish to end us: whatever it does, the others are taken in.
+    except (
+        *(msgspec.MsgspecError, RecursionError, LabwrightError),
+        *(ArithmeticError, LookupError, TypeError, ValueError),
+    ) as problem:
         raise UsageError(
             f"{path}: not a file made by `labwright submit`: {str(problem)[:300]}"
         ) from None

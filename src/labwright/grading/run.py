@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from labwright.errors import UsageError
 from labwright.grading import step_check
+from labwright.score import SEED_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -126,6 +127,8 @@ def plan(
     """
     if hints not in step_check.HINTS:
         raise UsageError(f"hints must be one of {', '.join(step_check.HINTS)}, not {hints!r}")
+    if (seed or 0).bit_length() > SEED_BITS:
+        raise UsageError(f"the seed has more than {SEED_BITS} bits: {str(seed)[:20]}...")
     if not limit_s > 0:
         raise UsageError(f"the time limit must be more than 0 seconds, not {limit_s:g}")
     values = lab.values_with(list(settings))

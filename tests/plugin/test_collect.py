@@ -288,8 +288,8 @@ def test_a_files_name_does_nothing_to_the_terminal(collect):
     names = ["\x1b[2J\u202e.lab", "[/].lab", "b\x1b]0;t\x07.lab"]
     _, said, _ = collect({names[0]: "no file of ours", names[1]: "{}", names[2]: "[]"})
     assert not {"\x1b", "\x07", "\u202e"} & {*said}
-    assert "/\\x1b[2J\\u202e.lab: not a file of" in said
-    assert "/[/].lab: not a file of" in said
+    assert "/\\x1b[2J\\u202e.lab: not a file made by" in said
+    assert "/[/].lab: not a file made by" in said
 
 
 def test_a_program_among_what_was_handed_in_is_not_run(collect, tmp_path, monkeypatch):

@@ -33,14 +33,27 @@ if TYPE_CHECKING:
 
     from labwright.machines.machine import Machine
 
+<<<<<<< HEAD
 DRAIN_S = 15.0
 """Seconds that answers can take after the last request was sent."""
+=======
+DRAIN_S = 120.0
+"""Seconds that answers may take after the last request was sent, as long as answers come."""
+QUIET_S = 10.0
+"""When no answer has come for so many seconds then, none will: a server was killed."""
+>>>>>>> e007ad7 (Wait for a load's answers as long as they come, and try right machines of both new labs)
 SHIFT_S = 2.0
 """Maximum seconds by which the seed makes the first phase shorter or longer."""
 AFTER_S = 4.0
+<<<<<<< HEAD
 """Seconds of observation after the last request was due."""
 PLANNED_S = 8.5
 """Seconds. The load's times are planned for machines on which a server takes at most this."""
+=======
+"""Seconds that are watched after the last request was due."""
+PLANNED_S = 9.0
+"""The load's times are for a machine on which a server takes no longer than this."""
+>>>>>>> e007ad7 (Wait for a load's answers as long as they come, and try right machines of both new labs)
 MOST_STRETCH = 2.5
 LONGEST_START_S = 60.0
 """Seconds. A container that took longer from creation to start was not started at once."""
@@ -77,7 +90,7 @@ class WatchedLoad:
     def stretch(self) -> float:
         """The factor for the load's times: more than 1 if servers start slowly.
 
-        It follows from how long the containers that run took to start, from created to started.
+        It follows from how long the containers that run took on average from created to started.
         """
         command = (
             "docker ps --quiet | xargs --no-run-if-empty docker inspect "
@@ -85,8 +98,9 @@ class WatchedLoad:
         )
         result = self._machine.run(command, timeout=EVENTS_S)
         took = [_start_s(line) for line in result.stdout.splitlines()] if result.ok else []
-        slowest = max((s for s in took if s is not None), default=0.0)
-        return round(min(MOST_STRETCH, max(1.0, server_takes_s(slowest) / PLANNED_S)), 1)
+        known = [seconds for seconds in took if seconds is not None]
+        mean = sum(known) / len(known) if known else 0.0
+        return round(min(MOST_STRETCH, max(1.0, server_takes_s(mean) / PLANNED_S)), 1)
 
     @cached_property
     def _steps(self) -> list[tuple[float, float]]:
@@ -111,6 +125,7 @@ class WatchedLoad:
             "url": self._url,
             "gaps_ms": [[1000 / rate, seconds] for rate, seconds in self._steps],
             "drain_s": DRAIN_S,
+            "quiet_s": QUIET_S,
             "watch_s": total + AFTER_S,
             "sample_s": SAMPLE_S,
             "statistics_port": self._port,

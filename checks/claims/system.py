@@ -106,8 +106,11 @@ def sysctl(claim: Sysctl) -> Inspection:
         name = re.sub(r"[./]", "[./]", claim.sysctl)
         pattern = f"^[[:space:]]*-?{name}[[:space:]]*="
         what = f"{claim.sysctl} at boot"
-        files = "/etc/sysctl.d/*.conf /etc/sysctl.conf"  # the last line counts
-        line = (yield from lines_in(files, pattern, what)).strip().splitlines()
+        # The last line counts. systemd reads /etc/sysctl.conf only by a link in /etc/sysctl.d.
+        files = "/etc/sysctl.d/*.conf"
+        without_systemd = "$([ -d /run/systemd/system ] || echo /etc/sysctl.conf)"
+        found = yield from lines_in(f"{files} {without_systemd}", pattern, what)
+        line = found.strip().splitlines()
         value = " ".join(line[-1].partition("=")[2].split()) if line else ""
         yield evidence(what, f"grep {claim.sysctl} {files}", "\n".join(line))
         require(

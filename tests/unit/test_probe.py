@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -326,6 +327,27 @@ def test_a_load_is_sent_at_its_intended_times_though_nobody_answers():
 def test_a_load_ends_as_soon_as_all_is_answered():
     with server(saying(OK)) as peer:
         result = probe.load({"url": peer.url, "gaps_ms": TEN_MS, "drain_s": 500})
+    assert [row["status"] for row in result["requests"]] == [200] * 10
+
+
+def test_a_load_ends_when_no_answer_has_come_for_a_while():
+    task = {"gaps_ms": TEN_MS, "drain_s": 500, "quiet_s": 0.05}
+    with server(silent) as peer:
+        rows = probe.load({"url": peer.url, **task})["requests"]
+    assert {row["error"] for row in rows} == {"timeout"}
+
+
+def test_a_load_is_waited_for_as_long_as_answers_come():
+    slow = threading.Lock()
+
+    def one_by_one(sock):
+        with slow:
+            time.sleep(0.2)
+            saying(OK)(sock)
+
+    task = {"gaps_ms": TEN_MS, "drain_s": 500, "quiet_s": 1.0}
+    with server(one_by_one) as peer:
+        result = probe.load({"url": peer.url, **task})
     assert [row["status"] for row in result["requests"]] == [200] * 10
 
 

@@ -36,8 +36,9 @@ All times are seconds; a task is bounded in time and in memory and writes no fil
 ``{"task": "load", "url": ..., "gaps_ms": [[100, 5.0], ...], "drain_s": 20}``
     Open loop: each request is sent at its intended time, whatever has come back: every
     ``gap`` milliseconds for so many seconds, then the next pair. Ends when all have been
-    answered, or ``drain_s`` after the last was due. The kernel's table forgets a
-    connection two minutes after its end, so a longer load cannot be attributed.
+    answered, ``drain_s`` after the last was due, or when none of those that are left has
+    ended for ``quiet_s`` (as long as ``drain_s``). The kernel's table forgets a connection two
+    minutes after its end, so a longer load cannot be attributed.
 
     What is watched meanwhile, each only if it is asked for: ``sample_s``, how often the
     kernel's table of services is read (kept when it changed); ``statistics_port``, where the
@@ -416,10 +417,16 @@ class Flight:
                     del self._flying[exchange]
         self._expire(time.monotonic())
 
-    def finish(self) -> None:
-        """Go on until all are over."""
+    def finish(self, quiet_s: float = float("inf")) -> None:
+        """Go on until all are over, or until none has ended for so long."""
+        left, since = len(self._flying), time.monotonic()
         while self._flying:
-            self.turn()
+            self.turn(since + quiet_s)
+            if len(self._flying) < left:
+                left, since = len(self._flying), time.monotonic()
+            elif time.monotonic() >= since + quiet_s:
+                for exchange in list(self._flying):
+                    self.give_up(exchange)
 
     def give_up(self, exchange: Exchange) -> None:
         """End an exchange that takes too long."""
@@ -639,6 +646,7 @@ def traffic(task: dict[str, Any]) -> dict[str, Any]:
 def load(task: dict[str, Any]) -> dict[str, Any]:
     """Send each request at its intended time, whatever has come back."""
     drain = number(task, "drain_s", 20.0, 0, LONGEST_S)
+    quiet = number(task, "quiet_s", drain, 0, LONGEST_S)
     due = list(intended(items(task, "gaps_ms", MOST_REQUESTS)))
     campaign = Campaign(task, len(due))
     watch = Watch(task, campaign, due)
@@ -651,7 +659,7 @@ def load(task: dict[str, Any]) -> dict[str, Any]:
             while time.monotonic() < exchange.intended:
                 flight.turn(exchange.intended)
             flight.launch(exchange, start + due[-1] + drain)
-        flight.finish()
+        flight.finish(quiet)
         # What was to be seen after the last request is seen, too.
         watch.wait(start + number(task, "watch_s", 0.0, 0, LONGEST_S))
     finally:
@@ -1070,7 +1078,7 @@ TASKS = {
     "load": (
         load,
         {
-            *("url", "gaps_ms", "drain_s"),
+            *("url", "gaps_ms", "drain_s", "quiet_s"),
             *("watch_s", "sample_s", "statistics_port", "commands"),
         },
     ),

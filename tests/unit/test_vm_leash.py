@@ -34,6 +34,17 @@ print(child.pid, flush=True)
 while True:  # not one long wait: an interruption just before it would be noticed at its end
     time.sleep(0.1)
 """
+WORKER = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from labwright.host.leash import end_with_parent
+fork = multiprocessing.get_context("fork")
+with ProcessPoolExecutor(1, mp_context=fork, initializer=end_with_parent) as workers:
+    print(workers.submit(os.getpid).result(), flush=True)
+    workers.submit(time.sleep, 60)
+    while True:
+        time.sleep(0.1)
+"""
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
 
@@ -70,6 +81,13 @@ def has_ended(child: int, timeout: float) -> bool:
 @pytest.mark.parametrize("script", [LEASHED, DYING], ids=["leash", "kernel"])
 def test_a_process_ends_with_its_owner(owner, script, how):
     process, child = owner(script)
+    process.send_signal(how)
+    assert has_ended(child, 10)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_tries_a_mistake_ends_with_its_owner(owner, how):
+    process, child = owner(WORKER)
     process.send_signal(how)
     assert has_ended(child, 10)
 

@@ -17,7 +17,8 @@ from labwright.grading.mistakes import Matrix, Mistake, Trial
 from labwright.grading.run import plan
 from labwright.host.console import Console
 from labwright.host.files import write_text
-from labwright.host.progress import say
+from labwright.host.leash import end_with_parent
+from labwright.host.progress import rough, say
 from labwright.lab.definition import load_lab
 from labwright.lab.model import find_lab
 from labwright.plugin.grade import grade
@@ -107,30 +108,32 @@ def run(arguments: argparse.Namespace) -> int:
 def _try_all(lab: Lab, chosen: list[Mistake], arguments: argparse.Namespace) -> list[Trial]:
     """Try mistakes in parallel, each in its own process: pytest can run once in a process."""
     right = sum(mistake.right for mistake in chosen)
-    say(
-        f"trying {len(chosen) - right} mistakes and {right} right variants, "
-        f"about {15 * len(chosen) / arguments.n:.0f} s"
-    )
+    say(f"trying {len(chosen) - right} mistakes and {right} right variants")
     done: list[Trial] = []
+    start = time.monotonic()
     # Forked, so that a worker need not import everything; there are no threads yet.
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(arguments.n, len(chosen)), mp_context=context) as workers:
+    with ProcessPoolExecutor(
+        min(arguments.n, len(chosen)), mp_context=context, initializer=end_with_parent
+    ) as workers:
         jobs = [workers.submit(_try, lab.folder, mistake, arguments) for mistake in chosen]
         try:
             for job in as_completed(jobs):
                 done.append(job.result())
-                _tell(done[-1], len(done), len(jobs))
+                each_s = (time.monotonic() - start) / len(done)
+                _tell(done[-1], len(done), len(jobs), each_s)
         except BaseException:
             workers.shutdown(wait=False, cancel_futures=True)
             raise
     return done
 
 
-def _tell(trial: Trial, number: int, of: int) -> None:
+def _tell(trial: Trial, number: int, of: int, each_s: float) -> None:
     charged = ", ".join(trial.mistake.fails or trial.mistake.breaks)
     expected = "all passed" if trial.mistake.right else f"caught: {charged}"
     verdict = "; ".join(trial.deviations) or expected
-    say(f"  {number:2}/{of} {trial.mistake.id}: {verdict} ({trial.duration_s:.1f} s)")
+    left = f"; about {rough(each_s * (of - number))} left" if number < of else ""
+    say(f"  {number:2}/{of} {trial.mistake.id}: {verdict} ({trial.duration_s:.1f} s{left})")
 
 
 def _try(folder: Path, mistake: Mistake, arguments: argparse.Namespace) -> Trial:

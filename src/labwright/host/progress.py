@@ -27,11 +27,12 @@ def expected(estimate_s: float, last_s: float | None = None) -> str:
     The estimate is a range, since a computer can be busy, or fast because it has KVM.
     """
     if last_s is not None:
-        return f"{_time(last_s)} the last time"
-    return f"{_time(estimate_s / 2)} to {_time(4 * estimate_s)}"
+        return f"{rough(last_s)} the last time"
+    return f"{rough(estimate_s / 2)} to {rough(4 * estimate_s)}"
 
 
-def _time(seconds: float) -> str:
+def rough(seconds: float) -> str:
+    """Say how long something takes, in words that promise no more than is known."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from labwright.vm import mmdebstrap
@@ -93,3 +95,13 @@ def test_other_sources_leave_the_choice_to_mmdebstrap(apt):
     )
     assert mmdebstrap.sources("bookworm", apt.folder) == []
     assert mmdebstrap.sources("trixie", apt.folder) == []
+
+
+@pytest.mark.skipif(not shutil.which("apt-config"), reason="needs apt")
+@pytest.mark.parametrize(("told", "accepted"), [("false", True), ("no", True), ("true", False)])
+def test_an_old_mirror_is_accepted_where_apt_accepts_it(told, accepted, tmp_path, monkeypatch):
+    settings = tmp_path / "apt.conf"
+    alone = 'Dir::Etc::main "/none"; Dir::Etc::parts "/none";'  # without this computer's own
+    settings.write_text(f'{alone} Acquire::Check-Valid-Until "{told}";\n')
+    monkeypatch.setenv("APT_CONFIG", str(settings))
+    assert bool(mmdebstrap.options()) == accepted

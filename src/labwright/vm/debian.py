@@ -122,6 +122,7 @@ def _bootstrap(system: System, folder: Path, payload: Path) -> None:
         "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",
         *(f"--dpkgopt=path-exclude=/usr/share/{d}/*" for d in ("man", "doc", "locale")),
         '--aptopt=APT::Install-Recommends "false"',
+        *mmdebstrap.options(),
         f"--customize-hook=tar-in {payload} /",
         '--customize-hook=sh "$1/tmp/customize.sh" "$1"',
         f"--customize-hook=download /boot/vmlinuz {folder / 'vmlinuz'}",

@@ -93,6 +93,20 @@ def sources(suite: str, apt: Path = Path("/etc/apt")) -> list[str]:
     return []
 
 
+def options() -> list[str]:
+    """Return what of this computer's apt settings holds for the lab machine, too.
+
+    Who uses a mirror that lags, and has told apt so, cannot build a suite in the making else:
+    its list of packages is valid for a week.
+    """
+    if not programs.find("apt-config"):
+        return []
+    asked = ["apt-config", "shell", "CHECK", "Acquire::Check-Valid-Until"]
+    done = programs.run(asked, capture_output=True, text=True, errors="replace")
+    off = re.search(r"CHECK='(false|no|0|off|without|disable)'", done.stdout, re.I)
+    return ['--aptopt=Acquire::Check-Valid-Until "false"'] if off else []
+
+
 def _without_comments(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
 

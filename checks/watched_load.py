@@ -33,27 +33,16 @@ if TYPE_CHECKING:
 
     from labwright.machines.machine import Machine
 
-<<<<<<< HEAD
-DRAIN_S = 15.0
-"""Seconds that answers can take after the last request was sent."""
-=======
 DRAIN_S = 120.0
-"""Seconds that answers may take after the last request was sent, as long as answers come."""
+"""Seconds that answers can take after the last request was sent, as long as answers come."""
 QUIET_S = 10.0
-"""When no answer has come for so many seconds then, none will: a server was killed."""
->>>>>>> e007ad7 (Wait for a load's answers as long as they come, and try right machines of both new labs)
+"""Seconds without an answer after which none is expected any more: a server was killed."""
 SHIFT_S = 2.0
 """Maximum seconds by which the seed makes the first phase shorter or longer."""
 AFTER_S = 4.0
-<<<<<<< HEAD
 """Seconds of observation after the last request was due."""
-PLANNED_S = 8.5
-"""Seconds. The load's times are planned for machines on which a server takes at most this."""
-=======
-"""Seconds that are watched after the last request was due."""
 PLANNED_S = 9.0
-"""The load's times are for a machine on which a server takes no longer than this."""
->>>>>>> e007ad7 (Wait for a load's answers as long as they come, and try right machines of both new labs)
+"""Seconds. The load's times are planned for machines on which a server takes at most this."""
 MOST_STRETCH = 2.5
 LONGEST_START_S = 60.0
 """Seconds. A container that took longer from creation to start was not started at once."""

@@ -68,10 +68,10 @@ chroot "$root" chown -R docker-registry: /var/lib/docker-registry
 
 say kernel
 # Unpacked, not installed: installing it would bring initramfs-tools and run it. What the
-# meta-package stands for is one package or, since Debian 14, one with the kernel and one with
-# its modules.
+# meta-package stands for is one package or, since Debian 14, one with the kernel, one with its
+# modules and one with the list of those that are built in.
 kernel=$(apt-get --simulate -oDPkg::Chroot-Directory="$root" install "$KERNEL" |
-    sed -n 's/^Inst \(linux-\(image\|binary\|modules\)-[0-9][^ ]*\) .*/\1/p')
+    sed -n 's/^Inst \(linux-\(image\|base\|binary\|modules\)-[0-9][^ ]*\) .*/\1/p')
 mkdir "$root/tmp/kernel"
 (
     cd "$root/tmp/kernel"

@@ -251,6 +251,20 @@ def test_settings_of_pytest_in_the_environment_have_no_say_in_a_check(
     assert done.ret == 1
 
 
+@pytest.mark.parametrize("file", ["checks.py", "conftest.py", "test_toy.py"])
+def test_a_file_of_the_lab_that_ends_the_command_is_no_success(
+    pytester: pytest.Pytester, file: str
+) -> None:
+    make(pytester.path / "toy")
+    with (pytester.path / "toy" / file).open("a") as written:
+        written.write("import sys\nsys.exit(0)\n")
+    done = pytester.run(
+        *(sys.executable, "-m", "labwright", "check", "--lab", "toy", "--target", "local")
+    )
+    assert done.ret in (2, 3)
+    assert "toy/checks.py" in done.stderr.str() or "sys.exit" in done.stderr.str()
+
+
 def test_what_is_not_examined_within_the_time_limit_is_broken(pytester: pytest.Pytester) -> None:
     make(pytester.path / "toy", {"slow": ("slow", []), "later": ("good", [])})
     command = "check --lab toy --target local --limit 1 --json out.json"

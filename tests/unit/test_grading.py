@@ -584,7 +584,9 @@ def test_a_rule_changes_points_and_may_say_why(tmp_path):
     assert written(tmp_path, "return None")(student, RIGHT) == grade_rule.Grade(None)
 
 
-@pytest.mark.parametrize("body", ["return 1 / 0", "return float('nan')", "return 'many'"])
+@pytest.mark.parametrize(
+    "body", ["return 1 / 0", "return float('nan')", "return 'many'", "raise SystemExit(0)"]
+)
 def test_a_rule_that_fails_gives_no_grade_and_says_so(tmp_path, body):
     grade = written(tmp_path, body)(students("a")[0], RIGHT)
     assert grade.points is None
@@ -595,9 +597,10 @@ def test_a_file_that_is_no_rule_is_refused_before_anything_starts(tmp_path):
     (tmp_path / "a.py").write_text("x = 1")
     with pytest.raises(UsageError, match="a rule must define `def grade"):
         grade_rule.load(tmp_path / "a.py")
-    (tmp_path / "b.py").write_text("import nothing_of_that_name")
-    with pytest.raises(UsageError, match="the rule cannot be run"):
-        grade_rule.load(tmp_path / "b.py")
+    for body in ("import nothing_of_that_name", "import sys; sys.exit(0)"):
+        (tmp_path / "b.py").write_text(body)
+        with pytest.raises(UsageError, match="the rule cannot be run"):
+            grade_rule.load(tmp_path / "b.py")
 
 
 def test_a_gradebook_that_was_made_with_a_rule_is_not_made_without_it_unasked(

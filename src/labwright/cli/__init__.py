@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         arguments = parser_for(argv).parse_args(argv)
-        return int(arguments.run(arguments))
+        return _run(arguments)
     except ModuleNotFoundError as problem:
         lacking = explain(problem)
         if lacking is None:
@@ -80,6 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LabwrightError as problem:
         print(f"labwright: {visible(str(problem))}", file=sys.stderr)  # noqa: T201
         return 2
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run a command; what ends it with an exit status of its own is an error, and no 0."""
+    try:
+        return int(arguments.run(arguments))
+    except SystemExit as end:
+        raise LabwrightError(
+            f"a Python file of the lab, or a rule, called sys.exit({end.code!r}), and so the "
+            "command did not finish: remove that call"
+        ) from None
 
 
 def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:

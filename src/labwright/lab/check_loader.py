@@ -40,14 +40,14 @@ def load(folder: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as problem:  # noqa: BLE001  whatever an author's file raises
+    except (Exception, SystemExit) as problem:  # noqa: BLE001  whatever an author's file raises
         del sys.modules[name]
         message = f"it cannot be loaded: {type(problem).__name__}: {problem}"
         raise DefinitionError(path, _line(problem, path), " ".join(message.split())) from None
     return module
 
 
-def _line(problem: Exception, path: Path) -> int:
+def _line(problem: BaseException, path: Path) -> int:
     """Return the line of the file at which the error occurred, or 1."""
     if isinstance(problem, SyntaxError) and problem.lineno and problem.filename == str(path):
         return problem.lineno

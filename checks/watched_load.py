@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 DRAIN_S = 120.0
 """Seconds that answers can take after the last request was sent, as long as answers come."""
 QUIET_S = 10.0
-"""Seconds without an answer after which none is expected any more: a server was killed."""
+"""Seconds without an answer after which no more are expected, since a server was killed."""
 SHIFT_S = 2.0
 """Maximum seconds by which the seed makes the first phase shorter or longer."""
 AFTER_S = 4.0

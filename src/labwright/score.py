@@ -20,9 +20,9 @@ from labwright.text import escape_surrogates
 
 SCHEMA = "labwright/score/v1"
 LARGEST = 10**12
-"""Of all numbers in a score: more are no points, seconds or lines of ours."""
+"""The largest valid number in a score; labwright writes no larger points, seconds or lines."""
 SEED_BITS = 63
-"""Of a seed, which other programs read as a number as well."""
+"""Maximum bits of a seed, so that other programs can read it as a number."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Score:
         known: set[str] = set()
         for step in score.steps:
             numbers = (step.points, step.max_points, step.duration_s, step.line)
-            # A whole number of JSON may be larger than any float.
+            # An integer in JSON can be larger than any float.
             if not all(0 <= number <= LARGEST for number in numbers):
                 raise LabwrightError(
                     f"not a {SCHEMA} document: a negative or too large number in {step.id!r:.60}"

@@ -73,7 +73,7 @@ class Challenge:
 
     def seed(self, student: str) -> int:
         """Return the seed of a student's run."""
-        # Who writes an id in capitals is the same student: see batch/collect.py.
+        # The case of an id does not matter: see batch/collect.py.
         digest = hashlib.sha256(f"{self.text} {student.casefold()}".encode()).digest()
         return int.from_bytes(digest[:4]) >> 1
 

@@ -72,7 +72,7 @@ def load(path: Path | None) -> Rule:
         return as_scored
     try:
         function = runpy.run_path(str(path)).get("grade")
-    except (Exception, SystemExit) as problem:  # noqa: BLE001  it is somebody's program
+    except (Exception, SystemExit) as problem:  # noqa: BLE001  an instructor's program
         raise UsageError(f"{path}: the rule cannot be run: {problem}") from None
     if not callable(function):
         raise UsageError(f"{path}: a rule must define `def grade(student, score):`")
@@ -85,7 +85,7 @@ def load(path: Path | None) -> Rule:
             if points is not None and not math.isfinite(points):
                 raise ValueError(f"it returned {points}")
             return Grade(points, str(remark))
-        except (Exception, SystemExit) as problem:  # noqa: BLE001  a mistake there is no student's zero
+        except (Exception, SystemExit) as problem:  # noqa: BLE001  an error in it is never a zero
             return Grade(None, f"the rule {path.name} failed: {type(problem).__name__}: {problem}")
 
     return rule

@@ -99,7 +99,7 @@ def read(path: Path) -> tuple[Submission, Score, str]:
     try:
         found = msgspec.json.decode(raw, type=Submission)
         score = Score.from_json(found.text)
-    # Somebody made it who may wish to end us: whatever it does, the others are taken in.
+    # A hostile file must not prevent other files from being collected.
     except (
         *(msgspec.MsgspecError, RecursionError, LabwrightError),
         *(ArithmeticError, LookupError, TypeError, ValueError),

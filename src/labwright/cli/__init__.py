@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Run a command; what ends it with an exit status of its own is an error, and no 0."""
+    """Run a command; a ``sys.exit`` in a lab's file or a rule is an error, never a success."""
     try:
         return int(arguments.run(arguments))
     except SystemExit as end:

@@ -32,7 +32,7 @@ def expected(estimate_s: float, last_s: float | None = None) -> str:
 
 
 def rough(seconds: float) -> str:
-    """Say how long something takes, in words that promise no more than is known."""
+    """Return a duration in rounded words."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 

@@ -40,7 +40,7 @@ def load(folder: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as problem:  # noqa: BLE001  whatever an author's file raises
+    except (Exception, SystemExit) as problem:  # noqa: BLE001  an author's file can raise anything
         del sys.modules[name]
         message = f"it cannot be loaded: {type(problem).__name__}: {problem}"
         raise DefinitionError(path, _line(problem, path), " ".join(message.split())) from None

@@ -251,6 +251,19 @@ def test_settings_of_pytest_in_the_environment_have_no_say_in_a_check(
     assert done.ret == 1
 
 
+@pytest.mark.parametrize("way", ["-m labwright check --lab", "-m pytest -plabwright.plugin"])
+def test_without_assertions_nothing_is_graded(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    make(pytester.path / "toy")
+    with (pytester.path / "toy" / "checks.py").open("a") as written:
+        written.write("def good(machine):\n    yield Evidence('seen')\n    assert False\n")
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    done = pytester.run(sys.executable, *way.split(), "toy", "--target=local")
+    assert done.ret == 2
+    assert "unset PYTHONOPTIMIZE" in done.stdout.str() + done.stderr.str()
+
+
 @pytest.mark.parametrize("file", ["checks.py", "conftest.py", "test_toy.py"])
 def test_a_file_of_the_lab_that_ends_the_command_is_no_success(
     pytester: pytest.Pytester, file: str

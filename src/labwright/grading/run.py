@@ -125,6 +125,9 @@ def plan(
     :raises UsageError: the lab has no such part, step or value.
     :raises DefinitionError: a step's check does not exist, or needs a value that is not given.
     """
+    if not __debug__:
+        # A check that ends in a failed assertion would pass.
+        raise UsageError("Python was told to leave out assertions: unset PYTHONOPTIMIZE, drop -O")
     if hints not in step_check.HINTS:
         raise UsageError(f"hints must be one of {', '.join(step_check.HINTS)}, not {hints!r}")
     if (seed or 0).bit_length() > SEED_BITS:

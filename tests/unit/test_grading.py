@@ -467,6 +467,15 @@ def test_a_line_of_somebody_elses_is_refused_with_its_number(tmp_path, line, tol
         _ = Journal(path).begun
 
 
+def test_a_line_that_was_cut_off_after_any_byte_is_passed_over(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    Journal(path).write(Begun("gorb", "hash", ALL, 7))
+    begun = path.read_bytes()
+    for end in range(1, len(ATTEMPT)):
+        path.write_bytes(begun + ATTEMPT.encode()[:end])
+        assert list(Journal(path).attempts) == [], end
+
+
 def test_a_journal_without_a_beginning_is_not_gone_on_with(run, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/journal.jsonl").write_text('{"line": "beg\n')

@@ -178,14 +178,23 @@ class Journal:
             try:
                 yield self._decoder.decode(text)
             except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
-                if CUT_OFF in str(problem) and not isinstance(problem, msgspec.ValidationError):
-                    continue  # a crash cut it off
+                if _is_cut_off(text, problem):
+                    continue
                 older = b'"labwright/journal/v' in text and FORMAT.encode() not in text
                 why = "another version of labwright wrote it" if older else str(problem)
                 raise UsageError(
                     f"{self.path}:{number}: not a line of a journal: {why}; choose another folder "
                     "with --out, or correct the line"
                 ) from None
+
+
+def _is_cut_off(text: bytes, problem: Exception) -> bool:
+    """Whether a crash can have cut off a line that cannot be decoded."""
+    if isinstance(problem, msgspec.ValidationError):
+        return False
+    # Of a line that ends within a number, msgspec says that the number is invalid.
+    begun = text.startswith(b'{"') and not text.endswith(b"}")
+    return begun or CUT_OFF in str(problem)
 
 
 def append_lines(path: Path, lines: Iterable[bytes], *, derived: bool = False) -> None:

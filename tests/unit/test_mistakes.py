@@ -66,6 +66,11 @@ def test_a_survivor_a_deviation_or_an_idle_check_is_no_trust(trials, steps, hold
     assert Matrix("l", "L", steps, tuple(trials), complete=True).holds is holds
 
 
+def test_no_mistake_need_fail_a_step_that_a_later_one_undoes():
+    trials = (trial(Outcome.FAILED),)
+    assert Matrix("l", "L", ("a", "b"), trials, complete=True, undone=("b",)).holds
+
+
 def test_a_right_variant_must_pass_every_step_and_say_what_is_unusual(tmp_path):
     from .samples import all_passed, changed
 

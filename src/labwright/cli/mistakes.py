@@ -94,6 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
         steps=tuple(step.id for step in lab.steps),
         trials=tuple(sorted(trials, key=lambda trial: trial.mistake.id)),
         complete=not arguments.only,
+        undone=tuple(
+            step.id
+            for step in lab.steps
+            if step.claims and all(claim.get("until") for claim in step.claims)
+        ),
     )
     matrix_report.render(matrix, Console())
     if arguments.out:

@@ -110,6 +110,8 @@ class Matrix:
     trials: tuple[Trial, ...]
     complete: bool
     """Whether all of the lab's mistakes were tried."""
+    undone: tuple[str, ...] = ()
+    """The steps that a later step undoes: on a finished machine they cannot fail."""
 
     @property
     def survivors(self) -> list[str]:
@@ -125,7 +127,8 @@ class Matrix:
             for step, outcome in trial.outcomes.items()
             if outcome is Outcome.FAILED
         }
-        return [step for step in self.steps if step not in charged] if self.complete else []
+        left = [step for step in self.steps if step not in charged and step not in self.undone]
+        return left if self.complete else []
 
     @property
     def deviating(self) -> list[Trial]:

@@ -174,17 +174,18 @@ def replaces_the_dead(
             "it stayed" if gone is None else f"it took {gone - at:.0f} s",
             "Compare the list with the containers that run, at each look.",
         )
-    if (back is None or back > phase.end_s) and at + allowed > phase.end_s:
+    if back is not None and back - at <= allowed:
+        return
+    if at + allowed > phase.end_s:
         raise MachineError(
             f"the load ended before another server was due, {allowed:.0f} s after one was killed: "
             "this machine is too slow, or too busy. Check again when it is idle"
         )
-    if back is None or back - at > allowed:
-        raise CheckFailed(
-            f"at least {needed} servers again within {allowed:.0f} s",
-            "there were fewer" if back is None else f"it took {back - at:.0f} s",
-            "Start another server for one that died while the load needs it.",
-        )
+    raise CheckFailed(
+        f"at least {needed} servers again within {allowed:.0f} s",
+        "there were fewer" if back is None else f"it took {back - at:.0f} s",
+        "Start another server for one that died while the load needs it.",
+    )
 
 
 def cleans_up(

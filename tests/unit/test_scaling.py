@@ -69,10 +69,12 @@ class Machine:
         left=("running",),
         started=1,
         inspected=(),
+        died=76.0,
     ):
         self._samples, self._failed, self._late = samples, failed, late
         self._undone, self._unseen = undone, list(unseen)
         self._left, self._started, self._inspected = left, started, inspected
+        self._died = died
 
     def probe(self, task, timeout):
         due, start = [], 0.0
@@ -118,7 +120,7 @@ class Machine:
                 for n, state in enumerate(self._left)
             ]
         else:
-            events = [(76.0, "die", 2)]
+            events = [(self._died, "die", 2)]
             for n in range(self._started):
                 events += [(12.0, "create", n + 3), (13.0, "start", n + 3)]
             rows = [
@@ -318,3 +320,14 @@ def test_the_load_takes_longer_on_a_machine_whose_containers_start_slowly(inspec
     assert watched.seen.end_s == pytest.approx(stretch * sum(seconds for _, seconds in STEPS))
     restart = watched.seen.happening("restart")
     assert restart.at_s == pytest.approx(stretch * 56.0)
+
+
+@pytest.mark.parametrize("back", [93.0, None])
+def test_a_server_that_was_replaced_in_time_counts_though_the_load_was_over(back):
+    samples = [*RIGHT[:11], [87.0, up(3, 4)], *([[back, up(3, 4, 5)]] if back else [])]
+    seen = load(samples, died=85.0)
+    if back:
+        assert list(CLAIMS["replaces"](seen))
+    else:
+        with pytest.raises(MachineError, match="the load ended before another server was due"):
+            list(CLAIMS["replaces"](seen))

@@ -41,7 +41,7 @@ SHIFT_S = 2.0
 """Maximum seconds by which the seed makes the first phase shorter or longer."""
 AFTER_S = 4.0
 """Seconds of observation after the last request was due."""
-PLANNED_S = 9.0
+PLANNED_S = 7.5
 """Seconds. The load's times are planned for machines on which a server takes at most this."""
 MOST_STRETCH = 2.5
 LONGEST_START_S = 60.0

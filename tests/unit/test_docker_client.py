@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import tracemalloc
-from types import SimpleNamespace
 
 import pytest
 from tests.engine_server import EngineServer, drip, drip_head, flood, reply
 
 from labwright.errors import EngineRefused, MachineError
 from labwright.machines import docker_client
-from labwright.machines.docker_host import DockerHost, find
+from labwright.machines.docker_host import DockerHost, found
 from labwright.machines.engine import Engine
 from labwright.machines.local import LocalMachine
-from labwright.machines.machine import CommandResult
 
 
 @pytest.fixture
@@ -86,12 +84,6 @@ def test_an_engine_elsewhere_is_named(monkeypatch):
         Engine(LocalMachine()).containers()
 
 
-def machine_that_says(text: str):
-    return SimpleNamespace(
-        target="there", execute=lambda _, timeout: CommandResult("", 0, text, "", 0.0)
-    )
-
-
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
@@ -113,9 +105,9 @@ def machine_that_says(text: str):
     ],
 )
 def test_why_an_engine_cannot_be_asked_is_one_sentence(said, problem):
-    found = find(machine_that_says(said)).problem("there")
-    assert problem in found
-    assert bool(problem) == bool(found)
+    told = found(said, "there").problem("there")
+    assert problem in told
+    assert bool(problem) == bool(told)
 
 
 def test_only_root_reaches_some_engines():

@@ -9,8 +9,8 @@ import requests
 from docker.errors import APIError
 
 from labwright.errors import EngineRefused, MachineError
+from labwright.machines.docker_host import DockerHost
 from labwright.machines.engine import Container, Engine
-from labwright.machines.machine import CommandResult
 
 UNREADABLE = "configured logging driver does not support reading"
 
@@ -27,9 +27,8 @@ class Machine:
         api = SimpleNamespace(logs=raise_it, containers=lambda all: [])
         self.docker = SimpleNamespace(api=api)
 
-    def execute(self, _command, *, timeout):
-        said = "host=unix:///var/run/docker.sock\nthere=yes\nwritable=yes\n"
-        return CommandResult("", 0, said, "", 0.0)
+    def find_docker_host(self):
+        return DockerHost("/var/run/docker.sock", there=True, writable=True)
 
 
 def test_a_log_that_cannot_be_read_leaves_the_other_questions_answered():

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from labwright.errors import MachineError
 
-if TYPE_CHECKING:
-    from labwright.machines.machine import Machine
-
 ORDINARY = "/var/run/docker.sock"
 FIND_S = 30.0
-_FIND = r"""
+FIND = r"""
 host=$DOCKER_HOST from=DOCKER_HOST uid=$(id -u)
 if [ -z "$host" ] && grep -qs DOCKER_HOST ~/.profile ~/.bash_profile ~/.bash_login ~/.bashrc \
     ~/.zshenv ~/.zprofile ~/.zshrc ~/.tcshrc ~/.config/fish/config.fish /etc/environment \
@@ -50,6 +46,7 @@ elif [ -S "$path" ] && sudo -n true 2>/dev/null; then
     echo sudo=yes
 fi
 """
+"""A shell command that prints where the socket is, as ``key=value``, one a line."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +88,16 @@ class DockerHost:
         return ""
 
 
-def find(machine: Machine) -> DockerHost:
-    """Return the socket of the Docker Engine that a machine's user uses.
+def found(said: str, target: str) -> DockerHost:
+    """Return the socket that :data:`FIND` printed on a machine.
 
     :raises MachineError: the Engine is not on this machine.
     """
-    said = machine.execute(_FIND, timeout=FIND_S).stdout
     facts = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     host, source = facts.get("host", ""), facts.get("from", "")
     if host and not host.startswith(("unix:///", "/")):
         raise MachineError(
-            f"the Docker of {machine.target} is at {host[:200]} ({source[:100]}), but the lab "
+            f"the Docker of {target} is at {host[:200]} ({source[:100]}), but the lab "
             "is graded on the machine itself"
         )
     return DockerHost(

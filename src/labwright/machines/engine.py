@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from labwright.errors import CommandTimedOut, EngineRefused, HostUnreachable, MachineError
-from labwright.machines import docker_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from labwright.machines.machine import Machine
+    import docker
+
+    from labwright.machines.docker_host import DockerHost
 
 T = TypeVar("T")
 
@@ -91,13 +92,26 @@ class Container:
             ) from None
 
 
+class HasDocker(Protocol):
+    """What the Engine needs of a machine."""
+
+    target: str
+
+    @property
+    def docker(self) -> docker.DockerClient:
+        """A client for the machine's Docker Engine."""
+
+    def find_docker_host(self) -> DockerHost:
+        """Find the Engine's socket anew."""
+
+
 class Engine:
     """The Docker Engine's API. A failure is never taken for an answer.
 
     After a question without an answer, all later questions fail at once.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: HasDocker) -> None:
         self._machine = machine
         self._lost = ""
 
@@ -189,18 +203,18 @@ class Engine:
         """Return why the Engine gives no answer, as far as it can be found out."""
         where = self._machine.target
         try:
-            seen = docker_host.find(self._machine).problem(where)
+            seen = self._machine.find_docker_host().problem(where)
         except MachineError as other:
             seen = str(other)
         return seen or f"the Docker Engine on {where} gave no answer: {str(problem)[:200]}"
 
 
-def _containers(machine: Machine) -> dict[str, str]:
+def _containers(machine: HasDocker) -> dict[str, str]:
     listed = machine.docker.api.containers(all=True)
     return {str(n).lstrip("/"): str(c["Image"]) for c in listed for n in c.get("Names") or []}
 
 
-def _console(machine: Machine, name: str, since: float | None, tail: int | None) -> str:
+def _console(machine: HasDocker, name: str, since: float | None, tail: int | None) -> str:
     # The low-level API saves one request: it does not inspect the container first.
     text = machine.docker.api.logs(name, since=since, tail="all" if tail is None else tail)
     return bytes(text).decode(errors="backslashreplace")

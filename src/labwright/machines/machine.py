@@ -303,7 +303,15 @@ class Machine(ABC):
     @cached_property
     def docker_host(self) -> DockerHost:
         """The socket of the Docker Engine that the machine's user uses."""
-        return docker_host.find(self)
+        return self.find_docker_host()
+
+    def find_docker_host(self) -> DockerHost:
+        """Find the socket anew.
+
+        :raises MachineError: the Engine is not on this machine.
+        """
+        said = self.execute(docker_host.FIND, timeout=docker_host.FIND_S).stdout
+        return docker_host.found(said, self.target)
 
     @cached_property
     def docker(self) -> docker.DockerClient:

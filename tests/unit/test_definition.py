@@ -69,6 +69,11 @@ def test_a_lab_is_read_with_the_parts_of_its_document(write):
     assert lab.steps[1].needs == ("first",)
 
 
+def test_a_byte_order_mark_as_windows_editors_write_it_is_passed_over(write):
+    lab = load_lab(write("\ufeff" + DEFINITION, "\ufeff" + DOCUMENT))
+    assert [step.line for step in lab.steps] == [5, 10]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [

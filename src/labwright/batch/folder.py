@@ -143,7 +143,7 @@ class Folder:
         except OSError as problem:
             raise SetupError(
                 f"cannot write {place}: {problem.strerror}; free some space there, "
-                "then continue with --resume"
+                "then run the command again (`grade` with --resume)"
             ) from problem
         return number, _digest(score)
 

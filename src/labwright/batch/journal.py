@@ -219,5 +219,5 @@ def append_lines(path: Path, lines: Iterable[bytes], *, derived: bool = False) -
     except OSError as problem:
         raise SetupError(
             f"cannot write {path}: {problem.strerror}; free some space there, "
-            "then continue with --resume"
+            "then run the command again (`grade` with --resume)"
         ) from problem

@@ -71,7 +71,7 @@ class TomlFile:
         :raises DefinitionError: it cannot be read, or is not TOML.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
             return cls(path, text, tomllib.loads(text))
         except FileNotFoundError:
             raise DefinitionError(path, 1, missing) from None

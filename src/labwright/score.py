@@ -88,6 +88,8 @@ class Score:
     """The version of labwright."""
     seed: int | None = None
     """The seed of all random choices; `--seed` repeats them."""
+    whole: bool = False
+    """Whether all steps of the lab were selected, not a part."""
 
     @property
     def points(self) -> float:
@@ -120,6 +122,7 @@ class Score:
             "max_points": self.max_points,
             "graded": self.graded,
             "seed": self.seed,
+            "whole": self.whole,
             "started": self.started,
             "finished": self.finished,
             "steps": [asdict(step) for step in self.steps],

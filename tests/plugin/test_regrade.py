@@ -85,15 +85,17 @@ def test_what_was_not_asked_then_is_broken_and_not_guessed():
     assert outcomes(again)["server2-registered"] is Outcome.PASSED
 
 
+@pytest.mark.parametrize("moved", [True, False], ids=["points moved", "more points"])
 @pytest.mark.parametrize(
     ("gained", "outcome"), [("split-round-robin", "passed"), ("gorb-image-present", "broken")]
 )
-def test_a_step_that_the_lab_has_gained_is_judged_and_the_maximum_stays(gained, outcome):
-    """The record of a lab that had not that step yet, whose points another step had."""
+def test_a_step_that_the_lab_has_gained_is_judged_and_counts_in_the_maximum(gained, outcome, moved):
+    """The record of a lab without that step; another step had its points, or none."""
     points = next(step.points for step in LAB.steps if step.id == gained)
     steps = [step for step in OLD.steps if step.id != gained]
-    more = steps[0].max_points + points
-    older = replace(OLD, steps=(replace(steps[0], max_points=more, points=more), *steps[1:]))
+    more = steps[0].max_points + (points if moved else 0)
+    first = replace(steps[0], max_points=more, points=more)
+    older = replace(OLD, steps=(first, *steps[1:]), whole=True)
     run = plan(LAB, steps=judge_again.selected(older, LAB), seed=OLD.seed)
     again = grade(run, machine=judge_again.recorded(older))
     assert (len(again.steps), again.max_points) == (len(LAB.steps), 100)

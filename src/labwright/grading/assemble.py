@@ -77,6 +77,7 @@ def assemble(
         steps=tuple(steps.values()),
         labwright=labwright.__version__,
         seed=run.seed,
+        whole=len(run.steps) == len(run.lab.steps),
     )
 
 

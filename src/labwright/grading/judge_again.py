@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -45,10 +44,10 @@ def recorded(score: Score) -> RecordedMachine:
 def selected(score: Score, lab: Lab) -> list[str]:
     """Return the ids of the steps to judge again; an empty list means all steps.
 
-    A score of all points was of the whole lab, which may have other steps by now: those that
-    it had not are judged too. Else a lab that gains a step would make the maximum smaller.
+    If the whole lab was graded, the steps that it has gained since are judged too. Else they would
+    be missing in the maximum.
     """
-    if math.isclose(score.max_points, sum(step.points for step in lab.steps)):
+    if score.whole:
         return []
     examined = {step.id for step in score.steps}
     return [step.id for step in lab.steps if step.id in examined]

@@ -38,7 +38,7 @@ class Mounted:
 @inspects(Mount)
 def mount(claim: Mount) -> Inspection:
     """Check the kernel's table of mounts."""
-    table, fstab = yield Ask(("cat /proc/self/mountinfo", "cat /etc/fstab"))
+    (table,) = yield Ask(("cat /proc/self/mountinfo",))
     what = f"something mounted on {claim.mount}"
     if not table.ok:
         raise unseen(what, table)
@@ -66,13 +66,14 @@ def mount(claim: Mount) -> Inspection:
         has = f"its options are {','.join(sorted(found.options))}"
         require(option in found.options, f"{claim.mount} to be mounted with {option}", has)
     if claim.persistent:
+        fstab = yield from lines_in("/etc/fstab", "", "the mounts of the next boot")
         rows = [
             row.split()
-            for row in fstab.stdout.splitlines()
+            for row in fstab.splitlines()
             if not row.lstrip().startswith("#") and len(row.split()) > 1
         ]
         there = [row for row in rows if (row[1].rstrip("/") or "/") == wanted]
-        yield evidence("the mounts of the next boot", "cat /etc/fstab", fstab.stdout)
+        yield evidence("the mounts of the next boot", "cat /etc/fstab", fstab)
         require(there, f"a line for {claim.mount} in /etc/fstab", "there is none")
 
 

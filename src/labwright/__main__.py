@@ -22,7 +22,7 @@ def main() -> int:
             try:
                 status = command_line()
             except SystemExit as end:  # argparse's: --help, or wrong usage
-                status = end.code if isinstance(end.code, int) else 0
+                status = end.code if isinstance(end.code, int) else int(end.code is not None)
             output.flush()
             if lost(output):
                 print(f"labwright: {lost(output)}", file=sys.stderr)  # noqa: T201

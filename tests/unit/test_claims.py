@@ -398,6 +398,14 @@ FORBIDDEN = (2, "", "cat: Permission denied")
             {"file": "/x", "links_to": "/y"},
             {"^stat": STAT, "^readlink": FORBIDDEN, "^sudo.*readlink": "/y\n"},
         ),
+        (
+            {"mount": "/data", "persistent": True},
+            {
+                "mountinfo": MOUNTS,
+                "^grep": FORBIDDEN,
+                "^sudo": "/dev/loop0 /data ext4 noexec 0 0\n",
+            },
+        ),
         ({"cron": "tidy-all"}, {**CRON, "^grep": FORBIDDEN, "^sudo": "0 1 * * * root tidy-all\n"}),
         (
             {"sysctl": "a.b", "value": 1, "persistent": True},
@@ -413,3 +421,9 @@ def test_what_only_root_may_read_is_read_by_root_or_is_broken(claim, answers):
     assert outcome(claim, answers) == ""
     without = {key: value for key, value in answers.items() if not key.startswith("^sudo")}
     assert outcome(claim, {**without, "^sudo": NO_SUDO}).startswith("broken: ")
+
+
+def test_a_job_of_the_users_own_counts_though_another_file_may_not_be_read():
+    answers = {**CRON, "^grep": FORBIDDEN, "^sudo": NO_SUDO}
+    assert outcome({"cron": "backup.sh", "schedule": "0 3 * * *"}, answers) == ""
+    assert outcome({"cron": "backup.sh", "absent": True}, answers).startswith("broken: ")

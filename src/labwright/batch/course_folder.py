@@ -5,6 +5,7 @@ The classes' folders are not changed: the course's files are made from their jou
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -109,7 +110,7 @@ def _odd(one: Override, each: ClassOfLab) -> Iterator[str]:
         yield "a decision about a step that there is not"
     elif one.step and not graded:
         yield "a decision about a step, where no attempt was graded: it changes nothing"
-    elif one.step and (one.points or 0) > steps[one.step]:
+    elif one.step and (one.points or 0) > steps.get(one.step, math.inf):
         yield f"a decision for more points than the step has, {number(steps[one.step])}"
     if one.attempt is not None and one.attempt not in {n for a in graded for n in (a.number, a.of)}:
         yield "a decision about an attempt that was not graded"

@@ -312,7 +312,7 @@ def prune(known: Iterable[State], *, everything: bool = False) -> int:
     :param everything: also those that a machine could begin with now.
     :return: how many bytes of disk that freed. What a machine that runs stands on is kept.
     """
-    with store.locked("build", "waiting for another labwright that builds the lab machine"):
+    with store.locked("build", "waiting: a lab machine is already being built"):
         kept = {below for guest in running() for below in guest.stands_on}
         if not everything:
             kept |= {folder.name for folder in states.in_cache(known)}

@@ -110,7 +110,7 @@ def ensure(name: str, make: Callable[[Path], None]) -> Path:
     folder = root() / name
     if is_complete(folder):
         return folder
-    with locked("build", "waiting for another labwright that builds the lab machine"):
+    with locked("build", "waiting: a lab machine is already being built"):
         if is_complete(folder):
             return folder
         if folder.exists():

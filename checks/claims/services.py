@@ -253,7 +253,7 @@ def cron(claim: Cron) -> Inspection:
     yield evidence("the user's crontab", table.replace("sudo -n", "sudo"), said(own))
     found = of_claim(_jobs(own.stdout if own.ok else "", user))
     right = [job for job in found if not claim.schedule or _when(job[0]) == _when(claim.schedule)]
-    # A file that nobody may read is no matter where the user's own crontab has the job.
+    # If the user's own crontab has the job, a file that cannot be read does not matter.
     if claim.absent or not right:
         files = "/etc/crontab /etc/cron.d/*"
         system = yield from lines_in(files, "", "the system's crontabs")

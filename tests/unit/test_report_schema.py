@@ -35,7 +35,7 @@ def test_every_score_is_valid_and_comes_back_as_it_was(kind: str) -> None:
     assert Score.from_json(text).to_json() == text
 
 
-ADDED = {"cause", "notices"}
+ADDED = {"cause", "notices", "whole"}
 """Keys that older documents of v1 lack."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import shutil
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -200,6 +201,7 @@ def test_what_the_machine_has_already_is_said_and_examined_but_not_typed(lab, fo
     assert any(entry.what.startswith("(done already) for n") for entry in told)
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_every_answer_to_curl_is_judged_though_the_command_hides_it(lab, follow):
     class Refusing(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

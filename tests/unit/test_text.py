@@ -167,10 +167,10 @@ def test_a_consoles_own_colours_and_movements_stay() -> None:
 def test_no_command_has_another_console() -> None:
     """The client of a lab is for itself: it writes its own numbers."""
     ours = [*(ROOT / "src").rglob("*.py"), *(ROOT / "reports").rglob("*.py")]
-    made = [
+    made = sorted(
         str(path.relative_to(ROOT))
         for path in ours
         if "Console(" in (source := path.read_text())
         and "host.console import Console" not in source
-    ]
+    )
     assert made == ["src/labwright/components/workload/client.py", "src/labwright/host/console.py"]

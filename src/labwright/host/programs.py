@@ -21,6 +21,7 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
     "cpio": "cpio",
+    "mount": "mount",
     "chromium": "chromium",
     "apt-get": "apt",
     "ssh": "openssh-client",

@@ -34,7 +34,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 ESTIMATE_S = 50.0
 RUN_PROGRAMS = (accelerator.QEMU, "qemu-img", "ssh")
 """What a machine that is built takes to run."""
-PROGRAMS = ("mmdebstrap", "mke2fs", "cpio", "ssh-keygen", KEYRING)
+PROGRAMS = ("mmdebstrap", "mke2fs", "cpio", "mount", "ssh-keygen", KEYRING)
 SCRIPTS = {
     "tmp/customize.sh": "customize.sh",
     "usr/share/labwright/early-init": "early-init.sh",
